@@ -1,0 +1,48 @@
+# Everything here builds what it needs first: `make run` and `make test` work on a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TEST ?= tests
+
+.PHONY: setup run fmt check test test-all bench clean lock
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.txt pyproject.toml client/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e client -e .
+	@touch $@
+
+setup: $(READY) ## build the virtual environment with the pinned dependencies
+
+run: $(READY) ## collector, a real training run of two ranks, the books; serves until Ctrl-C (ONCE=1 stops)
+	$(BIN)/python examples/main_job.py $(if $(ONCE),--once)
+
+fmt: $(READY) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: $(READY) ## ruff, mypy strict, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(READY) ## the tests, under 15 minutes
+	$(BIN)/python -m pytest -m "not long" $(TEST)
+
+test-all: $(READY) ## the long ones, too
+	$(BIN)/python -m pytest $(TEST)
+
+bench: $(READY) ## every number of docs/performance.md, each beside its peer
+	$(BIN)/python bench/run.py
+
+lock: ## write requirements.txt anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --extra all --group dev --no-emit-package wayside --no-emit-package wayside-collector pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf $(VENV) .wayside .mypy_cache .ruff_cache .pytest_cache

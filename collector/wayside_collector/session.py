@@ -1,0 +1,72 @@
+"""Who is speaking: a session and its run, as told by the record with which every session introduces itself.
+
+The record is the JSON of a HELLO frame (`wayside.wire`). Fields this version does not know are ignored, missing ones
+take their defaults: any language may write one, and newer clients may say more.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["run", "system"]
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One experiment. `id` is the same on every rank and over restarts; the rest is what the user called it."""
+
+    id: str
+    name: str | None = None
+    project: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    tags: tuple[str, ...] = ()
+    notes: str | None = None
+    resume: str | None = None
+
+
+class Pod(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the session runs, as Kubernetes calls it."""
+
+    name: str | None = None
+    uid: str | None = None
+    namespace: str | None = None
+    node: str | None = None
+
+
+class Session(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One connected process of a run.
+
+    session: 32 hexadecimal digits. kind: "run" for a training process, "system" for the collector's own samplers,
+    whose rows count for every open run of their pod. rank, local_rank, node_rank, world_size: as the launcher told
+    them, or None. workload: the job as the cluster knows it. attempt: "outer.inner", how often the job and the
+    process group were started again. started: Unix time in seconds. origin: "wayside", "wandb" (a mirrored wandb run,
+    uploaded by the trainer's own SDK) or "json" (JSON lines).
+    """
+
+    session: str
+    run: Run
+    kind: Kind = "run"
+    rank: int | None = None
+    local_rank: int | None = None
+    node_rank: int | None = None
+    world_size: int | None = None
+    workload: str | None = None
+    attempt: str = "0"
+    launcher: str | None = None
+    pod: Pod = Pod()
+    host: str = ""
+    pid: int = 0
+    started: float = 0.0
+    origin: str = "wayside"
+
+    @property
+    def id(self) -> str:
+        return self.session
+
+
+def read_session(record: bytes | dict[str, Any]) -> Session:
+    """A session from its record; raises msgspec.ValidationError naming the field that is wrong."""
+    if isinstance(record, bytes):
+        return msgspec.json.decode(record, type=Session)
+    return msgspec.convert(record, Session)
