@@ -1,0 +1,210 @@
+"""The options HTTP sinks have in common, their check, and what they are turned into: headers and a TLS context.
+
+`check` touches neither network nor disk, so that a configuration can be checked anywhere. Files and the environment
+are read when the sink is opened, a header's file anew for each request, so that a rotated token is taken up. The
+environment comes in as an argument. No text made here holds a header's value or a proxy's password.
+"""
+
+import errno
+import json
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
+from multidict import CIMultiDict
+
+from .. import __version__
+from .base import Retry, SinkOptions
+
+USER_AGENT = f"wayside-collector/{__version__}"
+MAX_SECRET_FILE = 16 << 10  #: bytes of a file with a header's value: servers refuse longer header lines
+
+
+class HttpOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options every HTTP sink has.
+
+    endpoint: the service's address, http or https. headers: sent with each request. header_files: header name to a
+    file that holds its value. header_env: header name to the environment variable that holds its value. timeout:
+    seconds for one whole request. verify_tls, ca_file: how the server's certificate is checked; a ca_file (PEM)
+    stands in the place of the system's authorities. cert_file, key_file: our own certificate (PEM), for servers that
+    ask for one. proxy: an http proxy's address, `user:password@` allowed.
+    """
+
+    endpoint: str
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    header_files: dict[str, str] = msgspec.field(default_factory=dict)
+    header_env: dict[str, str] = msgspec.field(default_factory=dict)
+    # A server that stores before it answers may need this long, and cutting it off may lose what it was storing.
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    verify_tls: bool = True
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    proxy: str | None = None
+
+    def __repr__(self) -> str:
+        """As any struct's, without the values of headers and the proxy's password."""
+        said = {name: getattr(self, name) for name in self.__struct_fields__}
+        said["headers"] = dict.fromkeys(self.headers, "***")
+        said["proxy"] = None if self.proxy is None else shown(self.proxy)
+        said["endpoint"] = shown(self.endpoint)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in said.items())})"
+
+    def check(self) -> list[str]:
+        """What is wrong with these options, each text beginning with the option's name; empty when nothing is."""
+        return [*_address_problems(self), *_header_problems(self), *_tls_problems(self)]
+
+
+def shown(url: str) -> str:
+    """An address without what may be secret in it: user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(not an address)"
+    return SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "").geturl()
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+
+def read_headers(options: HttpOptions, environ: Mapping[str, str]) -> CIMultiDict[str]:
+    """The headers of a request, those from files and the environment included. Blocks on the files. Raises Retry
+    naming the header, and never its value.
+    """
+    # The answers are small; a body that must be unpacked could be a large one.
+    found = CIMultiDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+    for name, value in options.headers.items():
+        found[name] = value
+    for name, variable in options.header_env.items():
+        if variable not in environ:
+            raise Retry(f"header_env: there is no environment variable {variable} for the header {name}")
+        found[name] = _header_value(environ[variable], f"header_env: {variable}")
+    for name, path in options.header_files.items():
+        found[name] = _header_value(_read_secret(path, name), f"header_files: {path}")
+    return found
+
+
+def _read_secret(path: str, header: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            value = file.read(MAX_SECRET_FILE + 1)
+    except OSError as problem:
+        raise Retry(f"header_files: {path} for the header {header}: {problem.strerror}") from problem
+    if len(value) > MAX_SECRET_FILE:
+        raise Retry(f"header_files: {path} is longer than {MAX_SECRET_FILE} bytes: it holds no header's value")
+    return value.decode("utf-8", "replace")
+
+
+def _header_value(text: str, where: str) -> str:
+    value = text.strip()
+    if not value or not value.isprintable():
+        raise Retry(f"{where} must hold one line of text, the header's value")
+    return value
+
+
+def secrets_of(headers: Mapping[str, str], proxy: str | None) -> frozenset[str]:
+    """What must never be shown: the values of headers the user gave, their longer words, the proxy's user and
+    password; all of it also as JSON and percent-encoding spell it.
+    """
+    found = {value for value in headers.values() if value not in (USER_AGENT, "identity")}
+    # A word of two or three letters is no secret, and hiding it would hide the sentence.
+    found |= {word for value in found for word in re.split(r"[\s;,=:]+", value) if len(word) > 3}
+    if proxy is not None:
+        user, _, password = urlsplit(proxy).netloc.rpartition("@")[0].partition(":")
+        found |= {user, password}
+    found |= {unquote(word) for word in found} | {json.dumps(word)[1:-1] for word in found}
+    return frozenset(found - {""})
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+
+def tls_context(options: HttpOptions) -> ssl.SSLContext:
+    """How the server's certificate is checked, and our own. Blocks on the files; raises Retry naming the option."""
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file)
+    except OSError as problem:
+        raise Retry(f"ca_file: {options.ca_file}: {reason(problem)}: it must be a PEM file") from problem
+    if not options.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.cert_file is not None:
+        try:
+            context.load_cert_chain(options.cert_file, options.key_file, password=_no_password)
+        except OSError as problem:
+            files = f"cert_file: {options.cert_file}, key_file: {options.key_file}: {reason(problem)}"
+            raise Retry(f"{files}: they must be PEM files that belong together, without a password") from problem
+    return context
+
+
+def _no_password() -> str:
+    return ""  # without it, OpenSSL would ask at the terminal
+
+
+def reason(problem: OSError) -> str:
+    """What the system or OpenSSL says of an error, in a few words."""
+    if problem.errno in errno.errorcode and not isinstance(problem, ssl.SSLError):
+        return os.strerror(problem.errno)  # asyncio's own text for it names only the address
+    return str(getattr(problem, "reason", None) or problem.strerror or problem or type(problem).__name__)[:200]
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_OURS = frozenset({"content-length", "content-type", "content-encoding", "transfer-encoding", "connection"})
+
+
+def _address_problems(options: HttpOptions) -> list[str]:
+    problems = [f"endpoint: {text}" for text in _url_problems(options.endpoint, ("http", "https"))]
+    if not problems:
+        parts = urlsplit(options.endpoint)
+        if "@" in parts.netloc:
+            problems.append("endpoint: a user or password does not belong here: use header_files or header_env")
+        if "?" in options.endpoint or "#" in options.endpoint:
+            problems.append("endpoint: must end with the path, without ? or #")
+    if options.proxy is not None:
+        problems += [f"proxy: {text}" for text in _url_problems(options.proxy, ("http",))]
+    return problems
+
+
+def _url_problems(url: str, schemes: tuple[str, ...]) -> list[str]:
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return [f"must be an address that begins with {wanted}, with a port up to 65535"]
+    if parts.scheme not in schemes or not host or port == 0 or not url.isprintable() or " " in url:
+        return [f"must be an address that begins with {wanted} and names a host"]
+    return []
+
+
+def _header_problems(options: HttpOptions) -> list[str]:
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for option in ("headers", "header_files", "header_env"):
+        for name, value in getattr(options, option).items():
+            if not _TOKEN.fullmatch(name):
+                problems.append(f"{option}: {name!r:.80} is no name of a header")
+            elif name.lower() in _OURS:
+                problems.append(f"{option}: {name} is set by the sink itself")
+            elif name.lower() in seen:
+                problems.append(f"{option}: {name} is also in {seen[name.lower()]}")
+            if not value or not value.isprintable():
+                problems.append(f"{option}: what stands at {name!r:.80} must be one line of text")
+            seen[name.lower()] = option
+    return problems
+
+
+def _tls_problems(options: HttpOptions) -> list[str]:
+    problems = []
+    if options.key_file is not None and options.cert_file is None:
+        problems.append("key_file: has no meaning without cert_file")
+    if options.ca_file is not None and not options.verify_tls:
+        problems.append("ca_file: has no meaning with verify_tls: false")
+    return problems
