@@ -148,7 +148,7 @@ def _no_password() -> str:
 
 def reason(problem: OSError) -> str:
     """What the system or OpenSSL says of an error, in a few words."""
-    if problem.errno in errno.errorcode and not isinstance(problem, ssl.SSLError):
+    if problem.errno is not None and problem.errno in errno.errorcode and not isinstance(problem, ssl.SSLError):
         return os.strerror(problem.errno)  # asyncio's own text for it names only the address
     return str(getattr(problem, "reason", None) or problem.strerror or problem or type(problem).__name__)[:200]
 

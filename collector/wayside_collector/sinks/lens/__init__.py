@@ -1,0 +1,10 @@
+"""The Lens sink: steps into a Primus Lens, one push a step.
+
+`options.py` what can be set; `encode.py` how Lens wants a step; `samples.py` hardware under Primus's names; `plan.py`
+what is to be sent of a parcel; `judge.py` what Lens's answers mean; `send.py` the sink.
+"""
+
+from .options import LensOptions
+from .send import LensSink
+
+__all__ = ["LensOptions", "LensSink"]

@@ -1,0 +1,58 @@
+"""What can be set of the Lens sink."""
+
+import msgspec
+import pytest
+from wayside_collector.sinks.base import Sink, SinkOptions
+from wayside_collector.sinks.lens import LensOptions, LensSink
+
+
+def read(**values) -> LensOptions:
+    return msgspec.convert({"endpoint": "http://lens:8989/v1", **values}, LensOptions)
+
+
+def test_only_the_endpoint_is_required():
+    """A sink needs an address and nothing else; the defaults are those of the documents."""
+    options = read()
+    assert isinstance(options, SinkOptions)
+    assert (options.push, options.timeout, options.steps_per_request) == ("metrics", 30.0, 50)
+    assert (options.workload_wait, options.system, options.ensure_tflops) == (600.0, False, False)
+    assert options.check() == []
+    with pytest.raises(msgspec.ValidationError, match="endpoint"):
+        msgspec.convert({}, LensOptions)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"push": "batch"},
+        {"steps_per_request": 0},
+        {"steps_per_request": 51},
+        {"timeout": 0},
+        {"workload_wait": -1},
+        {"workload_uid": ""},
+        {"run_prefix": "tag"},
+        {"target_iteration": 0},
+        {"target_iteration": 2**31},
+        {"unknown": 1},
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_when_read(values):
+    """A mistake in the file is found when it is read, by its name."""
+    name = next(iter(values))
+    with pytest.raises(msgspec.ValidationError, match=name):
+        read(**values)
+
+
+@pytest.mark.parametrize("endpoint", ["lens:8989", "http://lens/v1/wandb", "http://lens/v1/wandb/metrics"])
+def test_check_finds_a_wrong_endpoint(endpoint):
+    """No address, or one with the sink's own path in it, is told without asking anybody."""
+    assert [problem.split(":")[0] for problem in read(endpoint=endpoint).check()] == ["endpoint"]
+
+
+def test_the_sinks_traits():
+    """The pump hands it complete steps of primary ranks from the oldest on, few enough to be sent in one go."""
+    traits = LensSink.traits
+    sink: Sink = LensSink(read())
+    assert sink.traits is traits
+    assert (traits.unit, traits.start, traits.ranks) == ("step", "oldest", "primary")
+    assert traits.max_records <= 500
