@@ -88,7 +88,10 @@ class Board:
         damaged = []
         for key, record in state.items():
             try:
-                found.append(from_record(record))
+                entry = from_record(record)
+                if entry[0].session.id != key:
+                    raise Damaged(f"it is of session {entry[0].session.id:.40}")
+                found.append(entry)
             except Damaged as problem:
                 _log.warning("the kept state of session %s cannot be read and is left out: %s", key, problem)
                 damaged.append(key)

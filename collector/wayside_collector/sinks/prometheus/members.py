@@ -93,6 +93,7 @@ class Members:
         self.scrapes = 0
         self.by_id: dict[str, Member] = {}
         self.changed: set[str] = set()
+        self._renames = 0  # those that the kept records know of
 
     def add(self, member: Member) -> None:
         self.by_id[member.session.id] = member
@@ -144,6 +145,11 @@ class Members:
 
     def changes(self) -> dict[str, bytes | None]:
         """The kept records that changed since the last call; None for a session that was let go."""
+        if self._renames != self.page.renames:
+            self._renames = self.page.renames
+            self.changed.update(self.by_id)
+            for member in self.by_id.values():
+                member.packed_names = None
         found = {
             id: None if (member := self.by_id.get(id)) is None else kept.encode(_record(member)) for id in self.changed
         }

@@ -70,11 +70,14 @@ class Shot(NamedTuple):
 
 
 class Page:
-    """All families. `size` counts series, those of `wayside_metric_name_info` (one a metric) aside."""
+    """All families. size: series, those of `wayside_metric_name_info` (one a metric) aside. renames: how often a family
+    had to yield its name.
+    """
 
     def __init__(self, limit: int, label_limit: int, reserved: Iterable[str] = ()) -> None:
         self.limit = limit
         self.size = 0
+        self.renames = 0
         self._label_limit = label_limit
         self._holders: dict[str, Family | None] = {taken: None for name in reserved for taken in foreign_claims(name)}
         self._own: dict[str, Family] = {}
@@ -169,6 +172,7 @@ class Page:
         original = family.original or ""
         name = self._free_name(plain_name(original), family.kind, original, suffixed=True)
         self.add(COLLISIONS, " ", 1)
+        self.renames += 1
         self._release(family)
         family.rename(name)
         self._hold(family)
