@@ -129,6 +129,7 @@ class Traits:
     start: Literal["oldest", "now"] = "oldest"
     ranks: Literal["primary", "all"] = "all"
     system: bool = True
+    origins_left_out: frozenset[str] = frozenset()
     max_records: int = 5000
     step_timeout: float = 30.0
     commit_interval: float = 0.0

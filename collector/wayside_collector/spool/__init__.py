@@ -1,1 +1,49 @@
+"""The spool: the durable queue between what comes in and what goes out. Bytes in, the same bytes out; nothing here
+knows rows.
 
+On disk, below one folder that one collector owns (`lock`, a POSIX lock; its text says who):
+
+    spool.db                  a small SQLite database (WAL, synchronous=FULL): what is where, and every account
+    scalars-00000001.spool    segment files, append-only, one chain for each class: scalars, system, events
+    damaged/                  what failed its checksum, kept for a person to look at
+    ballast                   space given back when the disk is full, so that the database can still say so
+
+A segment file is blocks, one after the other, each a header of 64 bytes and its bytes, padded to eight:
+
+    0  magic u32 · kind u32 (1 rows, 2 events, 3 context)      8  session id, 16 bytes
+    24 first_seq u64     32 next_seq u64     40 stored_at f64     48 length u64     56 crc32 of the bytes · crc32 of
+    0-56
+
+A context block holds the session's record and the schemas its rows in this file use, before their first use: a file
+can be read without the database. What a database row refers to is a *batch*: consecutive rows and events of one
+session, in at most one rows block and one events block.
+
+One transaction, made after the blocks are synced, contains the batches, the sessions' totals, and every cursor,
+account and state blob of sinks that came in since the last. So what is told to be stored is on disk, and cursor,
+books and state of a sink are always those of one moment. A crash before the transaction leaves bytes at a file's end
+that nothing refers to; the next start begins new files. After a failed write or sync nothing of that cycle counts:
+the file is closed and a new one begun.
+
+Lost in a crash: nothing that was told to be stored. Lost to a limit: whole files, oldest first, each batch of it
+booked.
+"""
+
+from .batch import Amount, Batch, Extent, Loss, SessionRow, SinkCommit, Stored
+from .errors import SpoolError, SpoolHeld
+from .files import Damaged
+from .spool import Spool, SpoolOptions
+
+__all__ = [
+    "Amount",
+    "Batch",
+    "Damaged",
+    "Extent",
+    "Loss",
+    "SessionRow",
+    "SinkCommit",
+    "Spool",
+    "SpoolError",
+    "SpoolHeld",
+    "SpoolOptions",
+    "Stored",
+]

@@ -1,0 +1,123 @@
+"""Where a journal goes while there is no collector: plain files below WAYSIDE_DIR, on any filesystem.
+
+Sealed segments move there, and of the segment being written a copy follows, a second behind. `wayside-collector sync`
+delivers them later; a collector that comes back in time reads them where they lie, or has them sent over the socket.
+"""
+
+import contextlib
+import os
+from collections import deque
+from typing import Deque, NamedTuple, Optional
+
+from .segments import FILE_MODE, JOURNALS, JournalFolder, Segment, make_folder
+
+KEPT_LIMIT = (
+    10 << 30
+)  #: bytes a session keeps on disk: weeks of a busy run, and less than a training node's scratch disk
+
+
+class KeptSegment(NamedTuple):
+    """A sealed segment that lies below WAYSIDE_DIR."""
+
+    path: str
+    number: int
+    first_seq: int
+    end_seq: int
+    size: int
+
+    @property
+    def position(self) -> int:
+        """Committed bytes, all of the file."""
+        return self.size
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes of the file; raises OSError."""
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+
+class Keeper:
+    """Moves one session's segments to disk. Only the link's thread uses it; each method may raise OSError and be
+    called again.
+    """
+
+    def __init__(self, root: str, session: str) -> None:
+        self._root = root
+        self._session = session
+        self.path = os.path.join(root, JOURNALS, session)  # where it will be, once something had to be kept
+        self._folder: Optional[JournalFolder] = None
+        self._tail: Optional[Segment] = None
+        self._tail_fd = -1
+        self._tail_end = 0
+        self.segments: Deque[KeptSegment] = deque()
+        self.bytes = 0
+
+    def keep(self, segment: Segment) -> KeptSegment:
+        """Write a sealed segment to disk and let its own file go."""
+        if self.bytes > KEPT_LIMIT:
+            raise OSError(f"this session keeps {self.bytes} bytes in {self._root}, its limit")
+        self.follow(segment)
+        os.pwrite(self._tail_fd, b"\x01", 16)  # sealed
+        os.fsync(self._tail_fd)
+        kept = KeptSegment(self._copy_path(segment), segment.number, segment.first_seq, segment.end_seq, self._tail_end)
+        self._close_tail()
+        segment.close(unlink=True)
+        self.segments.append(kept)
+        self.bytes += kept.size
+        return kept
+
+    def follow(self, segment: Segment) -> None:
+        """Bring the copy of a segment up to its committed position: the bytes first, the position after them."""
+        if self._folder is None:
+            self._folder = make_folder(self._root, self._session)
+        if self._tail is not segment:
+            self._close_tail()
+            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            self._tail_fd = os.open(self._copy_path(segment), flags, FILE_MODE)
+            self._tail, self._tail_end = segment, 0
+        position = segment.position
+        if position <= self._tail_end:
+            return
+        data = segment.read(self._tail_end, position)
+        if self._tail_end == 0:
+            data = data[:8] + bytes(8) + data[16:]  # position zero until the bytes are there
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._tail_fd, data[written:], self._tail_end + written)
+        os.pwrite(self._tail_fd, position.to_bytes(8, "little"), 8)
+        self._tail_end = position
+
+    def forget_copy(self) -> None:
+        """The collector reads the journal itself again: the copy of the segment being written is of no use."""
+        if self._tail is not None:
+            path = self._copy_path(self._tail)
+            self._close_tail()
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def let_go(self, seq: int) -> None:
+        """Unlink what is on the collector's disk."""
+        while self.segments and self.segments[0].end_seq <= seq:
+            kept = self.segments.popleft()
+            self.bytes -= kept.size
+            with contextlib.suppress(OSError):
+                os.unlink(kept.path)
+
+    def close(self) -> None:
+        """Let go of the folder; what is in it stays, an empty folder goes."""
+        self._close_tail()
+        if self._folder is not None:
+            folder, self._folder = self._folder, None
+            if not self.segments:
+                folder.remove()
+            folder.release()
+
+    def _close_tail(self) -> None:
+        if self._tail_fd >= 0:
+            os.close(self._tail_fd)
+        self._tail, self._tail_fd, self._tail_end = None, -1, 0
+
+    def _copy_path(self, segment: Segment) -> str:
+        assert self._folder is not None
+        return os.path.join(self._folder.path, f"{segment.number:08d}.seg")

@@ -1,0 +1,100 @@
+"""A run's config and summary: dictionaries whose every change is told.
+
+Values are made plain (what JSON can hold) when they are set, so that nothing later depends on an object the user goes
+on changing.
+"""
+
+from typing import Any, Callable, Dict, Iterator, List, Mapping, MutableMapping, Optional
+
+MAX_DEPTH = 16  #: of nested values; deeper is a structure that refers to itself
+
+
+class KeyValues(MutableMapping[str, Any]):
+    """Like wandb's `config` and `summary`: keys as items and as attributes; `changed(set, remove)` hears of each
+    change.
+    """
+
+    def __init__(self, changed: Callable[[Dict[str, Any], List[str]], None]) -> None:
+        object.__setattr__(self, "_changed", changed)
+        object.__setattr__(self, "_values", {})
+
+    def update(  # type: ignore[override]
+        self, values: Optional[Any] = None, allow_val_change: Optional[bool] = None, **more: Any
+    ) -> None:
+        """Set many at once: a mapping, or anything with attributes (argparse's Namespace). `allow_val_change` is
+        accepted, as wandb takes it: a value may always change.
+        """
+        found = _mapping(values)
+        found.update(more)
+        fresh = {str(key): plain(value) for key, value in found.items()}
+        if fresh:
+            self._values.update(fresh)
+            self._changed(fresh, [])
+
+    def setdefaults(self, values: Any) -> None:
+        """Set those keys that are not there yet."""
+        self.update({key: value for key, value in _mapping(values).items() if key not in self._values})
+
+    def as_dict(self) -> Dict[str, Any]:
+        return dict(self._values)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.update({key: value})
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[key]
+        self._changed({}, [key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return self._values[key]
+        except KeyError:
+            raise AttributeError(f"no {key!r} has been set") from None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+def _mapping(values: Any) -> Dict[Any, Any]:
+    if values is None:
+        return {}
+    if isinstance(values, Mapping):
+        return dict(values)
+    if hasattr(values, "__dict__"):
+        return dict(vars(values))
+    return dict(values)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A value as JSON can hold it: text, numbers, lists and dictionaries as they are, scalars of arrays as numbers,
+    anything else as text.
+    """
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if depth < MAX_DEPTH:
+        if isinstance(value, Mapping):
+            return {str(key): plain(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [plain(inner, depth + 1) for inner in value]
+    try:
+        item = getattr(value, "item", None)
+        if callable(item) and not getattr(value, "is_cuda", False) and getattr(value, "shape", None) in ((), None):
+            inner = item()
+            return plain(inner, depth + 1) if isinstance(inner, (str, bool, int, float)) else str(value)
+        return str(value)
+    except Exception as problem:  # noqa: BLE001 -- a user's object may raise anything when asked
+        return f"<{type(value).__name__} that cannot be shown: {type(problem).__name__}>"

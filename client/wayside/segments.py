@@ -1,0 +1,262 @@
+"""The files of a journal: where they may lie, how a segment is made, and the lock that tells its owner's death.
+
+A session's journal is a folder `<root>/journals/<session id>/` holding `lock` and the segments `<number of the
+file>.seg`. The file's number is only a name: a segment's place in the sequence stands in its header, and a file whose
+header is still zero was prepared and not yet used.
+
+- Segments are allocated with `posix_fallocate` (writing into a hole of a full disk is SIGBUS), and never truncated,
+  punched or used again, only unlinked.
+- The lock is a POSIX lock (`fcntl.lockf`) on a file nothing else in the process opens: unlike `flock` and unlike an
+  open socket it does not live on in forked workers, so it is gone exactly when the owner is.
+- Modes are set by `chmod`, since the umask takes away the write bit that lets a collector of the same group tidy up.
+"""
+
+import contextlib
+import fcntl
+import mmap
+import os
+import stat
+from typing import List, NamedTuple, Optional, Sequence
+
+from .wire import HEADER_SIZE, MAGIC, POSITION_WORD, SEALED_WORD, SegmentHeader
+
+SEGMENT_SIZE = 256 << 10  #: bytes: one lasts milliseconds in a tight loop, and costs little when a session logs rarely
+SESSION_LIMIT = 16 << 20  #: bytes of journal a session may hold: a third of a second of a tight loop, at most
+FOLDER_LIMIT = 256 << 20  #: bytes of journals below one root: sixteen sessions at their limit
+FREE_SHARE = 10  #: a session never takes more than a tenth of what is free: PyTorch's data loaders live there, too
+FOLDER_MODE = 0o2770
+FILE_MODE = 0o660
+JOURNALS = "journals"
+
+_POPULATE = 0x8000 if os.uname().sysname == "Linux" else 0  # mmap.MAP_POPULATE, which Python names only from 3.10 on
+_MAGIC_WORD = int.from_bytes(MAGIC, "little")
+
+
+class Root(NamedTuple):
+    """A folder journals may lie below. memory: whether it is memory-backed, so that a page fault there never waits."""
+
+    path: str
+    memory: bool
+
+
+class Segment:
+    """One mapped segment file. `words` are its u64 words: the committed position is `words[POSITION_WORD]`.
+
+    first_seq, end_seq: the seqs it holds, `end_seq` known once it is sealed.
+    """
+
+    __slots__ = ("end_seq", "fd", "first_seq", "map", "number", "path", "size", "words")
+
+    def __init__(self, folder: str, name: int, size: int = SEGMENT_SIZE) -> None:
+        """Allocate and map a new file; raises OSError, leaving nothing behind."""
+        self.path = os.path.join(folder, f"{name:08d}.seg")
+        self.size = size
+        self.number = self.first_seq = self.end_seq = -1
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        try:
+            os.fchmod(self.fd, FILE_MODE)
+            os.posix_fallocate(self.fd, 0, size)
+            self.map = mmap.mmap(self.fd, size, flags=mmap.MAP_SHARED | _POPULATE)
+        except BaseException:
+            os.close(self.fd)
+            os.unlink(self.path)
+            raise
+        self.words = memoryview(self.map).cast("Q")
+
+    def begin(self, header: SegmentHeader, frames: bytes) -> None:
+        """Write the header and the first frames; the magic goes last, since a file without it is not yet a segment."""
+        self.number, self.first_seq = header.number, header.first_seq
+        packed = header._replace(position=HEADER_SIZE + len(frames)).pack()
+        self.map[8:HEADER_SIZE] = packed[8:]
+        self.map[HEADER_SIZE : HEADER_SIZE + len(frames)] = frames
+        self.words[0] = _MAGIC_WORD
+
+    @property
+    def position(self) -> int:
+        """Committed bytes; HEADER_SIZE or more once begun."""
+        return self.words[POSITION_WORD] if not self.map.closed else int.from_bytes(os.pread(self.fd, 8, 8), "little")
+
+    def read(self, start: int, end: int) -> bytes:
+        """Bytes of the file."""
+        return bytes(self.map[start:end]) if not self.map.closed else os.pread(self.fd, end - start, start)
+
+    def seal(self, end_seq: int) -> None:
+        """Declare the position final."""
+        self.end_seq = end_seq
+        self.words[SEALED_WORD] = 1
+
+    def unmap(self) -> None:
+        """Give the mapping back; the file and its descriptor stay."""
+        self.words.release()
+        self.map.close()
+
+    def move_to(self, folder: str) -> None:
+        """Write the committed bytes to a new file of the same name in `folder`, read through the descriptor that
+        outlives the deleted name; the mapping is given back. Raises OSError.
+        """
+        position = self.position
+        path = os.path.join(folder, os.path.basename(self.path))
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        os.fchmod(fd, FILE_MODE)
+        os.write(fd, self.read(0, position))
+        if not self.map.closed:
+            self.unmap()
+        os.close(self.fd)
+        self.fd, self.path = fd, path
+
+    def close(self, *, unlink: bool) -> None:
+        """Let the segment go, or leave its file for the collector."""
+        if not self.map.closed:
+            self.unmap()
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        if unlink:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+
+def boot_id() -> bytes:
+    """Sixteen bytes that change with each boot of the machine; zeros where the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return bytes.fromhex(file.read().strip().replace("-", ""))
+    except (OSError, ValueError):
+        return bytes(16)
+
+
+def is_memory(path: str, mounts: str) -> bool:
+    """Whether a path lies on a memory-backed filesystem, by a text like that of /proc/self/mounts."""
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = fields[1].replace("\\040", " ").rstrip("/") or "/"
+        inside = path == point or path.startswith(point if point == "/" else point + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind in ("tmpfs", "ramfs")
+
+
+def read_mounts() -> str:
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def find_roots(socket: Optional[str], overflow: str, shared_memory: str = "/dev/shm") -> List[Root]:
+    """Where a journal may lie, best first.
+
+    The socket's folder when it is memory-backed, else shared memory, else the socket's folder on disk, else `overflow`
+    (WAYSIDE_DIR).
+    """
+    mounts = read_mounts()
+    roots: List[Root] = []
+    beside = os.path.dirname(os.path.realpath(socket)) if socket else None
+    if beside and is_memory(beside, mounts):
+        roots.append(Root(beside, True))
+    if is_memory(os.path.realpath(shared_memory), mounts):
+        roots.append(Root(os.path.join(shared_memory, f"wayside-{os.geteuid()}"), True))
+    if beside and not is_memory(beside, mounts):
+        roots.append(Root(beside, False))
+    overflow = os.path.realpath(overflow)
+    roots.append(Root(overflow, is_memory(overflow, mounts)))
+    return roots
+
+
+def make_folder(root: str, session: str) -> "JournalFolder":
+    """A new journal folder below `root`, locked by this process; raises OSError.
+
+    It is built under a temporary name and renamed into place once the lock is held, so that a reader never meets a live
+    journal whose lock is free.
+    """
+    journals = os.path.join(root, JOURNALS)
+    _make_own(root)
+    _make_own(journals)
+    final = os.path.join(journals, session)
+    building = os.path.join(journals, f".{session}.{os.getpid()}")
+    os.mkdir(building, 0o770)
+    try:
+        os.chmod(building, FOLDER_MODE)
+        lock = os.open(os.path.join(building, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            os.fchmod(lock, FILE_MODE)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(lock, f"{os.getpid()}\n".encode())
+            os.rename(building, final)
+        except BaseException:
+            os.close(lock)
+            raise
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(building, "lock"))
+        with contextlib.suppress(OSError):
+            os.rmdir(building)
+        raise
+    return JournalFolder(final, lock)
+
+
+class JournalFolder(NamedTuple):
+    """A journal's folder and the descriptor that holds its lock."""
+
+    path: str
+    lock: int
+
+    def remove(self) -> None:
+        """Remove the folder, which holds no segment any more."""
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.path, "lock"))
+            os.rmdir(self.path)
+
+    def release(self) -> None:
+        """Let go of the lock."""
+        with contextlib.suppress(OSError):
+            os.close(self.lock)
+
+    def exists(self) -> bool:
+        """Whether the lock file is still there: a folder deleted under its owner is begun anew."""
+        return os.fstat(self.lock).st_nlink > 0
+
+
+def _make_own(path: str) -> None:
+    """A folder that is ours, or that its owner lets our group use; anything else is refused (a planted folder or
+    link).
+    """
+    try:
+        os.mkdir(path, 0o770)
+        os.chmod(path, FOLDER_MODE)
+    except FileExistsError:
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode) or not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(f"{path} is not a folder") from None
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(f"{path} cannot be written by this user") from None
+        if found.st_uid not in (os.geteuid(), 0) and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+            raise PermissionError(f"{path} belongs to another user and anyone may write there") from None
+
+
+def room(path: str, held: int) -> int:
+    """Bytes a session that holds `held` may hold altogether below `path`: its limit, or a tenth of what is free."""
+    found = os.statvfs(path)
+    return min(SESSION_LIMIT, (found.f_bavail * found.f_frsize + held) // FREE_SHARE)
+
+
+def held_below(root: str) -> int:
+    """Bytes all journals below a root hold."""
+    total = 0
+    journals = os.path.join(root, JOURNALS)
+    for folder in _names(journals):
+        for name in _names(os.path.join(journals, folder)):
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(journals, folder, name)).st_size
+    return total
+
+
+def _names(path: str) -> Sequence[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return ()

@@ -1,0 +1,153 @@
+"""Which rank speaks for a run, for sinks with `ranks: primary`.
+
+The lowest rank that logs rows for the run does, a process without rank being the lowest; Megatron logs from the last
+rank, Ray from a driver without one. A run whose first rows come from a higher rank waits a moment, since rank 0 may
+be just behind. When all sessions of the speaking rank have ended, the others wait longer before the next one speaks:
+at the end of a job ranks end one after the other, and the last rows of rank 1 are no news.
+
+Decisions are by session and batch, are never changed, and are kept, so that whoever reads a batch, whenever, finds
+the same.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+from ..registry import Registry, rank_order
+from ..spool import Stored
+
+SETTLE = 5.0  #: seconds a higher rank's first rows wait for a lower rank's: processes of one job start this far apart
+REELECT = 30.0  #: seconds after the speaking rank's end: longer than ranks of one job take to end
+
+
+@dataclass(slots=True)
+class _Run:
+    """speaking: the rank (-1 for none) whose rows count now, None while nobody is chosen. since: from which batch on
+    a session was asked for and is not decided. decide_at: when it will be.
+    """
+
+    speaking: int | None = None
+    since: dict[int, int] = field(default_factory=dict)
+    decide_at: float | None = None
+
+
+class Election:
+    """Sees every stored batch in order, and the end of every session; then answers `verdict`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._runs: dict[str, _Run] = {}
+        self._spans: dict[int, list[tuple[int, bool]]] = {}  # session to (from batch, speaks), in order
+        self.seen = 0
+        self.changed = False
+
+    def verdict(self, session: int, batch: int) -> bool | None:
+        """Whether this batch's session speaks for its run, or None while that is not decided."""
+        found = False
+        for start, speaks in self._spans.get(session, ()):
+            if start > batch:
+                break
+            found = speaks
+        since = self._run_of(session).since.get(session)
+        return None if since is not None and batch >= since else found
+
+    def leads(self, session: int) -> bool:
+        """Whether a session is its run's lowest rank so far: whose config and summary count before any rows came."""
+        known = self._registry.of(session)
+        run = self._run_of(session)
+        if run.speaking is not None:
+            return rank_order(known.session) <= run.speaking
+        of_run = [other for other in self._registry.alive() if other.session.run.id == known.session.run.id]
+        return all(rank_order(known.session) <= rank_order(other.session) for other in of_run)
+
+    def see(self, batch: Stored, now: float) -> None:
+        """A batch was stored."""
+        if batch.id <= self.seen:
+            return
+        self.seen = batch.id
+        known = self._registry.of(batch.session)
+        if not batch.amount.rows or known.session.kind == "system":
+            return
+        rank = rank_order(known.session)
+        run = self._run_of(batch.session)
+        if run.speaking is not None and rank >= run.speaking and run.decide_at is None:
+            self._span(batch.session, batch.id, rank == run.speaking)
+        elif rank <= 0 or (run.speaking is not None and rank <= run.speaking):
+            run.since.setdefault(batch.session, batch.id)
+            self._decide(run, rank, batch.id)
+        else:
+            run.since.setdefault(batch.session, batch.id)
+            run.decide_at = run.decide_at or now + SETTLE
+            self.changed = True
+
+    def ended(self, session: int, now: float) -> None:
+        """A session is over. When it was the last of the speaking rank, the others will choose anew."""
+        run = self._run_of(session)
+        alive = [known for known in self._registry.alive() if known.session.run.id == self._id_of(session)]
+        if not alive:
+            if run.since and run.speaking is not None:
+                self._decide(run, run.speaking, 0)
+            run.decide_at = now if run.since else None
+            return
+        if run.speaking is not None and not any(rank_order(known.session) == run.speaking for known in alive):
+            run.decide_at = now + REELECT
+            for known in alive:
+                if known.key in self._spans:
+                    run.since.setdefault(known.key, self.seen + 1)
+            self.changed = True
+
+    def tick(self, now: float) -> bool:
+        """Decide what has waited long enough; whether anything was decided."""
+        decided = False
+        for run in self._runs.values():
+            if run.decide_at is None or now < run.decide_at:
+                continue
+            ranks = [rank_order(self._registry.of(session).session) for session in run.since]
+            if ranks:
+                self._decide(run, min(ranks), 0)
+                decided = True
+            run.decide_at = None
+        return decided
+
+    def _decide(self, run: _Run, rank: int, from_batch: int) -> None:
+        """This rank speaks, from each undecided session's first undecided batch on; another that spoke is silent from
+        here.
+        """
+        if run.speaking is not None and run.speaking != rank:
+            for session in self._spans:
+                if self._run_of(session) is run and rank_order(self._registry.of(session).session) == run.speaking:
+                    self._span(session, max(from_batch, self.seen), False)
+        run.speaking = rank
+        for session, since in run.since.items():
+            self._span(session, since, rank_order(self._registry.of(session).session) == rank)
+        run.since.clear()
+        run.decide_at = None
+        self.changed = True
+
+    def _span(self, session: int, batch: int, speaks: bool) -> None:
+        spans = self._spans.setdefault(session, [])
+        if not spans or spans[-1][1] != speaks:
+            spans.append((batch, speaks))
+            self.changed = True
+
+    def _run_of(self, session: int) -> _Run:
+        return self._runs.setdefault(self._id_of(session), _Run())
+
+    def _id_of(self, session: int) -> str:
+        return self._registry.of(session).session.run.id
+
+    # --- kept -------------------------------------------------------------------------------------
+
+    def to_text(self) -> bytes:
+        """Everything, for the spool to keep."""
+        runs = {
+            id: {"speaking": run.speaking, "since": list(run.since.items()), "decide_at": run.decide_at}
+            for id, run in self._runs.items()
+        }
+        return json.dumps({"seen": self.seen, "runs": runs, "spans": list(self._spans.items())}).encode()
+
+    def load(self, text: bytes) -> None:
+        value = json.loads(text)
+        self.seen = value["seen"]
+        for id, run in value["runs"].items():
+            self._runs[id] = _Run(run["speaking"], dict(map(tuple, run["since"])), run["decide_at"])
+        self._spans = {session: [(start, speaks) for start, speaks in spans] for session, spans in value["spans"]}

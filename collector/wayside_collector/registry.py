@@ -1,0 +1,85 @@
+"""Who is here: sessions and runs, as everyone downstream of the spool needs to know them.
+
+One object on the event loop. The spool keeps the truth (`sessions`, `schemas`); this is what has been read of it, and
+the small questions asked of it: whose rows are these, which names has this schema, which runs are open.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+from wayside import wire
+
+from .session import Run, Session, read_session
+from .spool import SessionRow, Spool
+
+
+@dataclass(slots=True)
+class Known:
+    """A session by its key in the spool. ended: Unix time in seconds, None while it lives. schemas: number to names."""
+
+    key: int
+    session: Session
+    ended: float | None = None
+    schemas: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Registry:
+    """Sessions by key and by id."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[int, Known] = {}
+        self._by_id: dict[str, Known] = {}
+
+    def load(self, spool: Spool) -> None:
+        """Everything the spool knows from before."""
+        for row in spool.sessions():
+            known = self.add(row)
+            for number, frame in spool.schemas(row.key).items():
+                known.schemas[number] = wire.read_schema(frame, wire.scan(frame).spans[0])
+
+    def add(self, row: SessionRow) -> Known:
+        """A session the spool has begun or knows; a session that was over lives again."""
+        known = self._by_key.get(row.key)
+        if known is None:
+            known = self._by_key[row.key] = self._by_id[row.id] = Known(row.key, _read_record(row))
+        known.ended = row.ended
+        return known
+
+    def of(self, key: int) -> Known:
+        return self._by_key[key]
+
+    def by_id(self, id: str) -> Known | None:
+        return self._by_id.get(id)
+
+    def all(self) -> Iterator[Known]:
+        return iter(list(self._by_key.values()))
+
+    def alive(self) -> list[Known]:
+        """Training sessions that are not over."""
+        return [known for known in self.all() if known.ended is None and known.session.kind == "run"]
+
+    def open_runs(self, at: float) -> tuple[Session, ...]:
+        """One session of each run that was open at a time (Unix time in seconds), the lowest rank's."""
+        found: dict[str, Session] = {}
+        for known in self.all():
+            session = known.session
+            if session.kind != "run" or session.started > at or (known.ended is not None and known.ended < at):
+                continue
+            other = found.get(session.run.id)
+            if other is None or rank_order(session) < rank_order(other):
+                found[session.run.id] = session
+        return tuple(found.values())
+
+
+def rank_order(session: Session) -> int:
+    """Ranks in the order of who speaks for a run: a process without rank first, then the lowest."""
+    return -1 if session.rank is None else session.rank
+
+
+def _read_record(row: SessionRow) -> Session:
+    """The session of a stored HELLO frame. A record this version cannot read still names its session."""
+    try:
+        return read_session(wire.read_json(row.record, wire.scan(row.record).spans[0]))
+    except (wire.WireError, msgspec.ValidationError, IndexError):
+        return Session(session=row.id, run=Run(id="unknown"), started=row.started)

@@ -1,0 +1,32 @@
+"""Rows that come as names and numbers, written as frames: the samplers' and those of JSON lines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wayside import wire
+
+MAX_SCHEMAS = 256  #: of one such session; a sender whose names change with every row has its names written out instead
+
+
+class FrameWriter:
+    """Frames of one session, one after the other, with schemas announced at first use."""
+
+    def __init__(self) -> None:
+        self._schemas: dict[tuple[str, ...], int] = {}
+
+    def row(self, time: float, step: int | None, metrics: Mapping[str, float]) -> bytes:
+        """A row; raises wire.WireError when it is too large or a name is too long."""
+        names = tuple(metrics)
+        number = self._schemas.get(names)
+        if number is not None:
+            return wire.row_frame(number, time, step, tuple(metrics.values()))
+        if len(self._schemas) >= MAX_SCHEMAS:
+            return wire.named_row_frame(time, step, dict(metrics))
+        number = len(self._schemas)
+        schema = wire.schema_frame(number, names)
+        wire.read_schema(schema, wire.scan(schema).spans[0])  # names within the limits, or WireError
+        self._schemas[names] = number
+        return schema + wire.row_frame(number, time, step, tuple(metrics.values()))
+
+    def event(self, time: float, step: int | None, kind: str, data: dict[str, Any]) -> bytes:
+        return wire.event_frame(time, step, kind, data)

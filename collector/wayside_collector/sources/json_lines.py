@@ -1,0 +1,104 @@
+"""JSON lines: one object a line, for programs in any language, without a library of ours.
+
+    {"metrics": {"loss": 0.5}, "step": 3, "time": 1767225600.5, "run": "r1"}
+
+Only `metrics` is required. A bad line is answered with a JSON error line, and the connection goes on. Lines of one
+run on one connection are one session; it ends with the connection.
+"""
+
+import json
+import secrets
+import time
+from typing import Annotated, Any
+
+import msgspec
+from wayside import row, wire
+
+from ..intake import Inlet, Intake, Refused, Stream
+from .frames import FrameWriter
+
+MAX_LINE = 1 << 20  #: bytes of one line: ten thousand metrics
+MAX_RUNS = 64  #: runs on one connection: each costs a session
+DEFAULT_RUN = "json"
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line. time: Unix time in seconds, the time of its arrival when absent. step: a whole number of 64 bits."""
+
+    metrics: dict[str, Any]
+    step: Annotated[int, msgspec.Meta(gt=-(1 << 63), lt=1 << 63)] | None = None
+    time: Annotated[float, msgspec.Meta(ge=0, lt=1e11)] | None = None
+    run: Name = DEFAULT_RUN
+    project: Name = "default"
+    name: Name | None = None
+    rank: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class LineError(ValueError):
+    """A line that cannot be taken; the message is for its sender."""
+
+
+def parse_line(text: bytes) -> tuple[Line, dict[str, float]]:
+    """One line and its metrics as numbers; raises LineError saying what, where and what to do."""
+    try:
+        value = json.loads(text)  # and not msgspec, which refuses the bare NaN that Python's own encoder writes
+    except (ValueError, RecursionError) as problem:
+        raise LineError(f'not JSON: {problem}; send one object a line, like {{"metrics": {{"loss": 0.5}}}}') from None
+    try:
+        line = msgspec.convert(value, Line)
+        return line, {name: wire.number(name, number) for name, number in line.metrics.items()}
+    except (msgspec.ValidationError, wire.WireError) as problem:
+        raise LineError(f'{problem}; a line is like {{"metrics": {{"loss": 0.5}}, "step": 3}}') from None
+
+
+class LineSession:
+    """The sessions of one connection that sends lines."""
+
+    def __init__(self, intake: Intake, host: str, pid: int) -> None:
+        self._intake = intake
+        self._host = host
+        self._pid = pid
+        self._open: dict[tuple[str, int | None], tuple[Inlet, Stream, FrameWriter]] = {}
+
+    async def take(self, line: bytes) -> None:
+        """One line into its session's inlet, not yet stored; raises LineError."""
+        value, metrics = parse_line(line)
+        key = (value.run, value.rank)
+        if key not in self._open:
+            if len(self._open) >= MAX_RUNS:
+                raise LineError(f"more than {MAX_RUNS} runs on one connection; open another one")
+            self._open[key] = (await self._begin(value), Stream(), FrameWriter())
+        inlet, stream, writer = self._open[key]
+        try:
+            frames = writer.row(time.time() if value.time is None else value.time, value.step, metrics)
+        except wire.WireError as problem:
+            raise LineError(str(problem)) from None
+        inlet.take(stream, frames)
+
+    async def _begin(self, value: Line) -> Inlet:
+        record = {
+            "session": secrets.token_hex(16),
+            "run": {"id": value.run, "name": value.name or value.run, "project": value.project},
+            "rank": value.rank,
+            "host": self._host,
+            "pid": self._pid,
+            "started": time.time(),
+            "origin": "json",
+        }
+        try:
+            return await self._intake.begin(record)
+        except Refused as problem:
+            raise LineError(str(problem)) from None
+
+    @property
+    def inlets(self) -> list[Inlet]:
+        return [inlet for inlet, _, _ in self._open.values()]
+
+    async def end(self) -> None:
+        """The connection is closed: its sessions are over."""
+        for inlet, stream, writer in self._open.values():
+            inlet.take(stream, writer.event(time.time(), None, row.FINISH, {"exit_code": 0}))
+            await self._intake.store([inlet])
+            await self._intake.end(inlet)

@@ -1,0 +1,135 @@
+"""Reading journals on disk: segments by number, what is committed in them, and whether their owner still lives.
+
+Files are read with `pread`, never mapped: a peer that truncates its file must not be our SIGBUS. Nothing here decides
+what the bytes mean; `sources/journal.py` does.
+"""
+
+import fcntl
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from wayside import wire
+from wayside.segments import JOURNALS
+
+PAGE = 4096
+_FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
+
+
+def owner_lives(folder: Path) -> bool:
+    """Whether a process holds the journal's lock. A folder without a lock file has no owner."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:
+        return True  # not ours to judge: a journal we may not lock we may not adopt
+    except OSError:
+        return False
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        found = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+        return bool(found[0] != fcntl.F_UNLCK)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
+@dataclass(slots=True)
+class OpenSegment:
+    """A segment being read. read: bytes taken so far."""
+
+    path: Path
+    fd: int
+    header: wire.SegmentHeader
+    read: int = wire.HEADER_SIZE
+
+    def committed(self) -> tuple[int, bool]:
+        """The committed position, and whether it is final."""
+        data = os.pread(self.fd, 16, 8)
+        sealed = data[8:] != bytes(8)
+        if sealed:
+            data = os.pread(self.fd, 8, 8)  # again: a position read before the seal may not be the last
+        return max(wire.HEADER_SIZE, int.from_bytes(data[:8], "little")), sealed
+
+    def bytes_to(self, position: int, most: int) -> bytes:
+        return os.pread(self.fd, min(position - self.read, most), self.read)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def open_segment(path: Path) -> OpenSegment | None:
+    """A segment that has been begun; None for one only prepared, or gone. Raises wire.WireError for what is no
+    segment.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        head = os.pread(fd, wire.HEADER_SIZE, 0)
+        if not head.strip(b"\0") or head[:8] == bytes(8):
+            os.close(fd)
+            return None
+        return OpenSegment(path, fd, wire.read_segment_header(head))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def find_segment(folders: list[Path], number: int) -> OpenSegment | None:
+    """The begun segment with the lowest number that is at least `number`; of two copies the one with more in it.
+
+    A file that is no segment is left where it is and not looked at again by this call.
+    """
+    best: OpenSegment | None = None
+    for folder in folders:
+        for path in _segment_files(folder):
+            try:
+                found = open_segment(path)
+            except (OSError, wire.WireError):
+                continue
+            if found is None:
+                continue
+            if found.header.number < number or (best is not None and not _better(found, best)):
+                found.close()
+                continue
+            if best is not None:
+                best.close()
+            best = found
+    return best
+
+
+def _better(one: OpenSegment, other: OpenSegment) -> bool:
+    if one.header.number != other.header.number:
+        return one.header.number < other.header.number
+    return one.committed()[0] > other.committed()[0]
+
+
+def _segment_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if name.endswith(".seg"))
+    except OSError:
+        return []
+
+
+def written_pages(data: bytes, start: int) -> int:
+    """How many of these bytes, which begin at `start` of a file, come before the first page that was never written out.
+
+    After a power loss a mapped page that did not reach the disk reads as zeros, although the position says otherwise.
+    """
+    first = -start % PAGE
+    for page in range(first, len(data) - PAGE + 1, PAGE):
+        if not any(data[page : page + PAGE]):
+            return page
+    return len(data)
+
+
+def journal_folders(root: Path) -> list[Path]:
+    """Every session's journal below a root."""
+    try:
+        names = os.listdir(root / JOURNALS)
+    except OSError:
+        return []
+    return [root / JOURNALS / name for name in sorted(names) if len(name) == 32]

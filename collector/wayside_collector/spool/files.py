@@ -1,0 +1,159 @@
+"""Segment files: blocks appended, synced, read back and checked. Only the spool's writer thread appends."""
+
+import contextlib
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from .batch import Extent
+
+CHAINS = ("scalars", "system", "events")  #: a file holds batches of one class, so that a class can be dropped whole
+ROWS, EVENTS, CONTEXT = 1, 2, 3
+ROLL_SIZE = 16 << 20  #: bytes of a file before the next is begun: what a limit drops at once
+ROLL_AGE = 3600.0  #: seconds, likewise: what is delivered leaves the disk within the hour
+MAGIC = 0x4C50_5357  #: "WSPL"
+HEADER = struct.Struct("<II16sQQdQII")
+
+
+class Block(NamedTuple):
+    """A block's header."""
+
+    kind: int
+    session: bytes
+    first_seq: int
+    next_seq: int
+    stored_at: float
+    length: int
+    crc: int
+
+
+class Damaged(Exception):
+    """A block whose bytes are not those that were written."""
+
+
+def pack_block(block: Block) -> bytes:
+    head = struct.pack("<II16sQQdQI", MAGIC, *block)
+    return head + struct.pack("<I", zlib.crc32(head))
+
+
+def read_block(data: bytes, offset: int = 0) -> Block:
+    """A block's header at `offset`; raises Damaged."""
+    try:
+        magic, *fields, check = HEADER.unpack_from(data, offset)
+    except struct.error:
+        raise Damaged("the file ends within a block's header") from None
+    if magic != MAGIC or zlib.crc32(data[offset : offset + HEADER.size - 4]) != check:
+        raise Damaged("a block's header fails its checksum")
+    return Block(*fields)
+
+
+def file_name(chain: str, number: int) -> str:
+    return f"{chain}-{number:08d}.spool"
+
+
+@dataclass(slots=True)
+class Active:
+    """The file of a chain that is being appended to."""
+
+    number: int
+    chain: str
+    fd: int
+    size: int
+    born: float
+    dirty: bool = False
+
+
+class Files:
+    """The segment files of one folder. Writing belongs to one thread; reading may be done from any."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.active: dict[str, Active] = {}
+        self._names: dict[int, str] = {}
+
+    def know(self, number: int, chain: str) -> None:
+        """A file that exists from before."""
+        self._names[number] = file_name(chain, number)
+
+    def begin(self, chain: str, number: int, now: float) -> Active:
+        """A new file for a chain; its name is synced to the folder before anything in it counts. Raises OSError."""
+        path = self.folder / file_name(chain, number)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        try:
+            sync_folder(self.folder)
+        except OSError:
+            os.close(fd)
+            raise
+        self._names[number] = path.name
+        self.active[chain] = Active(number, chain, fd, 0, now)
+        return self.active[chain]
+
+    def append(self, active: Active, block: Block, data: bytes) -> Extent:
+        """Write a block at a file's end. Raises OSError, after which the file must be given up (`abandon`)."""
+        offset = active.size
+        whole = pack_block(block) + data + b"\0" * (-len(data) % 8)
+        active.dirty = True
+        written = 0
+        while written < len(whole):
+            written += os.pwrite(active.fd, memoryview(whole)[written:], offset + written)
+        active.size += len(whole)
+        return Extent(active.number, offset, len(data))
+
+    def sync(self) -> None:
+        """Everything appended so far is on disk when this returns; raises OSError."""
+        for active in self.active.values():
+            if active.dirty:
+                os.fdatasync(active.fd)
+                active.dirty = False
+
+    def close_chain(self, chain: str) -> None:
+        """No more is appended to this file: it is full, old, or was given up after a failure."""
+        active = self.active.pop(chain, None)
+        if active is not None:
+            with contextlib.suppress(OSError):
+                os.close(active.fd)
+
+    def read(self, extent: Extent) -> bytes:
+        """A block's bytes, checked; raises Damaged, or OSError when the file is gone. From any thread."""
+        name = self._names.get(extent.file)
+        if name is None:
+            raise FileNotFoundError(f"segment file {extent.file} is gone")
+        fd = os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            whole = os.pread(fd, HEADER.size + extent.length, extent.offset)
+        finally:
+            os.close(fd)
+        block = read_block(whole)
+        data = whole[HEADER.size :]
+        if len(data) != extent.length or block.length != extent.length or zlib.crc32(data) != block.crc:
+            raise Damaged(f"{name} at byte {extent.offset} fails its checksum")
+        return data
+
+    def unlink(self, number: int) -> None:
+        """Remove a file; what is already gone is fine."""
+        name = self._names.pop(number, None)
+        if name is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.folder / name)
+
+    def size(self, number: int) -> int:
+        """Bytes of a file, 0 when it is gone."""
+        try:
+            return (self.folder / self._names[number]).stat().st_size
+        except (KeyError, OSError):
+            return 0
+
+    def close(self) -> None:
+        for chain in list(self.active):
+            self.close_chain(chain)
+
+
+def sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
