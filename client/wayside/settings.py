@@ -1,0 +1,188 @@
+"""What the environment asks of the client: the only place in the client where variables are read as options.
+
+`read_settings` is a pure function of a mapping; nothing here fails: a value that cannot be used is replaced by the
+default, and `Settings.problems` says what was wrong, where, and what to do. An empty variable counts as unset, since
+pod manifests write unset values so. `WAYSIDE_*` goes before the `WANDB_*` of the same meaning. The collector finds
+its socket with the same `socket_candidates`.
+"""
+
+import os
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+MODES = ("online", "offline", "disabled")
+TRANSPORTS = ("journal", "socket")
+DEFAULT_DIR = ".wayside"
+SYSTEM_SOCKET = "/run/wayside/wayside.sock"
+MAX_SOCKET_PATH = 107  #: bytes; `sun_path` of Linux holds 108, the last of them a zero
+MAX_TAGS = 256  #: tags of one run; the record that carries them opens every journal segment and must stay small
+MAX_TEXT = 16 << 10  #: characters of one value, for the same reason; longer ones (notes) are cut
+
+_SHOWN = 80  # characters of a refused value that a message repeats
+_YES = ("1", "true", "yes", "on", "y", "t")
+_NO = ("0", "false", "no", "off", "n", "f")
+
+
+class Settings(NamedTuple):
+    """The client's options.
+
+    socket: the collector's socket, or None to look in the usual places. dir: folder for journals while there is no
+    collector. mode: one of MODES; transport: one of TRANSPORTS. run_id: asked for in the environment, unchecked. git:
+    whether the run's commit, branch and remote are recorded; diff: whether uncommitted changes are, too. quiet: say
+    nothing on stderr but problems. runtime_dir: the user's folder for sockets (XDG_RUNTIME_DIR). cwd: the working
+    directory when the settings were read, which relative paths start from, since training code changes it. problems:
+    what could not be used, for the user to read.
+    """
+
+    socket: Optional[str] = None
+    dir: str = DEFAULT_DIR
+    mode: str = "online"
+    transport: str = "journal"
+    run_id: Optional[str] = None
+    project: Optional[str] = None
+    name: Optional[str] = None
+    entity: Optional[str] = None
+    group: Optional[str] = None
+    job_type: Optional[str] = None
+    notes: Optional[str] = None
+    tags: Tuple[str, ...] = ()
+    git: bool = True
+    diff: bool = True
+    quiet: bool = False
+    runtime_dir: Optional[str] = None
+    cwd: str = ""
+    problems: Tuple[str, ...] = ()
+
+
+def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Settings:
+    """The settings of an environment. cwd: where relative paths start, the working directory when not given."""
+    problems: List[str] = []
+
+    def text(*names: str) -> Optional[str]:
+        name, value = _first(environ, names)
+        if len(value) > MAX_TEXT:
+            problems.append(f"{name} is {len(value)} characters long and was cut after {MAX_TEXT}")
+            value = value[:MAX_TEXT]
+        return value or None
+
+    def choice(name: str, choices: Sequence[str]) -> str:
+        chosen, problem = choose(name, environ.get(name, "").strip(), choices)
+        if problem is not None:
+            problems.append(problem)
+        return chosen
+
+    def switch(names: Sequence[str], unclear: bool) -> bool:
+        return _switch(environ, names, unclear, problems)
+
+    disable_git = switch(("WAYSIDE_DISABLE_GIT", "WANDB_DISABLE_GIT"), True)
+    disable_code = switch(("WAYSIDE_DISABLE_CODE", "WANDB_DISABLE_CODE"), True)
+    settings = Settings(
+        socket=text("WAYSIDE_SOCKET"),
+        dir=text("WAYSIDE_DIR") or DEFAULT_DIR,
+        mode=choice("WAYSIDE_MODE", MODES),
+        transport=choice("WAYSIDE_TRANSPORT", TRANSPORTS),
+        run_id=text("WAYSIDE_RUN_ID", "WANDB_RUN_ID"),
+        project=text("WAYSIDE_PROJECT", "WANDB_PROJECT"),
+        name=text("WAYSIDE_NAME", "WANDB_NAME"),
+        entity=text("WAYSIDE_ENTITY", "WANDB_ENTITY"),
+        group=text("WAYSIDE_RUN_GROUP", "WANDB_RUN_GROUP"),
+        job_type=text("WAYSIDE_JOB_TYPE", "WANDB_JOB_TYPE"),
+        notes=text("WAYSIDE_NOTES", "WANDB_NOTES"),
+        tags=_tags(*_first(environ, ("WAYSIDE_TAGS", "WANDB_TAGS")), problems),
+        git=not disable_git,
+        diff=not disable_git and not disable_code,
+        quiet=switch(("WAYSIDE_QUIET",), False),
+        runtime_dir=text("XDG_RUNTIME_DIR"),
+        cwd=_working_directory(problems) if cwd is None else cwd,
+    )
+    settings = settings._replace(dir=os.path.join(settings.cwd, os.path.expanduser(settings.dir)))
+    problems.extend(_sockets(settings)[1])
+    return settings._replace(problems=tuple(problems))
+
+
+def socket_candidates(settings: Settings) -> List[str]:
+    """Where a collector's socket may be, the likeliest first; `WAYSIDE_SOCKET` alone when it is set.
+
+    Paths are absolute, so that they stay true when training code changes its working directory, unless only the
+    relative one is short enough for a socket. One that is too long either way is left out, and
+    `Settings.problems` says so.
+    """
+    return _sockets(settings)[0]
+
+
+def choose(name: str, value: str, choices: Sequence[str]) -> Tuple[str, Optional[str]]:
+    """`value` where it is one of the choices, else the first of them and what to tell the user.
+
+    name: what the user set, for the message: a variable, or an argument of `init`. An empty value asks for nothing.
+    """
+    if not value:
+        return choices[0], None
+    if value.lower() in choices:
+        return value.lower(), None
+    known = ", ".join(choices[:-1]) + " or " + choices[-1]
+    return choices[0], f"{name} is {value[:_SHOWN]!r} and must be {known}; {choices[0]} is used"
+
+
+def _first(environ: Mapping[str, str], names: Sequence[str]) -> Tuple[str, str]:
+    """The first of these variables that is set to something, with its value; the last one's name when none is."""
+    name = value = ""
+    for name in names:
+        value = environ.get(name, "").strip()
+        if value:
+            break
+    return name, value
+
+
+def _switch(environ: Mapping[str, str], names: Sequence[str], unclear: bool, problems: List[str]) -> bool:
+    """A yes or no. `unclear` is what an unreadable value means: for a wish for privacy, yes."""
+    name, value = _first(environ, names)
+    if value.lower() in _YES:
+        return True
+    if not value or value.lower() in _NO:
+        return False
+    answer = "yes" if unclear else "no"
+    problems.append(f"{name} is {value[:_SHOWN]!r} and must be true or false; it was taken as {answer}")
+    return unclear
+
+
+def _tags(name: str, value: str, problems: List[str]) -> Tuple[str, ...]:
+    """Tags as W&B writes them, between commas, each once."""
+    if len(value) > MAX_TEXT:
+        problems.append(f"{name} is {len(value)} characters long and was cut after {MAX_TEXT}")
+        value = value[:MAX_TEXT]
+    tags = tuple(dict.fromkeys(tag for tag in (part.strip() for part in value.split(",")) if tag))
+    if len(tags) > MAX_TAGS:
+        problems.append(f"{name} holds {len(tags)} tags; the first {MAX_TAGS} were taken")
+    return tags[:MAX_TAGS]
+
+
+def _working_directory(problems: List[str]) -> str:
+    try:
+        return os.getcwd()
+    except OSError as problem:
+        problems.append(f"the working directory cannot be read ({problem.strerror}); WAYSIDE_DIR must be absolute")
+        return ""
+
+
+def _sockets(settings: Settings) -> Tuple[List[str], List[str]]:
+    """Paths that fit into a socket's address, and what to say of those that do not."""
+    if settings.socket is not None:
+        wanted = [("WAYSIDE_SOCKET", os.path.expanduser(settings.socket))]
+    else:
+        wanted = [("the system's folder", SYSTEM_SOCKET)]
+        if settings.runtime_dir is not None:
+            wanted.append(("XDG_RUNTIME_DIR", os.path.join(settings.runtime_dir, "wayside", "wayside.sock")))
+        wanted.append(("the working directory", os.path.join(DEFAULT_DIR, "wayside.sock")))
+    paths: List[str] = []
+    problems: List[str] = []
+    for source, path in wanted:
+        absolute = os.path.join(settings.cwd, path)
+        fitting = [found for found in (absolute, path) if len(os.fsencode(found)) <= MAX_SOCKET_PATH]
+        if fitting:
+            paths.append(fitting[0])
+            continue
+        size = len(os.fsencode(path))
+        problems.append(
+            f"the socket path of {source} is {size} bytes long, and a Unix socket's is at most {MAX_SOCKET_PATH}: "
+            f"set WAYSIDE_SOCKET to a shorter one, the same for the collector ({path[:_SHOWN]}…)"
+        )
+    return paths, problems
