@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, NoReturn
 
 import aiohttp
-from multidict import CIMultiDict
 
 from .base import Ref, Reject, Retry
 from .http_options import HttpOptions, read_headers, reason, secrets_of, shown, tls_context
@@ -175,7 +174,7 @@ class HttpPeer:
         except (aiohttp.ClientError, OSError) as problem:
             _translate(problem, shown(url), self._options)
 
-    async def _headers(self) -> CIMultiDict[str]:
+    async def _headers(self) -> dict[str, str]:
         if self._options.header_files:
             return await asyncio.to_thread(read_headers, self._options, self._environ)
         return read_headers(self._options, self._environ)
@@ -186,8 +185,7 @@ async def _read(reply: aiohttp.ClientResponse) -> tuple[bytes, bool]:
     async for piece in reply.content.iter_any():
         body += piece
         if len(body) > MAX_ANSWER:
-            reply.close()  # what is left of the body would hold the connection
-            break
+            break  # leaving an unread rest, aiohttp closes the connection
     return bytes(body[:MAX_ANSWER]), len(body) > MAX_ANSWER
 
 

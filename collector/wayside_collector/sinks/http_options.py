@@ -16,7 +16,6 @@ from typing import Annotated
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
-from multidict import CIMultiDict
 
 from .. import __version__
 from .base import Retry, SinkOptions
@@ -71,22 +70,23 @@ def shown(url: str) -> str:
 
 # --- headers ---------------------------------------------------------------------------------------------------------
 
+# The answers are small; a body that must be unpacked could be a large one.
+_OWN = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
-def read_headers(options: HttpOptions, environ: Mapping[str, str]) -> CIMultiDict[str]:
+
+def read_headers(options: HttpOptions, environ: Mapping[str, str]) -> dict[str, str]:
     """The headers of a request, those from files and the environment included. Blocks on the files. Raises Retry
     naming the header, and never its value.
     """
-    # The answers are small; a body that must be unpacked could be a large one.
-    found = CIMultiDict({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-    for name, value in options.headers.items():
-        found[name] = value
+    found = dict(options.headers)
     for name, variable in options.header_env.items():
         if variable not in environ:
             raise Retry(f"header_env: there is no environment variable {variable} for the header {name}")
         found[name] = _header_value(environ[variable], f"header_env: {variable}")
     for name, path in options.header_files.items():
         found[name] = _header_value(_read_secret(path, name), f"header_files: {path}")
-    return found
+    taken = {name.lower() for name in found}
+    return {name: value for name, value in _OWN.items() if name.lower() not in taken} | found
 
 
 def _read_secret(path: str, header: str) -> str:
@@ -111,7 +111,7 @@ def secrets_of(headers: Mapping[str, str], proxy: str | None) -> frozenset[str]:
     """What must never be shown: the values of headers the user gave, their longer words, the proxy's user and
     password; all of it also as JSON and percent-encoding spell it.
     """
-    found = {value for value in headers.values() if value not in (USER_AGENT, "identity")}
+    found = {value for value in headers.values() if value not in _OWN.values()}
     # A word of two or three letters is no secret, and hiding it would hide the sentence.
     found |= {word for value in found for word in re.split(r"[\s;,=:]+", value) if len(word) > 3}
     if proxy is not None:

@@ -60,6 +60,13 @@ def test_without_a_workload_the_pod_is_what_lens_looks_up(workload):
     assert identify(session, options()) == Header("", "p-1", "pod-0", "r1")
 
 
+def test_the_sessions_workload_can_be_left_away():
+    """With workload_from: pod, what the session calls its workload is not sent; a configured uid still is."""
+    session = make_session(workload="a-name", pod=Pod(name="pod-0"))
+    assert identify(session, options(workload_from="pod")).workload == ("", "pod-0")
+    assert identify(session, options(workload_from="pod", workload_uid="w1")).workload == ("w1", "pod-0")
+
+
 def test_what_is_not_known_is_empty():
     """A session that knows nothing of its place sends empty texts, not absent ones."""
     header = identify(make_session(), options())

@@ -1,9 +1,13 @@
 """What can be set of the Lens sink."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from wayside_collector.sinks.base import Sink, SinkOptions
 from wayside_collector.sinks.lens import LensOptions, LensSink
+from wayside_collector.sinks.lens.encode import RESERVED
+from wayside_collector.sinks.lens.kept import TOTAL_STEPS
 
 
 def read(**values) -> LensOptions:
@@ -56,3 +60,21 @@ def test_the_sinks_traits():
     assert sink.traits is traits
     assert (traits.unit, traits.start, traits.ranks) == ("step", "oldest", "primary")
     assert traits.max_records <= 500
+
+
+def test_every_option_and_counter_stands_on_its_page():
+    """The page of the sink names each option it has, each counter, and each name it treats in its own way."""
+    page = (Path(__file__).parents[3] / "docs" / "sinks" / "lens.md").read_text()
+    own = set(LensOptions.__struct_fields__)
+    counters = {
+        "nonfinite",
+        "collided",
+        "untimed",
+        "split",
+        "partial",
+        "system_left_out",
+        "system_superseded",
+        "forgotten",
+    }
+    assert {name for name in own | counters | RESERVED | set(TOTAL_STEPS) if f"`{name}" not in page} == set()
+    assert all(f"`{name}`" in str(LensSink.__doc__) for name in counters)

@@ -200,36 +200,24 @@ def test_samples_have_primuss_names_and_units():
     values, left_out = primus_sample(
         {
             "host/cpu_utilization_ratio": 0.25,
+            "host/cpu_busiest_core_utilization_ratio": 1.0,
+            "host/memory_utilization_ratio": 0.5,
             "host/memory_total_bytes": 1000.0,
-            "host/memory_available_bytes": 400.0,
-            "host/memory_used_bytes": 500.0,
             "gpu/11/utilization_ratio": 1.0,
             "gpu/11/memory_used_bytes": 3.0 * 2**20,
-            "gpu/11/memory_total_bytes": 9.0,
+            "gpu/11/memory_utilization_ratio": 0.1,
             "gpu/0/process/12/memory_used_bytes": 5.0,
+            "gpu/0/mig/1/memory_used_bytes": 5.0,
             "gpu/0/utilization_ratio": math.nan,
         }
     )
     assert values == {
         "_primus_sys_cpu_percent": 25.0,
-        "_primus_sys_memory_percent": pytest.approx(60.0),
+        "_primus_sys_memory_percent": 50.0,
         "_primus_gpu_11_util": 100.0,
         "_primus_gpu_11_mem_used_mb": 3.0,
     }
-    assert left_out == 4
-
-
-@pytest.mark.parametrize("metrics", [{"host/memory_used_bytes": 5.0}, {"host/memory_total_bytes": 0.0}])
-def test_a_share_of_unknown_memory_is_not_told(metrics):
-    """Without the total there is no percentage."""
-    assert primus_sample(metrics) == ({}, 1)
-
-
-def test_a_share_of_memory_may_come_from_what_is_used():
-    """A sampler that does not tell what is available tells what is used."""
-    assert primus_sample({"host/memory_used_bytes": 5.0, "host/memory_total_bytes": 20.0})[0] == {
-        "_primus_sys_memory_percent": 25.0
-    }
+    assert left_out == 6
 
 
 def test_the_latest_sample_goes_with_the_next_step_only():

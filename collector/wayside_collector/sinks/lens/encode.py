@@ -63,7 +63,7 @@ def identify(session: Session, options: LensOptions) -> Header:
     by the pod: Lens believes any workload_uid it is given, and nobody would find the rows under a pod's.
     """
     pod = session.pod
-    told = session.workload or ""
+    told = "" if options.workload_from == "pod" else session.workload or ""
     known = "" if pod.name and told in (pod.name, pod.uid) else told
     return Header(*map(clean, (options.workload_uid or known, pod.uid or "", pod.name or "", session.run.id)))
 

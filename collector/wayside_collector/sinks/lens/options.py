@@ -18,7 +18,9 @@ class LensOptions(HttpOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     put after it, and where there is nothing at an address that ends in `/api/v1`, `/v1` is tried, and the other way
     round. timeout: Lens stores before it answers, and a request cut off may lose a step: do not go under 30 seconds.
     push: "metrics" is understood by every Lens; "logs" carries the same rows in fewer bytes. workload_uid: the
-    workload's uid in the cluster, in the place of the session's own. steps_per_request: the most steps one request
+    workload's uid in the cluster, in the place of the session's own. workload_from: "pod" leaves the session's own away
+    too, so that Lens finds the workload by the pod: right where sessions know their workload by name only, as on
+    Primus-SaFE. steps_per_request: the most steps one request
     carries. workload_wait: seconds for which a workload that Lens does not know is asked for again, until its rows
     are refused: Lens learns of new pods every 20 seconds, and slowly when it is busy. run_prefix: what is put, with a
     slash, before the names of metrics, for runs that share a workload: nothing, the run's id, or its name.
@@ -28,6 +30,7 @@ class LensOptions(HttpOptions, frozen=True, kw_only=True, forbid_unknown_fields=
 
     push: Literal["metrics", "logs"] = "metrics"
     workload_uid: Text | None = None
+    workload_from: Literal["session", "pod"] = "session"
     # Lens writes the steps of a request one by one, each several statements: fifty stay well within the timeout.
     steps_per_request: Annotated[int, msgspec.Meta(ge=1, le=50)] = 50
     workload_wait: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 600.0

@@ -7,6 +7,7 @@ What is not a step, such as the report of what framework a run uses, belongs in 
 by way of `_post`: Lens may take minutes over such a report, and steps must not wait for it.
 """
 
+import asyncio
 import logging
 import os
 import time
@@ -84,7 +85,8 @@ class LensSink:
 
     async def send(self, parcel: Parcel) -> Changes:
         kept = Kept(self._state)
-        plan = make_plan(parcel, self._options, kept, self._clock())
+        # In a thread: a wide parcel takes tens of milliseconds, and every other sink shares this loop.
+        plan = await asyncio.to_thread(make_plan, parcel, self._options, kept, self._clock())
         tally = Tally()
         for header, pushes in plan.pushes.items():
             await self._push_all(header, pushes, tally)
@@ -131,9 +133,10 @@ class LensSink:
         if not header.workload_uid and not header.pod_name:
             text = "a session tells neither its workload nor its pod: set WORKLOAD_UID or the option workload_uid"
             return Judgement("unknown", f"{shown(self._base)}: {text}")
-        now = self._clock()
+        form = self._options.push
+        body = await asyncio.to_thread(encode, form, header, batch, self._clock())
         try:
-            return await self._post(f"/wandb/{self._options.push}", encode(self._options.push, header, batch, now))
+            return await self._post(f"/wandb/{form}", body)
         except Retry as trouble:
             broken_off = 1 + sum(earlier.uncertain for earlier in tally.troubles)
             everywhere = not trouble.uncertain or broken_off >= MAX_BROKEN_OFF
