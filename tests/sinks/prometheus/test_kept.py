@@ -143,6 +143,34 @@ def test_a_run_that_vanished_stays_away_after_a_restart() -> None:
     assert list(without_counted(desk.scrape())) == ["wayside_run_end_timestamp_seconds{run=r1}"]
 
 
+def test_a_run_that_an_older_session_brought_back_is_kept_as_shown() -> None:
+    """A run that had vanished and lives again, by a session older than the one that kept its totals, is shown after a
+    restart, too.
+    """
+    desk = Desk()
+    older, newer = make_session(run="r1", started=1.0), make_session(run="r1", started=2.0)
+    for session in (older, newer):
+        desk.finish(session)
+    for _ in range(4):
+        desk.scrape()
+    desk.log(older, {"loss": 1.0})
+    desk.finish(older)
+    before = desk.scrape()
+    desk.restart()
+    assert desk.scrape() == before
+
+
+def test_a_slow_sampler_is_as_slow_after_a_restart() -> None:
+    """The period of a sampler is kept: a value that waits for its next sample does not vanish after a restart."""
+    desk = Desk()
+    system = make_system()
+    for _ in range(2):
+        desk.log(system, {"disk/vda/wear_ratio": 0.1})
+        desk.clock.forward(100)
+    desk.restart()
+    assert len(desk.scrape("disk")) == 1
+
+
 def test_samples_are_as_old_after_a_restart_as_before() -> None:
     """A restart does not make a sampled value fresh: what was stale before the new collector began is not shown."""
     desk = Desk()

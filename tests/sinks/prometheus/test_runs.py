@@ -100,6 +100,18 @@ def test_the_exit_code_is_the_first_failure(codes: list[int | None], expected: i
     assert found == ({} if expected is None else {"wayside_run_exit_code{run=r1}": expected})
 
 
+def test_a_session_given_up_after_its_finish_keeps_its_exit_code() -> None:
+    """A session's own finish knows how it ended; that the collector lost it afterwards tells nothing new. The other
+    way round, the session's word replaces the collector's guess.
+    """
+    for codes, expected in (((3, None), 3), ((None, 3), 3)):
+        desk = Desk()
+        (session,) = ranks(1)
+        for code in codes:
+            desk.finish(session, code)
+        assert desk.scrape("run_exit_code") == {"wayside_run_exit_code{run=r1}": expected}
+
+
 def test_a_new_session_opens_an_ended_run_again() -> None:
     """A restarted run shows no end; what its last attempt logged and this one has not goes after two scrapes."""
     desk = Desk()

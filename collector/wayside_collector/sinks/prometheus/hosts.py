@@ -20,6 +20,7 @@ from .sampled import INFO_FIELDS, parse_device, parse_sampled, with_uuid
 
 PERIODS = 5  #: samples missed before a series is gone: one or two are lost to load, five to a device that left
 MAX_DEVICES = 1024  #: descriptions kept of one host: 16 GPUs of 7 MIG instances and some hundred disks fit well
+MAX_SAMPLERS = 64  #: samplers of one host whose periods are told apart; there are about ten kinds
 HOST_KEPT = 3600.0  #: seconds after which a silent host is forgotten; a collector that comes back describes it anew
 SWEEP_EVERY = 1.0  #: seconds: a gateway's page may hold 100,000 sampled series, some 20 ms to look through
 
@@ -27,13 +28,14 @@ Taken = tuple[int, int, int]  #: points superseded, refused, and of counters tha
 
 
 class Sampler:
-    """When a sampler's rows come. period: seconds; the last gap, but never less than half the one before, since a
-    sampler may write two rows at once.
+    """When a sampler's rows come. family: what its names begin with. period: seconds; the last gap, but never less
+    than half the one before, since a sampler may write two rows at once.
     """
 
-    __slots__ = ("last", "period")
+    __slots__ = ("family", "last", "period")
 
-    def __init__(self) -> None:
+    def __init__(self, family: str) -> None:
+        self.family = family
         self.last: float | None = None
         self.period = 0.0
 
@@ -94,7 +96,9 @@ class Hosts:
         host.refreshed = now
         for row in rows:
             if row.names:
-                self._sampler(host, row.names[0]).row(row.time)
+                sampler = self._sampler(host, row.names[0])
+                sampler.row(row.time)
+                member.periods[sampler.family] = sampler.period
         found = digest(rows)
         latest = {name: value for name, value in found.latest.items() if _may_be(name, value)}
         superseded, refused = self._write(host, member, latest, now)
@@ -115,6 +119,8 @@ class Hosts:
         self.attach(member)
         host = self._hosts[member.session.host]
         host.refreshed = member.taken
+        for family, period in member.periods.items():
+            self._sampler(host, family).period = period
         self._write(host, member, values, member.taken)
         for name in member.values:
             member.slots[name].written = -1  # whether it was scraped is not known, so it counts as scraped
@@ -145,7 +151,10 @@ class Hosts:
         return max(self._options.stale_after, PERIODS * fresh.sampler.period)
 
     def _sampler(self, host: Host, name: str) -> Sampler:
-        return host.samplers.setdefault(name.partition("/")[0], Sampler())
+        family = name.partition("/")[0]
+        if family not in host.samplers and len(host.samplers) >= MAX_SAMPLERS:
+            family = ""
+        return host.samplers.setdefault(family, Sampler(family))
 
     def _write(self, host: Host, member: Member, latest: Mapping[str, float], now: float) -> tuple[int, int]:
         counts = self._members.write(member, latest, partial(self._new_slot, host, member))

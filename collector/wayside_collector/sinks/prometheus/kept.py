@@ -48,6 +48,7 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
     alerts: dict[str, int]
     nonfinite: dict[str, int]
     devices: dict[str, dict[str, str]]
+    periods: dict[str, float]
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -33,7 +33,7 @@ class Member:
     values: of the series it owns. seq: of the last record taken, taken: when (Unix time in seconds, our clock). open:
     no finish was heard. past: it belongs to an attempt that ended before the run went on. gone: its run ended and is
     no longer shown. started: Unix time in seconds of the run's first session, as far as known. ended: Unix time in
-    seconds of its finish. slots: of its rank or host.
+    seconds of its finish. slots: of its rank or host. devices, periods (seconds, by sampler): what samplers told.
     """
 
     __slots__ = (
@@ -50,6 +50,7 @@ class Member:
         "packed_names",
         "packed_session",
         "past",
+        "periods",
         "seq",
         "session",
         "slots",
@@ -76,6 +77,7 @@ class Member:
         self.alerts: dict[str, int] = {}
         self.nonfinite: dict[str, int] = {}
         self.devices: dict[str, dict[str, str]] = {}
+        self.periods: dict[str, float] = {}
         self.packed_session = kept.pack_session(session)
         self.packed_names: kept.Names | None = None  # while the names of `values` stay the same
 
@@ -150,9 +152,7 @@ class Members:
             self.changed.update(self.by_id)
             for member in self.by_id.values():
                 member.packed_names = None
-        found = {
-            id: None if (member := self.by_id.get(id)) is None else kept.encode(_record(member)) for id in self.changed
-        }
+        found = {id: kept.encode(_record(self.by_id[id])) if id in self.by_id else None for id in self.changed}
         self.changed.clear()
         return found
 
@@ -186,6 +186,7 @@ def _record(member: Member) -> kept.Kept:
         alerts=member.alerts,
         nonfinite=member.nonfinite,
         devices=member.devices,
+        periods=member.periods,
     )
 
 
@@ -197,5 +198,6 @@ def from_record(record: bytes) -> tuple[Member, dict[str, float], set[str]]:
     member.open, member.past, member.gone = found.open, found.past, found.gone
     member.ended, member.exit_code = found.ended, found.exit_code
     member.last_time, member.last_step = found.last_time, found.last_step
-    member.alerts, member.nonfinite, member.devices = found.alerts, found.nonfinite, found.devices
+    member.alerts, member.nonfinite = found.alerts, found.nonfinite
+    member.devices, member.periods = found.devices, found.periods
     return member, values, set(kept.to_names(found.suffixed))

@@ -39,10 +39,13 @@ class Runs:
         run = self._runs.get(id)
         if run is None:
             run = self._runs[id] = Run(id, self._options.max_label_length)
+        vanished = [old for old in run.members if old is not member] if run.gone else []
         if run.ended_at is not None:
             self._reopen(run)
         member.gone = False
         run.add(member)
+        for old in vanished:  # it kept the totals, which pass to the new one
+            self._forget(run, old)
         run.show(self._page)
         run.show_host(self._page, member.session.host)
 
@@ -71,14 +74,18 @@ class Runs:
     def take_finish(self, member: Member, event: Event) -> None:
         """A session ended; with the last one, its run. Without an exit code it is not known how."""
         code = event.data.get("exit_code")
-        member.open, member.ended = False, event.time
         known = isinstance(code, int) and not isinstance(code, bool) and abs(code) < 1 << 32  # as wide as any system's
+        if not member.open and not known:
+            return  # given up for crashed after its own finish, which knew better
+        member.open, member.ended = False, event.time
         member.exit_code = code if known else None
         run = self._runs[member.session.run.id]
-        if not any(other.open for other in run.members):
+        if any(other.open for other in run.members):
+            run.rank(member.session.rank).show(self._page)
+        elif run.ended_at is None:
             self._end(run)
         else:
-            run.rank(member.session.rank).show(self._page)
+            self._show_end(run)
 
     def tidy(self, member: Member) -> None:
         """Let an ended session go when others of its rank have taken over all it showed."""
@@ -150,10 +157,7 @@ class Runs:
     def _end(self, run: Run) -> None:
         run.ended_at = self._members.scrapes
         self._ended[run.id] = run
-        self._page.put(RUN_END, run.labels, max(member.ended for member in run.members))
-        code = exit_code(run)
-        if code is not None:
-            self._page.put(RUN_EXIT_CODE, run.labels, code)
+        self._show_end(run)
         while len(self._ended) > self._options.ended_runs:
             oldest = next(iter(self._ended.values()))
             self._vanish(oldest)
@@ -161,6 +165,13 @@ class Runs:
             for member in oldest.members:
                 self._members.forget(member)
             del self._ended[oldest.id], self._runs[oldest.id]
+
+    def _show_end(self, run: Run) -> None:
+        self._page.put(RUN_END, run.labels, max(member.ended for member in run.members))
+        self._page.withdraw(RUN_EXIT_CODE, run.labels)
+        code = exit_code(run)
+        if code is not None and not run.gone:
+            self._page.put(RUN_EXIT_CODE, run.labels, code)
 
     def _vanish(self, run: Run) -> None:
         """Leave of an ended run only its end timestamp, and of its sessions one, which keeps the totals."""
