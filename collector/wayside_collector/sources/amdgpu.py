@@ -99,7 +99,7 @@ def read_processes(root: Path, gpu: str) -> dict[int, int | None] | None:
     found: dict[int, int | None] = {}
     for entry in _folder(folder):
         used = _text(entry / f"vram_{gpu}") or "0"
-        if entry.name.isdigit() and used.isdigit() and int(used) > 0:
+        if entry.name.isdecimal() and used.isdecimal() and int(used) > 0:
             found[int(entry.name)] = int(used)
     return found
 
@@ -195,7 +195,7 @@ def parse_ras(texts: list[str]) -> Iterable[Reading]:
     for text in texts:
         for line in text.splitlines():
             kind, _, count = line.partition(":")
-            if count.strip().isdigit():
+            if count.strip().isdecimal():
                 sums[kind.strip()] = sums.get(kind.strip(), 0) + int(count)
     for kind, name in (
         ("ce", "ecc_corrected_errors_total"),
