@@ -7,6 +7,7 @@ the stream ends there with an error.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -78,8 +79,12 @@ class Inlet:
         self.losses: list[Loss] = []
         self.batches: list[Batch] = []
         self.problem: str | None = None
+        self.turn = (
+            asyncio.Lock()
+        )  # one hand-over to the spool at a time: a later one must not succeed without the earlier
         self._slots = sum(len(names) for names in known.schemas.values())
         self._defined = set(known.schemas)
+        self._stored_definitions = set(known.schemas)
         self._draft: _Draft | None = None
         self._finishing = False
 
@@ -227,25 +232,31 @@ class Inlet:
     # --- what the spool says
     # -------------------------------------------------------------------------------------------
 
-    def stored(self) -> None:
-        """The batches handed in are on disk."""
-        for batch in self.batches:
+    def hand_over(self) -> tuple[list[Batch], list[Loss]]:
+        """What is to be stored now; `stored` or `not_stored` must follow."""
+        handed = self.batches, self.losses
+        self.batches, self.losses = [], []
+        return handed
+
+    def stored(self, batches: Sequence[Batch], losses: Sequence[Loss]) -> None:
+        """What was handed over is on disk."""
+        for batch in batches:
             self.counters.received_points += batch.amount.points
             self.counters.received_rows += batch.amount.rows
             self.counters.received_events += batch.amount.events
-        for loss in self.losses:
+            self.stored_seq, self._stored_point = batch.next_seq, batch.next_point
+            self._stored_definitions.update(batch.defines)
+        for loss in losses:
             self.counters.lost_rows += loss.next_seq - loss.first_seq
             self.counters.lost_points += loss.points
-        self.stored_seq, self._stored_point = self.next_seq, self.next_point
         self.finished = self.finished or self._finishing
-        self.batches, self.losses = [], []
 
     def not_stored(self) -> None:
-        """They are not: as if they had never come."""
-        for batch in self.batches:
-            self._defined.difference_update(batch.defines)
-        self.next_seq, self.next_point = self.stored_seq, self._stored_point
+        """It is not, nor will be what was drafted since: as if none of it had come."""
+        self._draft = None
         self.batches, self.losses = [], []
+        self._defined = set(self._stored_definitions)
+        self.next_seq, self.next_point = self.stored_seq, self._stored_point
         self._finishing = self.finished
 
 
@@ -270,6 +281,7 @@ class Intake:
         self._on_session = on_session
         self._inlets: dict[str, Inlet] = {}
         self._said: set[str] = set()
+        self._storing: set[asyncio.Task[None]] = set()
 
     async def begin(self, record: dict[str, Any], journals: Sequence[str] = ()) -> Inlet:
         """The inlet of a session, by its record; raises Refused when the record makes no sense, SpoolError when it
@@ -291,21 +303,43 @@ class Intake:
         return inlet
 
     async def store(self, inlets: Sequence[Inlet]) -> None:
-        """Everything these inlets hold is on disk when this returns; raises SpoolError, and then nothing of it is."""
-        holding = [inlet for inlet in inlets if inlet.batches or inlet.losses]
-        if not holding:
-            return
-        batches = [batch for inlet in holding for batch in inlet.batches]
-        losses = [loss for inlet in holding for loss in inlet.losses]
-        try:
-            await asyncio.wrap_future(self.spool.append(batches, losses))
-        except SpoolError:
-            for inlet in holding:
-                inlet.not_stored()
-            raise
-        for inlet in holding:
-            inlet.stored()
-            self._say_problems(inlet)
+        """Everything these inlets hold is on disk when this returns; raises SpoolError, and then nothing of it is.
+
+        Whoever is cancelled here leaves the hand-over to finish by itself, so that no inlet is left in doubt.
+        """
+        if any(inlet.batches or inlet.losses for inlet in inlets):
+            task = asyncio.get_running_loop().create_task(self._store(sorted(inlets, key=lambda inlet: inlet.key)))
+            self._storing.add(task)
+            task.add_done_callback(self._settled)
+            await asyncio.shield(task)
+
+    async def _store(self, inlets: Sequence[Inlet]) -> None:
+        async with contextlib.AsyncExitStack() as turns:
+            for inlet in inlets:
+                await turns.enter_async_context(inlet.turn)
+            handed = [(inlet, *inlet.hand_over()) for inlet in inlets]
+            batches = [batch for _, found, _ in handed for batch in found]
+            losses = [loss for _, _, found in handed for loss in found]
+            try:
+                if batches or losses:
+                    await asyncio.wrap_future(self.spool.append(batches, losses))
+            except SpoolError:
+                for inlet, _, _ in handed:
+                    inlet.not_stored()
+                raise
+            for inlet, mine, lost in handed:
+                inlet.stored(mine, lost)
+                self._say_problems(inlet)
+
+    def _settled(self, task: "asyncio.Task[None]") -> None:
+        self._storing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; when nobody did, the inlets know
+
+    async def settle(self) -> None:
+        """Wait for every hand-over that is under way."""
+        if self._storing:
+            await asyncio.wait(list(self._storing))
 
     async def end(self, inlet: Inlet, *, reason: str = "crashed") -> None:
         """The session is over and all of it is stored; one that never said so gets a finish of ours."""

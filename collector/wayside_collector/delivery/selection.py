@@ -73,7 +73,8 @@ class Selection:
         self.primary_only = (options.ranks or traits.ranks) == "primary"
         self.every = parse_every(options.every)
         self.last: dict[int, Kept] = {}
-        self._traits = traits
+        self._system = traits.system if options.system is None else options.system
+        self._left_out = traits.origins_left_out
         self._include = [re.compile(translate(pattern)) for pattern in options.include]
         self._exclude = [re.compile(translate(pattern)) for pattern in options.exclude]
         self._rename = options.rename
@@ -82,9 +83,9 @@ class Selection:
 
     def wants(self, known: Known) -> bool:
         """Whether anything of this session is for this sink."""
-        if known.session.kind == "system" and not self._traits.system:
+        if known.session.kind == "system" and not self._system:
             return False
-        return known.session.origin not in self._traits.origins_left_out
+        return known.session.origin not in self._left_out
 
     def plan(self, names: tuple[str, ...]) -> Plan:
         found = self._plans.get(names)

@@ -1,1 +1,23 @@
+"""The table of sinks: a name in the configuration to the options and the class, imported only when chosen."""
 
+from typing import NamedTuple
+
+
+class SinkKind(NamedTuple):
+    """options, sink: import strings, "module:name". page: it has a part of `/metrics` (`render`)."""
+
+    options: str
+    sink: str
+    page: bool = False
+
+
+SINKS: dict[str, SinkKind] = {
+    "jsonl": SinkKind("wayside_collector.sinks.jsonl:JsonlOptions", "wayside_collector.sinks.jsonl:JsonlSink"),
+    "lens": SinkKind("wayside_collector.sinks.lens:LensOptions", "wayside_collector.sinks.lens:LensSink"),
+    "prometheus": SinkKind(
+        "wayside_collector.sinks.prometheus:PrometheusOptions",
+        "wayside_collector.sinks.prometheus:PrometheusSink",
+        page=True,
+    ),
+    "wandb": SinkKind("wayside_collector.sinks.wandb:WandbOptions", "wayside_collector.sinks.wandb:WandbSink"),
+}

@@ -179,7 +179,8 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     ranks: "primary" takes the lowest rank that logs rows for the run, "all" takes every rank, with rank as a label.
     include, exclude: metric names, `*` and `?` as in a shell; exclude wins. rename: old name to new name. every: keep
-    one step in so many ("10 steps") or one in so much time ("30s").
+    one step in so many ("10 steps") or one in so much time ("30s"). system: whether the samplers' rows are taken;
+    each kind of sink has its own default.
     """
 
     ranks: Literal["primary", "all"] | None = None
@@ -187,3 +188,4 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     exclude: tuple[str, ...] = ()
     rename: dict[str, str] = {}
     every: Every | None = None
+    system: bool | None = None

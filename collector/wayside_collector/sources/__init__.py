@@ -1,1 +1,22 @@
+"""The table of samplers: a name in the configuration to the options and the class, imported only when chosen.
 
+The socket and the journals are sources as well, always there, and not in this table: they need no options of their own.
+"""
+
+from typing import NamedTuple
+
+
+class SamplerKind(NamedTuple):
+    """options, sampler: import strings, "module:name"."""
+
+    options: str
+    sampler: str
+
+
+SAMPLERS: dict[str, SamplerKind] = {
+    name: SamplerKind(
+        f"wayside_collector.sources.{name}:{name.capitalize()}Options",
+        f"wayside_collector.sources.{name}:{name.capitalize()}Sampler",
+    )
+    for name in ("amd", "host", "nvidia")
+}

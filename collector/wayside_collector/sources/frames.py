@@ -13,20 +13,27 @@ class FrameWriter:
 
     def __init__(self) -> None:
         self._schemas: dict[tuple[str, ...], int] = {}
+        self._announced: set[int] = set()
 
     def row(self, time: float, step: int | None, metrics: Mapping[str, float]) -> bytes:
         """A row; raises wire.WireError when it is too large or a name is too long."""
         names = tuple(metrics)
         number = self._schemas.get(names)
-        if number is not None:
-            return wire.row_frame(number, time, step, tuple(metrics.values()))
-        if len(self._schemas) >= MAX_SCHEMAS:
-            return wire.named_row_frame(time, step, dict(metrics))
-        number = len(self._schemas)
-        schema = wire.schema_frame(number, names)
-        wire.read_schema(schema, wire.scan(schema).spans[0])  # names within the limits, or WireError
-        self._schemas[names] = number
-        return schema + wire.row_frame(number, time, step, tuple(metrics.values()))
+        if number is None:
+            if len(self._schemas) >= MAX_SCHEMAS:
+                return wire.named_row_frame(time, step, dict(metrics))
+            number = len(self._schemas)
+        frames = b""
+        if number not in self._announced:
+            frames = wire.schema_frame(number, names)
+            wire.read_schema(frames, wire.scan(frames).spans[0])  # names within the limits, or WireError
+            self._schemas[names] = number
+            self._announced.add(number)
+        return frames + wire.row_frame(number, time, step, tuple(metrics.values()))
+
+    def announce_again(self) -> None:
+        """What was written last was not stored, schemas included."""
+        self._announced.clear()
 
     def event(self, time: float, step: int | None, kind: str, data: dict[str, Any]) -> bytes:
         return wire.event_frame(time, step, kind, data)

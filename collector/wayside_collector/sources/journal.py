@@ -72,6 +72,7 @@ class JournalSource:
         self._ignored: set[Path] = set()
         self._boot = boot_id()
         self._wake = asyncio.Event()
+        self._stopping = False
 
     def follow(self, inlet: Inlet, folders: Sequence[Path]) -> None:
         """Read this session's journal from now on; also after it moved."""
@@ -90,10 +91,15 @@ class JournalSource:
         """Whether nothing is left to read of any journal without an owner: what `sync` waits for."""
         return not any(followed.orphan for followed in self._followed.values())
 
+    def stop(self) -> None:
+        """End `run` after the look that is under way: a look cut short would not know what was stored."""
+        self._stopping = True
+        self._wake.set()
+
     async def run(self) -> None:
         pause = BUSY
         next_orphans = 0.0
-        while True:
+        while not self._stopping:
             if time.monotonic() >= next_orphans:
                 await self.look_for_orphans()
                 next_orphans = time.monotonic() + ORPHAN_INTERVAL
@@ -107,7 +113,8 @@ class JournalSource:
                 await asyncio.sleep(RETRY)
                 continue
             pause = BUSY if busy else min(REST, pause * 1.5)
-            self._wake.clear()
+            if not self._stopping:
+                self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
 

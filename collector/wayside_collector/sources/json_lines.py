@@ -92,6 +92,12 @@ class LineSession:
         except Refused as problem:
             raise LineError(str(problem)) from None
 
+    def not_stored(self) -> None:
+        """The spool could not take what came last; its senders were told."""
+        for inlet, stream, writer in self._open.values():
+            stream.seq, stream.point = inlet.next_seq, inlet.next_point
+            writer.announce_again()
+
     @property
     def inlets(self) -> list[Inlet]:
         return [inlet for inlet, _, _ in self._open.values()]

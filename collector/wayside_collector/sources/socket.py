@@ -271,6 +271,8 @@ class SocketSource:
             await lines.take(line)
             await self._intake.store(lines.inlets)
         except (LineError, SpoolError) as problem:
+            if isinstance(problem, SpoolError):
+                lines.not_stored()
             self.errors += 1
             writer.write(_error_line(str(problem)))
             await writer.drain()

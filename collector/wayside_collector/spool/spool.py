@@ -466,23 +466,23 @@ class Spool:
     def state(self, owner: str) -> dict[str, bytes]:
         return dict(self.query("SELECT key, value FROM state WHERE owner = ?", owner))
 
-    def over_limit(self) -> tuple[int, str] | None:
-        """The next file to drop and why: "age" or "size"; None while the limits are kept.
+    def over_limit(self) -> tuple[int, str, str] | None:
+        """The next file to drop, its chain, and why: "age" or "size"; None while the limits are kept.
 
         System samples go before scalars, scalars before events, the oldest file first.
         """
         rows = self.query("SELECT number, chain, born FROM files ORDER BY number")
-        now = self._clock()
-        old = [number for number, _, born in rows if now - born > self.options.max_age + ROLL_AGE]
-        if old:
-            return old[0], "age"
+        active = {file.number for file in list(self._files.active.values())}
+        closed = [(number, chain, born) for number, chain, born in rows if number not in active]
+        for number, chain, born in closed:
+            if self._clock() - born > self.options.max_age + ROLL_AGE:
+                return number, chain, "age"
         if self._bytes <= self.options.max_size and not self.full:
             return None
-        active = {file.number for file in list(self._files.active.values())}
-        for chain in ("system", "scalars", "events"):
-            for number, of, _ in rows:
-                if of == chain and number not in active:
-                    return number, "size"
+        for wanted in ("system", "scalars", "events"):
+            for number, chain, _ in closed:
+                if chain == wanted:
+                    return number, chain, "size"
         return None
 
 

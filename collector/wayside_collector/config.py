@@ -1,0 +1,299 @@
+"""The configuration: a YAML file and the environment, turned into the frozen options of each part.
+
+This and the client's `settings.py` are the two places that read the environment. Every option can be set there: its
+path in capitals, `__` between the parts, `WAYSIDE_` before it (`WAYSIDE_SINKS__WANDB__MODE=offline`). Nothing here
+touches the network, and all problems are found at once.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+
+import msgspec
+import yaml
+
+from .sinks import SINKS, SinkKind
+from .sinks.base import SinkOptions
+from .sources import SAMPLERS, SamplerKind
+from .units import Bytes, Seconds, parse_duration, parse_size
+
+PREFIX = "WAYSIDE_"
+_SECRET = re.compile("key|token|secret|password|header|proxy", re.IGNORECASE)  # options whose values no error repeats
+
+DEFAULT_SINKS = ("prometheus", "jsonl")
+DEFAULT_SOURCES = ("host", "nvidia", "amd")
+
+
+class SpoolSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The durable queue. path: its folder, `spool` in `dir` when not given. max_size: bytes of rows and events it may
+    hold. max_age: seconds after which what no sink took is dropped, and booked.
+    """
+
+    path: str | None = None
+    max_size: Bytes = 1 << 30
+    max_age: Seconds = 7 * 86400.0
+
+
+class LogSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The collector's own log, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file's shape.
+
+    socket: where clients connect; when not given, the first of the usual places that can be used. listen: address and
+    port of `/metrics`, `/status` and the page. dir: where the collector keeps its files. grace: seconds the sinks may
+    take to finish at a stop. sources, sinks: name to options; with no `sinks` at all, `prometheus` and `jsonl`; with
+    no `sources`, all of them. A sink of a name of your own says what it is by `kind`.
+    """
+
+    socket: str | None = None
+    listen: Annotated[str, msgspec.Meta(pattern=r"^\S*:[0-9]+$")] = "127.0.0.1:9750"
+    dir: str = "./.wayside"
+    grace: Seconds = 10.0
+    spool: SpoolSection = SpoolSection()
+    sources: dict[str, Any] = {}
+    sinks: dict[str, Any] = {}
+    log: LogSection = LogSection()
+
+
+@dataclass(frozen=True, slots=True)
+class SinkConfig:
+    """One configured sink."""
+
+    name: str
+    kind: SinkKind
+    options: SinkOptions
+
+
+@dataclass(frozen=True, slots=True)
+class SamplerConfig:
+    """One configured sampler."""
+
+    name: str
+    kind: SamplerKind
+    options: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything, checked."""
+
+    top: Top
+    sinks: tuple[SinkConfig, ...]
+    samplers: tuple[SamplerConfig, ...]
+
+    @property
+    def dir(self) -> Path:
+        return Path(self.top.dir).expanduser().absolute()
+
+    @property
+    def spool_path(self) -> Path:
+        return Path(self.top.spool.path).expanduser().absolute() if self.top.spool.path else self.dir / "spool"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.top.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class ConfigError(Exception):
+    """Everything that is wrong with a configuration, each with its path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Text(str):
+    """A value from the environment: text, or what YAML reads in it, whichever the option takes."""
+
+
+@dataclass(slots=True)
+class _Problems:
+    found: list[str] = field(default_factory=list)
+
+    def add(self, path: str, message: str) -> None:
+        self.found.append(f"{path}: {message}" if path else message)
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration of a file (or of none) and an environment; raises ConfigError with all problems."""
+    tree: Any = {}
+    if path is not None:
+        try:
+            tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except OSError as problem:
+            raise ConfigError([f"{path} cannot be read: {problem.strerror}"]) from problem
+        except (yaml.YAMLError, UnicodeDecodeError) as problem:
+            raise ConfigError([f"{path} is not YAML: {problem}"]) from problem
+        if not isinstance(tree, dict):
+            raise ConfigError([f"{path} must hold names and values, like `sinks: {{prometheus: {{}}}}`"])
+    return build(tree, environ)
+
+
+def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
+    """The configuration of a parsed file and an environment; raises ConfigError with all problems."""
+    problems = _Problems()
+    tree = dict(tree)
+    if tree.get("sinks") is None:
+        tree["sinks"] = {name: {} for name in DEFAULT_SINKS}
+    if tree.get("sources") is None:
+        tree["sources"] = {name: {} for name in DEFAULT_SOURCES}
+    tree = _overlay(tree, environ)
+    top = _struct(Top, tree, "", problems)
+    sinks = _parts(tree["sinks"], "sinks", SINKS, problems)
+    samplers = _parts(tree["sources"], "sources", SAMPLERS, problems)
+    if problems.found:
+        raise ConfigError(problems.found)
+    assert isinstance(top, Top)
+    return Config(
+        top,
+        tuple(SinkConfig(name, kind, options) for name, kind, options in sinks),
+        tuple(SamplerConfig(name, kind, options) for name, kind, options in samplers),
+    )
+
+
+def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The tree with what the environment says put over it. A copy."""
+    known = {name.upper() for name in Top.__struct_fields__}
+    for name, text in sorted(environ.items()):
+        parts = name.removeprefix(PREFIX).split("__")
+        if not name.startswith(PREFIX) or parts[0] not in known or not all(parts):
+            continue
+        keys = [part.lower() for part in parts]
+        branch = tree
+        for key in keys[:-1]:
+            inner = branch.get(key)
+            branch[key] = dict(inner) if isinstance(inner, dict) else {}
+            branch = branch[key]
+        branch[keys[-1]] = _Text(text)
+    return tree
+
+
+def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: _Problems) -> list[tuple[str, Any, Any]]:
+    """Named parts of one table: (name, kind, options)."""
+    found: list[tuple[str, Any, Any]] = []
+    if not isinstance(tree, dict):
+        problems.add(path, f"must be names with their options, like `{next(iter(table))}: {{}}`, not {_show(tree)}")
+        return found
+    for name, options in tree.items():
+        here = f"{path}.{name}"
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
+            problems.add(here, "a name is lower-case letters, digits, `-` and `_`, at most 63")
+            continue
+        options = {} if options is None else options
+        if isinstance(options, _Text):
+            options = yaml.safe_load(options)
+        if options is False:
+            continue
+        if not isinstance(options, dict):
+            problems.add(here, f"must be options, like `{{}}`, or false to leave it out, not {_show(options)}")
+            continue
+        kind_name = str(options.get("kind", name))
+        kind = table.get(kind_name)
+        if kind is None:
+            problems.add(here, f"there is no {kind_name!r}; there are {', '.join(sorted(table))}")
+            continue
+        values = {key: value for key, value in options.items() if key != "kind"}
+        built = _struct(load_name(kind.options), values, here, problems)
+        found.append((name, kind, built))
+    return found
+
+
+def load_name(text: str) -> Any:
+    """What an import string names."""
+    module, _, name = text.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _struct(kind: type[msgspec.Struct], values: Any, path: str, problems: _Problems) -> msgspec.Struct | None:
+    """A struct from a mapping, field by field, so that one problem does not hide the next; None when there was one."""
+    if not isinstance(values, dict):
+        problems.add(path, f"must be names and values, not {_show(values)}")
+        return None
+    before = len(problems.found)
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for key in values:
+        if key not in fields:
+            problems.add(_join(path, key), f"unknown option; known are {', '.join(sorted(fields))}")
+    given: dict[str, Any] = {}
+    for name, known in fields.items():
+        if name in values:
+            given[name] = _value(known.type, values[name], _join(path, name), problems)
+        elif known.required:
+            problems.add(_join(path, name), "is required")
+    if len(problems.found) > before:
+        return None
+    try:
+        built = kind(**given)
+    except ValueError as problem:
+        problems.add(path, str(problem))
+        return None
+    check = getattr(
+        built, "check", None
+    )  # what a part knows beyond the types of its options; begins with an option's name
+    for message in check() if check is not None else ():
+        problems.add("", _join(path, message))
+    return built
+
+
+def _value(kind: Any, value: Any, path: str, problems: _Problems) -> Any:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _struct(kind, value, path, problems)
+    candidates = [value]
+    if isinstance(value, _Text):
+        candidates = [str(value)]
+        try:
+            candidates.append(yaml.safe_load(value))
+        except yaml.YAMLError:
+            problems.add(path, f"the environment's {str(value)!r:.80} is not YAML")
+            return None
+    message = ""
+    for candidate in candidates:
+        try:
+            return msgspec.convert(_with_unit(kind, candidate), kind)
+        except (msgspec.ValidationError, ValueError) as problem:
+            message = str(problem)
+    shown = "not shown" if _SECRET.search(path) else _show(candidates[-1])
+    problems.add(path, f"{message.replace(' - at `$', ' at `')}; it is {shown}")
+    return None
+
+
+def _with_unit(kind: Any, value: Any) -> Any:
+    """A value as a plain number where the option is a size or a time; raises ValueError."""
+    unit = unit_of(kind)
+    if unit is None or not isinstance(value, str):
+        return value
+    return parse_size(value) if unit == "bytes" else parse_duration(value)
+
+
+def unit_of(kind: Any) -> str | None:
+    """The unit of an option's type, when it has one."""
+    if get_origin(kind) is Annotated:
+        for meta in kind.__metadata__:
+            if isinstance(meta, msgspec.Meta) and meta.extra:
+                return meta.extra.get("unit")
+    return None
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _show(value: Any) -> str:
+    """A value for an error text; nothing long, and nothing that may be a secret's whole."""
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment."""
+    return os.environ

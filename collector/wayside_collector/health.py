@@ -1,0 +1,189 @@
+"""The collector's own numbers: what every part reports in the same words, as `/status` and as families on `/metrics`.
+
+Nothing is counted here: parts count, and this reads them at the moment of a scrape, so that no part can forget to
+publish.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from . import __version__
+from .delivery.books import Books
+from .delivery.pump import PumpStatus
+from .intake import Counters
+from .sources.sampling import SamplerHealth
+from .spool import Amount, Spool
+
+#: Families of this page. No metric of a training script may take one of these names.
+FAMILIES = (
+    "wayside_points_received_total",
+    "wayside_points_delivered_total",
+    "wayside_points_dropped_total",
+    "wayside_points_filtered_total",
+    "wayside_points_redelivered_total",
+    "wayside_points_waiting",
+    "wayside_rows_delivered_total",
+    "wayside_rows_waiting",
+    "wayside_events_delivered_total",
+    "wayside_events_waiting",
+    "wayside_sink_lag_seconds",
+    "wayside_sink_failures",
+    "wayside_sink_events_total",
+    "wayside_dead_letters",
+    "wayside_ingest_points_total",
+    "wayside_ingest_rows_total",
+    "wayside_ingest_events_total",
+    "wayside_ingest_doubles_total",
+    "wayside_ingest_malformed_total",
+    "wayside_client_lost_rows_total",
+    "wayside_client_lost_points_total",
+    "wayside_sessions",
+    "wayside_connections",
+    "wayside_spool_bytes",
+    "wayside_spool_limit_bytes",
+    "wayside_spool_writable",
+    "wayside_sampler_success",
+    "wayside_sampler_duration_seconds",
+    "wayside_sampler_failures_total",
+    "wayside_collector_info",
+)
+
+
+def books_as_status(status: PumpStatus) -> dict[str, Any]:
+    """One sink in `/status`: points first, then the same books in rows and events."""
+    books = status.books
+    shown = _unit(books, "points")
+    shown["rows"] = _unit(books, "rows")
+    shown["events"] = _unit(books, "events")
+    shown["lag_seconds"] = round(status.lag_seconds, 3)
+    shown["last_error"] = status.last_error
+    shown["failures"] = status.failures
+    shown["dead_letters"] = status.dead_letters
+    shown["counters"] = status.counters
+    return shown
+
+
+def _unit(books: Books, unit: str) -> dict[str, Any]:
+    def of(amount: Amount) -> int:
+        return int(getattr(amount, unit))
+
+    return {
+        "received": of(books.received),
+        "delivered": of(books.delivered),
+        "waiting": of(books.waiting),
+        "dropped": {reason: of(amount) for reason, amount in sorted(books.dropped.items())},
+        "filtered": of(books.filtered),
+        "redelivered": of(books.redelivered),
+    }
+
+
+_SINK_COUNTERS: tuple[tuple[str, str, Callable[[PumpStatus], float]], ...] = (
+    ("points_received", "Points that passed the sink's options.", lambda sink: sink.books.received.points),
+    ("points_delivered", "Points delivered.", lambda sink: sink.books.delivered.points),
+    ("points_filtered", "Points the sink's options left out.", lambda sink: sink.books.filtered.points),
+    ("points_redelivered", "Points sent again, an answer being lost.", lambda sink: sink.books.redelivered.points),
+    ("rows_delivered", "Rows delivered.", lambda sink: sink.books.delivered.rows),
+    ("events_delivered", "Events delivered.", lambda sink: sink.books.delivered.events),
+)
+_SINK_GAUGES: tuple[tuple[str, str, Callable[[PumpStatus], float]], ...] = (
+    ("points_waiting", "Points received, neither delivered nor dropped.", lambda sink: sink.books.waiting.points),
+    ("rows_waiting", "Rows received, neither delivered nor dropped.", lambda sink: sink.books.waiting.rows),
+    ("events_waiting", "Events received, neither delivered nor dropped.", lambda sink: sink.books.waiting.events),
+    ("sink_lag_seconds", "Age of the oldest row being delivered.", lambda sink: sink.lag_seconds),
+    ("sink_failures", "Failed sends since the last good one.", lambda sink: sink.failures),
+    ("dead_letters", "Rows refused for good, kept to be looked at.", lambda sink: sink.dead_letters),
+)
+
+
+class Health(Collector):
+    """Reads the parts when asked. sinks, samplers, sessions, connections: functions, since parts come and go."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        counters: Counters,
+        sinks: Callable[[], Iterable[tuple[str, PumpStatus]]],
+        samplers: Callable[[], Iterable[tuple[str, SamplerHealth]]],
+        gauges: Callable[[], dict[str, float]],
+    ) -> None:
+        self._spool = spool
+        self._counters = counters
+        self._sinks = sinks
+        self._samplers = samplers
+        self._gauges = gauges
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def render(self, openmetrics: bool) -> bytes:
+        """This page, in OpenMetrics or in the text format 0.0.4."""
+        generate = generate_openmetrics if openmetrics else generate_latest
+        page: bytes = generate(self._registry)
+        return page
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("wayside_collector", "The collector's version.", {"version": __version__})
+        yield from self._collect_sinks()
+        counters = self._counters
+        for name, text, count in (
+            ("ingest_points", "Points stored in the spool.", counters.received_points),
+            ("ingest_rows", "Rows stored in the spool.", counters.received_rows),
+            ("ingest_events", "Events stored in the spool.", counters.received_events),
+            ("ingest_doubles", "Rows and events that came again and were refused.", counters.doubles),
+            ("ingest_malformed", "Frames that made no sense and were left out.", counters.malformed),
+            ("client_lost_rows", "Rows that clients had to drop: no room in the journal.", counters.lost_rows),
+            ("client_lost_points", "Points of those rows.", counters.lost_points),
+        ):
+            yield CounterMetricFamily(f"wayside_{name}", text, count)
+        spool = self._spool
+        yield GaugeMetricFamily("wayside_spool_bytes", "Bytes of rows and events in the spool.", spool.size)
+        yield GaugeMetricFamily("wayside_spool_limit_bytes", "The spool's limit.", spool.options.max_size)
+        writable = float(spool.last_error is None)
+        yield GaugeMetricFamily("wayside_spool_writable", "Whether the last write to the spool succeeded.", writable)
+        for name, number in self._gauges().items():
+            yield GaugeMetricFamily(f"wayside_{name}", f"{name.capitalize()} that are open now.", number)
+        yield from self._collect_samplers()
+
+    def _collect_sinks(self) -> Iterator[Metric]:
+        sinks = list(self._sinks())
+        for name, text, read in _SINK_COUNTERS:
+            counter = CounterMetricFamily(f"wayside_{name}", text, labels=["sink"])
+            for sink, status in sinks:
+                counter.add_metric([sink], read(status))
+            yield counter
+        for name, text, read in _SINK_GAUGES:
+            gauge = GaugeMetricFamily(f"wayside_{name}", text, labels=["sink"])
+            for sink, status in sinks:
+                gauge.add_metric([sink], read(status))
+            yield gauge
+        dropped = CounterMetricFamily(
+            "wayside_points_dropped", "Points given up, by reason.", labels=["sink", "reason"]
+        )
+        own = CounterMetricFamily("wayside_sink_events", "What a sink counts of its own.", labels=["sink", "what"])
+        for sink, status in sinks:
+            for reason, amount in status.books.dropped.items():
+                dropped.add_metric([sink, reason], amount.points)
+            for what, count in status.counters.items():
+                own.add_metric([sink, what], count)
+        yield from (dropped, own)
+
+    def _collect_samplers(self) -> Iterator[Metric]:
+        success = GaugeMetricFamily("wayside_sampler_success", "Whether the last call measured.", labels=["sampler"])
+        duration = GaugeMetricFamily(
+            "wayside_sampler_duration_seconds", "How long the last call took.", labels=["sampler"]
+        )
+        failures = CounterMetricFamily("wayside_sampler_failures", "Calls that failed.", labels=["sampler"])
+        for name, health in self._samplers():
+            if health.unavailable is None:
+                success.add_metric([name], float(health.success))
+                duration.add_metric([name], health.duration_seconds)
+                failures.add_metric([name], health.failures)
+        yield from (success, duration, failures)

@@ -1,0 +1,65 @@
+"""The books as people read them in a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .units import show_seconds, show_size
+
+
+def format_sinks(sinks: Mapping[str, Mapping[str, Any]]) -> str:
+    """A table: for each sink, in points, what it received and what became of it."""
+    rows = [["sink", "received", "delivered", "waiting", "dropped", "filtered"]]
+    for name, sink in sinks.items():
+        dropped = sum(sink["dropped"].values())
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sink["dropped"].items() if count)
+        shown = f"{dropped} ({reasons})" if reasons else str(dropped)
+        rows.append(
+            [name, *(str(sink[key]) for key in ("received", "delivered", "waiting")), shown, str(sink["filtered"])]
+        )
+    return format_table(rows)
+
+
+def format_status(status: Mapping[str, Any], now: float) -> str:
+    """`/status` for people."""
+    spool = status["spool"]
+    up = show_seconds(max(0.0, now - status["started"]))
+    lines = [
+        f"wayside-collector {status['version']}, pid {status['pid']}, up {up}, {status['listen']}",
+        f"socket {status['socket']}",
+        f"spool  {spool['path']}: {show_size(spool['bytes'])} of {show_size(spool['max_bytes'])}",
+    ]
+    if status["ready"] is not True:
+        lines.append(f"NOT READY: {'; '.join(status['ready'])}")
+    lines += ["", format_sinks(status["sinks"]), ""]
+    for name, sink in status["sinks"].items():
+        if sink["last_error"]:
+            lines.append(f"{name}: {sink['last_error']}")
+        if sink["dead_letters"]:
+            lines.append(f"{name}: {sink['dead_letters']} dead letters")
+    sessions = [session for session in status["sessions"] if session["state"] == "open"]
+    if sessions:
+        rows = [["run", "project", "rank", "host", "pid", "up"]]
+        for session in sessions:
+            rank = "" if session["rank"] is None else str(session["rank"])
+            age = show_seconds(max(0.0, now - session["started"]))
+            rows.append(
+                [str(session[key]) for key in ("run", "project")] + [rank, session["host"], str(session["pid"]), age]
+            )
+        lines += ["", format_table(rows)]
+    for name, source in status["sources"].items():
+        if source["last_error"]:
+            lines.append(f"{name}: {source['last_error']}")
+    return "\n".join(lines).rstrip()
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns side by side; numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

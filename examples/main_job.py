@@ -1,0 +1,129 @@
+"""The main job in one command: a collector, a real training run of two ranks, and the books at the end.
+
+make run              serves the pages until Ctrl-C
+make run ONCE=1       exits 0 when everything is delivered, the books balance and the model learned something
+"""
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from wayside_collector import config
+from wayside_collector.table import format_sinks
+
+HERE = Path(__file__).parent
+STARTS_WITHIN = 20.0  # seconds
+DELIVERED_WITHIN = 60.0  # seconds
+ENOUGH = 0.9  # accuracy
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--once", action="store_true", help="exit when everything is delivered")
+    parser.add_argument("--steps", type=int, default=400)
+    chosen = parser.parse_args()
+    host, port = config.load(None, config.environment()).address
+    url = f"http://{host}:{port}"
+    collector = subprocess.Popen(
+        [sys.executable, "-m", "wayside_collector", "run"],
+        start_new_session=True,  # Ctrl-C is for us: the collector then gets one orderly SIGTERM
+    )
+    try:
+        wait_until_ready(url, collector)
+        accuracy = train(chosen.steps)
+        status, problems = wait_until_delivered(url)
+        if accuracy < ENOUGH:
+            problems.append(f"accuracy {accuracy:.4f} is under {ENOUGH}")
+        report(url, status, accuracy, problems)
+        if not chosen.once:
+            print("\nserving until Ctrl-C", flush=True)
+            collector.wait()
+    except KeyboardInterrupt:
+        problems = []
+    finally:
+        collector.send_signal(signal.SIGTERM)
+        collector.wait()
+    return 1 if problems else 0
+
+
+def wait_until_ready(url: str, collector: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < until:
+        if collector.poll() is not None:
+            sys.exit(f"the collector ended with exit code {collector.returncode}; what it said stands above")
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    sys.exit(f"the collector did not answer at {url} within {STARTS_WITHIN:g} seconds")
+
+
+def train(steps: int) -> float:
+    """Run the training, showing how far it is; returns the accuracy."""
+    print(f"training: {steps} steps on 2 ranks", flush=True)
+    job = subprocess.Popen(
+        [sys.executable, str(HERE / "train_digits.py"), "--steps", str(steps)], stdout=subprocess.PIPE, text=True
+    )
+    began = time.monotonic()
+    while job.poll() is None:
+        time.sleep(0.5)
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\rtraining: {time.monotonic() - began:.0f} s")
+            sys.stderr.flush()
+    output = job.communicate()[0]
+    found = re.search(r"accuracy ([0-9.]+)", output)
+    if job.returncode or not found:
+        sys.exit(f"the training failed with exit code {job.returncode}")
+    return float(found[1])
+
+
+def read_status(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}/status", timeout=5) as answer:
+        status: dict[str, Any] = json.load(answer)
+    return status
+
+
+def wait_until_delivered(url: str) -> tuple[dict[str, Any], list[str]]:
+    """The status once the run is over and nothing of it waits, and what is wrong with it."""
+    until = time.monotonic() + DELIVERED_WITHIN
+    while True:
+        status = read_status(url)
+        running = [session for session in status["sessions"] if session["state"] == "open"]
+        waiting = {name: sink["waiting"] for name, sink in status["sinks"].items() if sink["waiting"]}
+        if not running and not waiting:
+            return status, unbalanced(status)
+        if time.monotonic() > until:
+            return status, [f"points wait after {DELIVERED_WITHIN:g} s: {waiting}", *unbalanced(status)]
+        time.sleep(0.2)
+
+
+def unbalanced(status: dict[str, Any]) -> list[str]:
+    """Sinks whose books do not balance, or that did not receive what was stored."""
+    found = []
+    for name, sink in status["sinks"].items():
+        for unit, books in (("points", sink), ("rows", sink["rows"]), ("events", sink["events"])):
+            if books["received"] != books["delivered"] + books["waiting"] + sum(books["dropped"].values()):
+                found.append(f"{name}: the books do not balance in {unit}: {books}")
+    return found
+
+
+def report(url: str, status: dict[str, Any], accuracy: float, problems: list[str]) -> None:
+    stored, lost = status["ingest"]["received_points"], status["ingest"]["lost_points"]
+    print(f"\naccuracy {accuracy:.4f}; {stored + lost} points logged, {lost} of them lost by clients\n")
+    print(format_sinks(status["sinks"]))
+    print(f"\nlook at {url}/ and {url}/metrics; the rows are in .wayside/jsonl/", flush=True)
+    for problem in problems:
+        print(f"PROBLEM: {problem}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
