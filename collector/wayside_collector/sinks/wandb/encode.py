@@ -1,0 +1,295 @@
+"""A parcel as W&B's runs see it: for each run the lines, samples and changes it is to be given, in order. Pure.
+
+Texts of a `log()` call join the line of its step when both are in the part, and are a line of their own otherwise.
+Ranks that do not speak for their run have their rows' names begin with `rank3/`, may fill gaps of its config, and do
+not finish it. Kinds of event that W&B has no place for ask for nothing: they count as delivered.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from wayside import row as kinds
+from wayside.row import Event, Row
+from wayside.wire import spell
+
+from ...session import Session
+from ..base import Parcel, Part, Record, Ref, Step
+from .flight import Line, RunKey
+from .names import identity, metric_name, rank_prefix, run_key
+from .options import WandbOptions
+from .protocol import AlertOp, ConfigOp, Identity, MetricOp, SummaryOp
+from .system import wandb_sample
+
+MAX_LINE = 10_000_000  #: bytes of a history line; the SDK leaves lines above 10,383,360 out without an error
+MAX_ABOUT = 16 << 10  #: bytes of one field of the `about` event in the config: enough for packages, not for a diff
+MAX_TITLE = 63  #: characters of an alert's title; W&B asks for less than 64
+_NUMBER = 25  # bytes of the longest float in JSON
+_SURELY_SHORT = 5000  # points; with names up to 1,024 bytes they cannot reach MAX_LINE
+_METRIC = {"name": str, "step_metric": str, "step_sync": bool, "hidden": bool, "summary": str, "overwrite": bool}
+_SAMPLES_LABEL = str.maketrans("/ ", "--")
+
+
+class Sample(NamedTuple):
+    """A row of system metrics under W&B's names; time in Unix seconds."""
+
+    ref: Ref
+    time: float
+    values: dict[str, float]
+
+
+class Config(NamedTuple):
+    """A change of the config; whether by a session that speaks for the run."""
+
+    ref: Ref
+    op: ConfigOp
+    primary: bool
+
+
+class Told(NamedTuple):
+    """Another change of the run, and when it happened. wait: seconds for which an alert of this title is not sent
+    again.
+    """
+
+    ref: Ref
+    op: SummaryOp | AlertOp | MetricOp
+    time: float
+    wait: float = 0.0
+
+
+class Finish(NamedTuple):
+    ref: Ref
+    exit_code: int
+    time: float
+
+
+Item = Line | Sample | Config | Told
+
+
+@dataclass
+class Plan:
+    """What one run is to be given. identity: how it introduces itself, should it be opened. started: Unix time of the
+    newest session that has something in it.
+    """
+
+    key: RunKey
+    identity: Identity
+    primary: bool
+    items: list[Item] = field(default_factory=list)
+    finish: Finish | None = None
+    started: float = 0.0
+
+    def refs(self) -> Iterator[Ref]:
+        """What its items are made of."""
+        for item in self.items:
+            if isinstance(item, Line):
+                yield from item.refs
+            else:
+                yield item.ref
+
+
+class Encoded(NamedTuple):
+    """plans: by run. needs: the runs that a ref must reach; one that is not in it needs none. refused: refs that W&B
+    will never take, and why.
+    """
+
+    plans: dict[RunKey, Plan]
+    needs: dict[Ref, list[RunKey]]
+    refused: dict[Ref, str]
+
+
+def encode(parcel: Parcel, options: WandbOptions, count: Callable[[str, int], None]) -> Encoded:
+    """count: adds to a counter: `unsupported` for events without a place at W&B, `cut` for fields left out."""
+    encoder = _Encoder(options, count)
+    for part in parcel.parts:
+        if part.session.kind == "system":
+            encoder.system(part)
+        elif part.session.origin != "wandb":
+            encoder.training(part)
+    return Encoded(encoder.plans, encoder.needs, encoder.refused)
+
+
+class _Encoder:
+    def __init__(self, options: WandbOptions, count: Callable[[str, int], None]) -> None:
+        self._options = options
+        self._count = count
+        self.plans: dict[RunKey, Plan] = {}
+        self.needs: dict[Ref, list[RunKey]] = {}
+        self.refused: dict[Ref, str] = {}
+
+    def system(self, part: Part) -> None:
+        """Each row, for each open run."""
+        if self._options.system is False:
+            return
+        rows = [record for record in part.records if isinstance(record, Row) and record.names]
+        runs = [session for session in part.open_runs if session.origin != "wandb"]
+        for session in runs if rows else []:
+            plan = self._plan(session, False, {})
+            label = _label(session, part.session)
+            for row in rows:
+                self._add(plan, Sample((part.session.id, row.seq), row.time, wandb_sample(row.metrics, label)))
+
+    def training(self, part: Part) -> None:
+        about = next((r.data for r in part.records if isinstance(r, Event) and r.kind == kinds.ABOUT), {})
+        plan = self._plan(part.session, part.primary, about)
+        if plan.finish is not None and part.session.started > plan.finish.time and part.primary:
+            self.needs.pop(plan.finish.ref, None)  # the job began anew at once: the run goes on
+            plan.finish = None
+        prefix = rank_prefix(part.session, part.primary)
+        texts = _texts(part.records)
+        for record in part.records:
+            if not isinstance(record, Event):
+                self._row(plan, part.session.id, record, texts, prefix)
+            elif record.kind != kinds.TEXT:
+                self._event(plan, part, record)
+            elif record.seq not in texts.joined:
+                line = Line(((part.session.id, record.seq),), record.step, record.time, _strings(record, prefix), True)
+                self._line(plan, line)
+
+    def _plan(self, session: Session, primary: bool, about: dict[str, Any]) -> Plan:
+        key = run_key(session.run, self._options)
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = self.plans[key] = Plan(key, identity(key, session, self._options, about), primary)
+        elif primary and not plan.primary:
+            plan.identity, plan.primary = identity(key, session, self._options, about), True
+        plan.started = max(plan.started, session.started)
+        return plan
+
+    def _add(self, plan: Plan, item: Item) -> None:
+        for ref in item.refs if isinstance(item, Line) else (item.ref,):
+            self.needs.setdefault(ref, []).append(plan.key)
+        plan.items.append(item)
+
+    def _row(self, plan: Plan, session: str, record: Row | Step, texts: "_Texts", prefix: str) -> None:
+        values: dict[str, Any] = _named(record.metrics, prefix)
+        seqs = record.seqs if isinstance(record, Step) else (record.seq,)
+        for event in texts.by_step.pop(record.step, ()):
+            values.update(_strings(event, prefix))
+            seqs += (event.seq,)
+        self._line(plan, Line(tuple((session, seq) for seq in seqs), record.step, record.time, values))
+
+    def _line(self, plan: Plan, line: Line) -> None:
+        if _too_long(line.values):
+            reason = f"a row of more than {MAX_LINE} bytes as JSON, the most a line of W&B's history may have"
+            self.refused.update(dict.fromkeys(line.refs, reason))
+        elif line.values:
+            self._add(plan, line)
+
+    def _event(self, plan: Plan, part: Part, event: Event) -> None:
+        ref, data, primary = (part.session.id, event.seq), event.data, part.primary
+        match event.kind:
+            case kinds.CONFIG:
+                self._add(plan, Config(ref, ConfigOp(*_changes(data)), primary))
+            case kinds.ABOUT if primary:
+                self._add(plan, Config(ref, ConfigOp({"wayside": self._about(data)}, []), primary))
+            case kinds.SUMMARY | kinds.ALERT | kinds.DEFINE_METRIC:
+                self._told(plan, part, event)
+            case kinds.FINISH if primary:
+                self._finish(plan, ref, event)
+            case kinds.FINISH | kinds.CLIENT | kinds.ABOUT:
+                pass
+            case _:
+                self._count("unsupported", 1)
+
+    def _told(self, plan: Plan, part: Part, event: Event) -> None:
+        ref, data, prefix = (part.session.id, event.seq), event.data, rank_prefix(part.session, part.primary)
+        if event.kind == kinds.SUMMARY:
+            told, removed = _changes(data)
+            op = SummaryOp(_named(told, prefix), [metric_name(prefix + name) for name in removed])
+            self._add(plan, Told(ref, op, event.time))
+        elif event.kind == kinds.ALERT:
+            self._add(plan, Told(ref, _alert(data), event.time, _seconds(data.get("wait"))))
+        elif part.primary and isinstance(data.get("name"), str) and data["name"]:
+            arguments = {k: v for k, v in data.items() if isinstance(v, _METRIC.get(k, ()))}
+            self._add(plan, Told(ref, MetricOp(arguments), event.time))
+
+    def _finish(self, plan: Plan, ref: Ref, event: Event) -> None:
+        code = event.data.get("exit_code")
+        if plan.finish is not None:
+            self.needs.pop(plan.finish.ref, None)
+        plan.finish = Finish(ref, code if isinstance(code, int) else 0, event.time)
+        self.needs[ref] = [plan.key]
+
+    def _about(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What of the `about` event goes into the config: everything but what is long, a diff above all."""
+        found: dict[str, Any] = {}
+        for name, value in data.items():
+            kept = {k: v for k, v in value.items() if k != "diff"} if isinstance(value, dict) else value
+            if len(json.dumps(kept, default=str)) > MAX_ABOUT:
+                self._count("cut", 1)
+            else:
+                found[name] = finite(kept)
+        return found
+
+
+def finite(value: Any) -> Any:
+    """The value with NaN and the infinities as text: the SDK makes them null in a config and drops them from a
+    summary.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return spell(value)
+    if isinstance(value, dict):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return value
+
+
+class _Texts(NamedTuple):
+    """Text events that join a row of their part: by step, and their seqs."""
+
+    by_step: dict[int | None, list[Event]]
+    joined: set[int]
+
+
+def _texts(records: list[Record]) -> _Texts:
+    found = _Texts({}, set())
+    events = [record for record in records if isinstance(record, Event) and record.kind == kinds.TEXT]
+    steps = {record.step for record in records if not isinstance(record, Event)} if events else set()
+    for event in events:
+        if event.step is not None and event.step in steps:
+            found.by_step.setdefault(event.step, []).append(event)
+            found.joined.add(event.seq)
+    return found
+
+
+def _strings(event: Event, prefix: str) -> dict[str, Any]:
+    values = event.data.get("values")
+    return _named({k: v for k, v in values.items() if isinstance(v, str)}, prefix) if isinstance(values, dict) else {}
+
+
+def _named(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {metric_name(prefix + name): value for name, value in values.items()}
+
+
+def _changes(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    told, removed = data.get("set"), data.get("remove")
+    kept = {k: finite(v) for k, v in told.items() if k} if isinstance(told, dict) else {}
+    return kept, [name for name in removed if isinstance(name, str)] if isinstance(removed, list) else []
+
+
+def _alert(data: Mapping[str, Any]) -> AlertOp:
+    level = data.get("level")
+    title = str(data.get("title") or "alert")[:MAX_TITLE]
+    return AlertOp(title, str(data.get("text") or ""), level if level in ("INFO", "WARN", "ERROR") else "INFO")
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
+
+
+def _label(run: Session, sampler: Session) -> str | None:
+    """What tells the samples of a further node of the run from the first one's."""
+    if not run.node_rank:
+        return None
+    return (sampler.pod.name or sampler.host or f"node{run.node_rank}").translate(_SAMPLES_LABEL)
+
+
+def _too_long(values: Mapping[str, Any]) -> bool:
+    if len(values) < _SURELY_SHORT and not any(isinstance(value, str) for value in values.values()):
+        return False
+    text = sum(len(value) for value in values.values() if isinstance(value, str))
+    return 6 * text + sum(len(name.encode()) for name in values) + _NUMBER * len(values) > MAX_LINE

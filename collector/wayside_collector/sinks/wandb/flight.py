@@ -1,0 +1,221 @@
+"""Numbers a run's rows and knows which of them are on their way. Pure: nothing here waits, reads or writes.
+
+W&B wants `_step` to grow with every line of a run's history. A row keeps the user's step while that is above the last
+line's; otherwise it becomes last + 1 and carries its own step as the metric `wayside/step`. Nothing is dropped, as W&B
+itself would do with a row that goes back, for example after a resume from a checkpoint.
+"""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ..base import Ref
+
+STEP = "wayside/step"  #: the metric that holds the user's step where `_step` is another
+MAX_STEP = 1 << 53  #: W&B keeps numbers as 64-bit floats; from here on neighbouring steps become one
+MAX_SESSIONS = 1024  #: sessions whose delivered rows are remembered; only a few are ever sent again
+
+
+class RunKey(NamedTuple):
+    """What names a run at W&B; entity None is the API key's own."""
+
+    entity: str | None
+    project: str
+    id: str
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, self))
+
+
+class Line(NamedTuple):
+    """A row to be: the records it is made of, the user's step, Unix time in seconds, metrics and texts by name. text:
+    it holds nothing but the texts of a `log()` call whose row is not in the parcel.
+    """
+
+    refs: tuple[Ref, ...]
+    step: int | None
+    time: float
+    values: dict[str, Any]
+    text: bool = False
+
+
+class Numbered(NamedTuple):
+    """A line with its `_step`. restepped: it is not the user's."""
+
+    step: int
+    line: Line
+    restepped: bool
+
+
+class Sent(NamedTuple):
+    """Something on its way: the number of the batch that it left with, and what it is made of."""
+
+    batch: int
+    refs: tuple[Ref, ...]
+
+
+def number(lines: Iterable[Line], last: int) -> list[Numbered]:
+    """Each line with its `_step`, all above `last` and growing. The same lines after the same `last` get the same."""
+    found = []
+    for line in lines:
+        keeps = line.step is not None and last < line.step < MAX_STEP
+        last = line.step if keeps and line.step is not None else last + 1
+        found.append(Numbered(last, line, line.step is not None and not keeps))
+    return found
+
+
+def row_values(numbered: Numbered, every_row: bool) -> dict[str, Any]:
+    """What the SDK is given for a line: its values, its time, and the user's step where it was restepped, or on
+    every row.
+    """
+    line = numbered.line
+    values = {**line.values, "_timestamp": line.time}
+    if line.step is not None and (numbered.restepped or every_row):
+        values[STEP] = line.step
+    return values
+
+
+class Flight:
+    """What one run was given and has not yet been acknowledged.
+
+    last: the largest `_step` given out. samples: how many lines of system metrics were. lines: `_step` to what is on
+    its way with it. probes: the same for samples, by number of line.
+    """
+
+    def __init__(self, last: int = -1, samples: int = 0) -> None:
+        self.last = last
+        self.samples = samples
+        self.segment: tuple[str, int] | None = None
+        self.lines: dict[int, Sent] = {}
+        self.probes: dict[int, Sent] = {}
+        self._aloft: dict[Ref, int] = {}  # how many lines a ref is in
+
+    def __len__(self) -> int:
+        return len(self.lines) + len(self.probes)
+
+    def __contains__(self, ref: Ref) -> bool:
+        return ref in self._aloft
+
+    def depart(self, batch: int, lines: Sequence[Numbered], samples: Sequence[Ref]) -> None:
+        """These were handed to the SDK."""
+        for numbered in lines:
+            self.lines[numbered.step] = Sent(batch, numbered.line.refs)
+            self.last = numbered.step
+        for ref in samples:
+            self.probes[self.samples] = Sent(batch, (ref,))
+            self.samples += 1
+        for ref in [ref for numbered in lines for ref in numbered.line.refs] + list(samples):
+            self._aloft[ref] = self._aloft.get(ref, 0) + 1
+
+    def resume(self, lines: dict[int, Sent], samples: dict[int, Sent]) -> None:
+        """These may be on their way from before."""
+        self.lines, self.probes = dict(lines), dict(samples)
+        self.last = max(lines, default=self.last)
+        self.samples = max(samples, default=self.samples - 1) + 1
+        for group in (lines, samples):
+            for sent in group.values():
+                for ref in sent.refs:
+                    self._aloft[ref] = self._aloft.get(ref, 0) + 1
+
+    def land(self, step: int, samples: int) -> list[Ref]:
+        """W&B has the lines up to `step` and the first `samples` samples: what is no longer on its way."""
+        found = _pop(self.lines, step) + _pop(self.probes, samples - 1)
+        return self._landed(found)
+
+    def take(self, step: int) -> list[Ref]:
+        """The line with this `_step` ended otherwise."""
+        sent = self.lines.pop(step, None)
+        return self._landed([sent] if sent is not None else [])
+
+    def withdraw(self, ref: Ref) -> bool:
+        """The sample of this ref never left; whether it was on its way."""
+        for index, sent in self.probes.items():
+            if sent.refs == (ref,):
+                self.take_sample(index)
+                return True
+        return False
+
+    def take_sample(self, index: int) -> list[Ref]:
+        """The sample with this number ended otherwise."""
+        sent = self.probes.pop(index, None)
+        return self._landed([sent] if sent is not None else [])
+
+    def restart(self, last: int, samples: int) -> None:
+        """The run goes on after `last` and so many samples: what is still on its way never arrived."""
+        self.last, self.samples, self.segment = last, samples, None
+        self.lines.clear()
+        self.probes.clear()
+        self._aloft.clear()
+
+    def oldest(self) -> int | None:
+        """The batch of the oldest thing on its way."""
+        return min((sent.batch for group in (self.lines, self.probes) for sent in group.values()), default=None)
+
+    def _landed(self, found: list[Sent]) -> list[Ref]:
+        refs = [ref for sent in found for ref in sent.refs]
+        for ref in refs:
+            left = self._aloft.get(ref, 1) - 1
+            if left:
+                self._aloft[ref] = left
+            else:
+                self._aloft.pop(ref, None)
+        return refs
+
+
+def _pop(group: dict[int, Sent], up_to: int) -> list[Sent]:
+    return [group.pop(number) for number in [n for n in group if n <= up_to]]
+
+
+class Ranges:
+    """A set of whole numbers, kept as ranges: seqs come nearly without gaps."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []  # exclusive
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._starts, number) - 1
+        return at >= 0 and number < self._ends[at]
+
+    def add(self, number: int) -> None:
+        at = bisect_right(self._starts, number) - 1
+        if at >= 0 and number < self._ends[at]:
+            return
+        joins_left = at >= 0 and self._ends[at] == number
+        joins_right = at + 1 < len(self._starts) and self._starts[at + 1] == number + 1
+        if joins_left and joins_right:
+            self._ends[at] = self._ends.pop(at + 1)
+            self._starts.pop(at + 1)
+        elif joins_left:
+            self._ends[at] = number + 1
+        elif joins_right:
+            self._starts[at + 1] = number
+        else:
+            self._starts.insert(at + 1, number)
+            self._ends.insert(at + 1, number + 1)
+
+
+class Delivered:
+    """What W&B has of each session, run by run, since this process began: should a commit have failed, the same rows
+    come again, and must not be sent twice. Remembers the MAX_SESSIONS sessions last touched.
+    """
+
+    def __init__(self, limit: int = MAX_SESSIONS) -> None:
+        self._limit = limit
+        self._sessions: OrderedDict[tuple[RunKey, str], Ranges] = OrderedDict()
+
+    def add(self, key: RunKey, refs: Iterable[Ref]) -> None:
+        for session, seq in refs:
+            ranges = self._sessions.get((key, session))
+            if ranges is None:
+                ranges = self._sessions[key, session] = Ranges()
+                if len(self._sessions) > self._limit:
+                    self._sessions.popitem(last=False)
+            else:
+                self._sessions.move_to_end((key, session))
+            ranges.add(seq)
+
+    def has(self, key: RunKey, ref: Ref) -> bool:
+        ranges = self._sessions.get((key, ref[0]))
+        return ranges is not None and ref[1] in ranges

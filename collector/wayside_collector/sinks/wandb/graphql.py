@@ -1,0 +1,127 @@
+"""The few GraphQL requests of the SDK that the relay must understand, and their answers. Pure: bytes in, values out.
+
+RunResumeStatus is where W&B says how much of a run it has. The SDK takes the larger of two `_step`s there as the
+run's last: of the last line of history, and of the summary. But the summary travels in the same requests as the
+history and is ahead of it whenever that was too long for one request (seen with SDK 0.31): after a crash the rows in
+between would be taken for sent. So the relay lowers the summary's `_step` to the history's (`lower_summary`).
+"""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+RESUME, UPSERT, ALERT = "RunResumeStatus", "UpsertBucket", "NotifyScriptableRunAlert"
+_OPERATION = re.compile(r"\s*(?:query|mutation)\s+(\w+)")
+
+
+class Request(NamedTuple):
+    operation: str
+    variables: dict[str, Any]
+
+
+class Standing(NamedTuple):
+    """How much of a run W&B has: `_step` of the last line of its history (-1 without one, None when it does not say),
+    and how many lines of history and of system metrics.
+    """
+
+    last: int | None
+    lines: int
+    samples: int
+
+
+NOTHING = Standing(-1, 0, 0)  #: a run that does not exist yet
+
+
+def read_request(body: bytes) -> Request:
+    """The operation and its variables; an empty operation for anything that cannot be read."""
+    try:
+        value = json.loads(body)
+        found = _OPERATION.match(value.get("query", ""))
+        operation = value.get("operationName") or (found[1] if found else "")
+        variables = value.get("variables") or {}
+    except (ValueError, AttributeError, TypeError):
+        return Request("", {})
+    return Request(operation, variables if isinstance(variables, dict) else {})
+
+
+def errors(body: bytes) -> str | None:
+    """What a GraphQL answer complains of, None when it does not."""
+    try:
+        value = json.loads(body)
+        found = value.get("errors")
+    except (ValueError, AttributeError):
+        return "an answer that is no JSON"
+    if not found:
+        return None
+    first = found[0] if isinstance(found, list) else found
+    return str(first.get("message", first) if isinstance(first, dict) else first)
+
+
+def standing(body: bytes) -> Standing | None:
+    """What a RunResumeStatus answer says, None when it cannot be read."""
+    value = _load(body)
+    if not isinstance(value, dict) or not isinstance(value.get("data"), dict):
+        return None
+    bucket = _bucket(value)
+    if bucket is None:
+        return NOTHING
+    lines, samples = (bucket.get(name) or 0 for name in ("historyLineCount", "eventsLineCount"))
+    if not isinstance(lines, int) or not isinstance(samples, int):
+        return None
+    tail = _last_line(bucket.get("historyTail"))
+    step = tail.get("_step")
+    last = int(step) if isinstance(step, int | float) else -1 if lines == 0 else None
+    return Standing(last, lines, samples)
+
+
+def lower_summary(body: bytes) -> bytes:
+    """A RunResumeStatus answer whose summary is nowhere ahead of its history; the same bytes when it was not."""
+    value = _load(body)
+    bucket = _bucket(value)
+    found = standing(body)
+    if bucket is None or found is None or found.last is None:
+        return body
+    try:
+        summary = json.loads(bucket.get("summaryMetrics") or "{}")
+        ahead = summary.get("_step", -1) > found.last
+    except (ValueError, AttributeError, TypeError):
+        return body
+    if not ahead:
+        return body
+    summary["_step"] = found.last
+    if found.last < 0:
+        del summary["_step"]
+    bucket["summaryMetrics"] = json.dumps(summary)
+    return json.dumps(value).encode()
+
+
+def config_of(variables: dict[str, Any]) -> dict[str, Any] | None:
+    """The config an UpsertBucket sends, None when it sends none; define_metric stands in its `_wandb`."""
+    try:
+        config = json.loads(variables["config"])
+        return {name: item.get("value") for name, item in config.items()}
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return None
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _bucket(value: Any) -> dict[str, Any] | None:
+    for name in ("data", "model", "bucket"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else None
+
+
+def _last_line(tail: object) -> dict[str, Any]:
+    """The last line of a `historyTail`: a JSON list of JSON texts."""
+    try:
+        lines = json.loads(tail) if isinstance(tail, str) else []
+        value = json.loads(lines[-1]) if lines else {}
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return value if isinstance(value, dict) else {}
