@@ -144,6 +144,7 @@ def test_a_path_outside_of_what_is_seen_means_the_root(tmp_path: Path, path: str
     """A container that keeps the host's namespace may see only its own files, at the root of what it sees."""
     root = tmp_path / "cgroup"
     make(root, memory_current="1")
+    make(tmp_path, "other", memory_current="1")
     assert locate(root, None, proc(tmp_path, f"0::{path}\n")) == [root]
 
 

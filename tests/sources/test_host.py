@@ -1,7 +1,10 @@
 """The host sampler: this machine by the real psutil, and a container by a tree of files."""
 
+import asyncio
+import contextlib
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from wayside_collector.sources import cgroup, machine
 from wayside_collector.sources.base import Sample
 from wayside_collector.sources.host import HostOptions, HostSampler
+from wayside_collector.sources.sampling import SamplerHealth, run_sampler
 from wayside_collector.testing import FakeClock
 
 
@@ -167,6 +171,25 @@ def test_too_many_interfaces_are_counted_and_said_in_a_text_that_does_not_flicke
     assert fewer.metrics["host/devices_left_out"] == 3
     assert "network: the 32 busiest are told, 8 left out" in many.problems
     assert set(many.problems) == set(fewer.problems)
+
+
+@pytest.mark.asyncio
+async def test_the_runner_drives_it() -> None:
+    """The real sampler on the real clock in its own thread: rows arrive, with the time they were taken at."""
+    arrived: asyncio.Queue[tuple[Sample, float]] = asyncio.Queue()
+    health = SamplerHealth()
+    before = time.time()
+    task = asyncio.create_task(
+        run_sampler("host", HostSampler(HostOptions()), 0.1, lambda *sample: arrived.put_nowait(sample), health)
+    )
+    await arrived.get()
+    sample, at = await asyncio.wait_for(arrived.get(), 10)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert before <= at <= time.time()
+    assert 0 <= sample.metrics["host/cpu_utilization_ratio"] <= 1
+    assert (health.success, health.failures) == (True, 0)
 
 
 def test_names_of_file_systems_must_fit_into_a_metrics_name() -> None:
