@@ -11,7 +11,7 @@ from .launchers import Ranks, number
 
 Environ = Mapping[str, str]
 
-_SPECIAL_STEP = 0xFFFFFFF0  # from here on Slurm numbers its own steps, among them the shell of an allocation
+_SHELL_STEP = "4294967290"  # Slurm's own number for the shell of an allocation
 _MEANINGLESS = ("", "none", "123456789")  # rendezvous ids that torchrun and deepspeed make up for everybody
 
 
@@ -42,14 +42,14 @@ def cluster_job(environ: Environ, ranks: Ranks) -> Optional[Tuple[str, str]]:
 
 
 def launched(environ: Environ, ranks: Ranks, parent: Optional[str]) -> Optional[str]:
-    """A name that the processes of this one launch share; None for a single process or when there is none.
+    """A name that the processes of this one launch share; None when there is none, or no launcher.
 
     torchrun keeps a folder of its own for each launch, for all of its restarts; Open MPI makes up a key. Others leave
-    nothing, but on one node their processes have one parent. Over several nodes torchrun's `--rdzv-id` is what they
-    share, unless it is one of those that everybody has.
+    nothing, but on one node their processes have one parent: the launcher, unless the ranks were set by hand, when it
+    is a shell. Over several nodes torchrun's `--rdzv-id` is what they share, unless it is one that everybody has.
     """
     world = ranks.world_size
-    if world is None or world < 2:
+    if world is None:
         return None
     one_node = ranks.local_world_size == world
     if one_node:
@@ -62,7 +62,7 @@ def launched(environ: Environ, ranks: Ranks, parent: Optional[str]) -> Optional[
     key = _text(environ, "OMPI_MCA_orte_precondition_transports")
     if key is not None:
         return f"openmpi {key}"
-    return f"parent {parent}" if one_node and parent else None
+    return f"parent {parent}" if one_node and world > 1 and parent and ranks.launcher != "environment" else None
 
 
 def _text(environ: Environ, name: str) -> Optional[str]:
@@ -74,18 +74,17 @@ def _slurm(environ: Environ, ranks: Ranks) -> Optional[str]:
 
     A requeued job counts its steps from 0 again, so the name stays. Shells are no jobs: what runs in them is started
     by a person, again and again under one number. They are known by the names that srun and salloc give them, by a
-    step of Slurm's own, and by having no SLURM_PROCID outside of a step.
+    step of Slurm's own, or by having neither a step nor SLURM_PROCID.
     """
     job, step = number(environ, "SLURM_JOB_ID"), number(environ, "SLURM_STEP_ID")
     shell = environ.get("SLURM_JOB_NAME", "")
-    in_step = step is not None and step < _SPECIAL_STEP
-    if job is None or shell == "bash" or (shell == "interactive" and not in_step):
+    if job is None or shell == "bash" or environ.get("SLURM_STEP_ID") == _SHELL_STEP:
         return None
-    if not in_step and (step is not None or number(environ, "SLURM_PROCID") is None):
+    if step is None and (shell == "interactive" or number(environ, "SLURM_PROCID") is None):
         return None
     array, task = number(environ, "SLURM_ARRAY_JOB_ID"), number(environ, "SLURM_ARRAY_TASK_ID")
     name = f"{job}" if array is None or task is None else f"{array}_{task}"
-    if in_step and not _outgrows_step(environ, ranks):
+    if step is not None and not _outgrows_step(environ, ranks):
         name += f".{step}"
     return f"{environ.get('SLURM_CLUSTER_NAME', '')}/{name}"
 
@@ -124,8 +123,8 @@ def _volcano(environ: Environ, ranks: Ranks) -> Optional[str]:
         return None
     for name in sorted(environ):
         if name.startswith("VC_") and name.endswith("_HOSTS"):
-            job = environ[name].split(",")[0].strip().partition(".")[2]
-            if job:
+            host, _, job = environ[name].split(",")[0].strip().partition(".")
+            if job and host.startswith(f"{job}-"):
                 return _in_namespace(environ, job)
     return None
 

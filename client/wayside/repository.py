@@ -1,8 +1,8 @@
 """The state of the code: commit, branch, remote and uncommitted changes, as git tells them.
 
-Git runs as a child with a time limit, without prompts, pagers, hooks, helpers or a network, takes no locks and changes
-nothing. Nothing here raises: what could not be had is said in words. Only files whose names are not those of secrets
-get into the diff, and known forms of keys are masked in it.
+Git runs as a child with a time limit, without prompts, pagers, monitors, diff drivers or a network, takes no locks
+and changes nothing. What could not be had is said in words. Only files whose names are not those of secrets get into
+the diff, and known forms of keys are masked in it.
 """
 
 import contextlib
@@ -23,10 +23,7 @@ MAX_PATHS = 64 << 10  #: bytes of their names: they go onto git's command line
 MAX_STATUS = 4 << 20  #: bytes of git's list of changes
 MAX_ERROR = 4096  #: bytes of what git says when it fails
 
-_GIT = (
-    *("git", "--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null"),
-    *("-c", "protocol.allow=never", "-c", "credential.helper=", "-c", "diff.noprefix=false"),
-)
+_GIT = ("git", "--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=")
 _DIFF = (
     *("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--ignore-submodules=dirty"),
     *("--src-prefix=a/", "--dst-prefix=b/"),
@@ -194,8 +191,6 @@ def _environment(environ: Mapping[str, str]) -> Dict[str, str]:
         GIT_TERMINAL_PROMPT="0",
         GIT_OPTIONAL_LOCKS="0",
         GIT_ALLOW_PROTOCOL="none",  # a partial clone would fetch what a diff needs
-        GIT_NO_LAZY_FETCH="1",
-        GIT_PAGER="cat",
         LC_ALL="C",
     )
     return kept

@@ -85,6 +85,50 @@ def test_where_nothing_is_shared_ids_are_random(group: str) -> None:
     assert chosen(environ, here) != chosen(environ, here)
 
 
+def changed(group: str, **values: str | None) -> dict[str, str]:
+    """The group's first environment with other values; None takes a variable out."""
+    environ = {**of(group)[0], **values}
+    return {name: value for name, value in environ.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        changed("slurm salloc shell", SLURM_JOB_NAME="named"),
+        changed("slurm batch script", SLURM_JOB_NAME="interactive"),
+        changed("slurm srun", SLURM_STEP_ID="4294967290", SLURM_STEP_NUM_TASKS="1"),
+        changed("indexed job", POD_NAME="train-bert-0-notfive", HOSTNAME=None),
+        changed("indexed job", POD_NAME="train-bert-0-notfive", HOSTNAME="train-bert-0"),
+        changed("kubeflow pytorchjob", MASTER_ADDR="localhost", HOSTNAME="notebook"),
+        changed("kubeflow pytorchjob", MASTER_ADDR="gpu-worker-0", HOSTNAME="mnist-master-0"),
+        changed("kubeflow pytorchjob", KUBERNETES_SERVICE_HOST=None),
+        changed("volcano", VC_WORKER_HOSTS="10.0.0.1,10.0.0.2"),
+        changed("lsf jsrun", LSB_INTERACTIVE="Y"),
+        {"RAY_CLUSTER_NAME": "shared", "KUBERNETES_SERVICE_HOST": "10.0.0.1"},
+        {"TORCHELASTIC_RUN_ID": "123456789", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"},
+    ],
+)
+def test_what_could_be_another_job_s_name_names_no_run(environ: dict[str, str]) -> None:
+    """A shell of a cluster, a name that does not fit its pod, or one that others have too, gives no common id."""
+    assert chosen(environ) != chosen(environ)
+
+
+def test_a_shell_is_no_launcher() -> None:
+    """Ranks set by hand have a shell for a parent, from which other runs are started too; a launcher's have not."""
+    by_hand = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    assert chosen(by_hand) != chosen(by_hand)
+    alone = {**of("deepspeed")[0], "WORLD_SIZE": "1", "LOCAL_SIZE": "1"}
+    assert chosen(alone) != chosen(alone)
+
+
+def test_torchrun_with_one_process_keeps_its_run_over_restarts() -> None:
+    """torchrun's folder names the launch even where it started a single process."""
+    first, _, restarted, _ = ({**environ, "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"} for environ in of("torchrun"))
+    assert chosen(first) == chosen(restarted)
+    again = {**of("torchrun again")[0], "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+    assert chosen(first) != chosen(again)
+
+
 def test_the_attempt_is_no_part_of_the_id() -> None:
     """A requeued job has another attempt and the same id."""
     before, after = (
@@ -193,6 +237,7 @@ def test_the_collector_reads_the_record(group: str) -> None:
         assert (session.pod.name, session.pod.node) == (place.pod.name, place.pod.node)
         assert session.host == "a"
         assert None not in fields.values()
+        assert "anchor" not in fields
         assert "train.py" not in str(fields)
 
 
@@ -210,6 +255,7 @@ def test_a_caller_may_know_better() -> None:
     told = TRAIN._replace(rank=3, world_size=16)
     place = find_place(of("kubeflow pytorchjob")[1], told)
     assert (place.rank, place.world_size, place.local_world_size) == (3, 16, None)
+    assert find_place(environ, told).local_world_size is None
     agreeing = find_place(environ, TRAIN._replace(rank=1, world_size=2))
     assert agreeing.local_world_size == 2
 

@@ -126,6 +126,13 @@ def test_srun_with_pmi_is_srun() -> None:
     assert find_ranks(dict(slurm, PMI_SIZE="8")).launcher == "mpich"
 
 
+def test_a_single_tpu_host_has_no_rank() -> None:
+    """Every TPU host has a worker's number; of a single one it is no rank, since it may run several processes."""
+    environ = {"TPU_WORKER_ID": "0", "TPU_WORKER_HOSTNAMES": "localhost"}
+    assert find_ranks(environ).rank is None
+    assert find_ranks({**environ, "MEGASCALE_NUM_SLICES": "2", "MEGASCALE_SLICE_ID": "1"}).rank == 1
+
+
 def test_a_rank_beyond_the_world_is_none() -> None:
     """A rank that cannot be is not told, and neither is a world of nobody."""
     assert find_ranks({"RANK": "2", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}).rank is None
@@ -133,7 +140,7 @@ def test_a_rank_beyond_the_world_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", "-1", "1.0", "1e3", "٣", "²", "0x1", "nan", "99999999999", "4294967296", "a"]
+    "value", ["", " ", "-1", "1.0", "1e3", "٣", "²", "0x1", "nan", "99999999999", "4294967296", "9" * 5000, "a"]
 )
 def test_what_is_no_number_is_nothing(value: str) -> None:
     """A value that is no whole number below the limit counts as unset."""

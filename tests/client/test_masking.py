@@ -118,6 +118,7 @@ ORDINARY = [
         "a=b",
     ),
     *("--commit", "5f0c0ffee5f0c0ffee5f0c0ffee5f0c0ffee5f0c0", "task-1-sk-learn", "--seed", "1234567890123456789"),
+    *("--session", "/data/run-0123456789abcdef01234567", "--auth-method", "clientcredentialsflow"),
     *("hydra.run.dir=outputs/2026-11-20/21-24-32", '{"lr": 0.1, "betas": [0.9, 0.95]}', "--opts", "a:1;b:2"),
 ]
 

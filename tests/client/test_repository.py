@@ -111,7 +111,7 @@ def test_only_the_commit_when_changes_are_not_wanted(code: Path) -> None:
 
 def test_files_with_secrets_are_named_only(code: Path) -> None:
     """The content of files that hold secrets never gets into the diff: tracked, added, renamed from or to."""
-    for name in (".env", "server.pem", "gcp-credentials.json"):
+    for name in (".env", "server.pem", "gcp-credentials.json", "notes.txt", "*"):
         (code / name).write_text("X=1\n" + "same\n" * 20)
     git(code, "add", ".")
     git(code, "commit", "-qm", "second")
@@ -120,15 +120,20 @@ def test_files_with_secrets_are_named_only(code: Path) -> None:
     git(code, "mv", "gcp-credentials.json", "settings.txt")
     (code / "settings.txt").write_text(f"X={SECRET}\n" + "same\n" * 20)
     git(code, "add", "settings.txt")
+    git(code, "mv", "notes.txt", "notes.key")
+    (code / "notes.key").write_text(f"X={SECRET}\n" + "same\n" * 20)
+    git(code, "add", "notes.key")
+    (code / "*").write_text("a name that is a pattern\n")
     (code / "id_rsa").write_text(SECRET)
     git(code, "add", "-N", "id_rsa")
     (code / "train.py").write_text("lr = 2\n")
     found, problems = describe(str(code), True, ENVIRON)
     assert problems == []
     assert SECRET not in str(found)
-    assert {".env", "plain.txt", "settings.txt", "id_rsa"} <= set(found["left_out"])
+    assert {".env", "plain.txt", "settings.txt", "notes.key", "id_rsa"} <= set(found["left_out"])
     assert "+lr = 2" in found["diff"]
-    assert "same" not in found["diff"]
+    assert "+a name that is a pattern" in found["diff"]
+    assert "+same" not in found["diff"]
 
 
 def test_keys_in_ordinary_files_are_masked(code: Path) -> None:
@@ -277,7 +282,7 @@ def test_a_partial_clone_fetches_nothing(code: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{code}", str(partial))
     (partial / "train.py").write_text("lr = 2\n")
     objects = sorted(path.name for path in (partial / ".git" / "objects").rglob("*"))
-    found, problems = describe(str(partial), True, ENVIRON)
+    found, problems = describe(str(partial), True, {**ENVIRON, "GIT_ALLOW_PROTOCOL": "file"})
     assert found["commit"] == git(code, "rev-parse", "HEAD")
     assert problems
     assert sorted(path.name for path in (partial / ".git" / "objects").rglob("*")) == objects
