@@ -65,8 +65,8 @@ def find_repository(folder: str) -> Optional[str]:
 def describe(top: str, changes: bool, environ: Mapping[str, str]) -> Tuple[Dict[str, Any], List[str]]:
     """The state of the working copy at `top`, and what could not be had. changes: whether the diff is wanted.
 
-    Keys: commit, branch, remote, dirty; with changes also diff, diff_cut (the diff is longer than MAX_DIFF),
-    left_out (changed files that are not in the diff), untracked and untracked_left_out (how many more).
+    Keys: commit, branch, remote, dirty; with changes also changed (how many files), diff, diff_cut (the diff is longer
+    than MAX_DIFF), left_out (changed files that are not in it), untracked and untracked_left_out (how many more).
     """
     call = _Call(top, _environment(environ), time.monotonic() + GIT_SECONDS)
     found: Dict[str, Any] = {}
@@ -136,11 +136,11 @@ def _remote(call: _Call, found: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _dirty(call: _Call, found: Dict[str, Any]) -> Dict[str, Any]:
-    return {"dirty": bool(_status(call, "no").changed)}
+    return {"dirty": bool(_status(call, "no")[0].changed)}
 
 
 def _changes(call: _Call, found: Dict[str, Any]) -> Dict[str, Any]:
-    status = _status(call, "normal")
+    status, status_cut = _status(call, "normal")
     wanted: List[str] = []
     left_out: List[str] = []
     size = 0
@@ -148,26 +148,30 @@ def _changes(call: _Call, found: Dict[str, Any]) -> Dict[str, Any]:
         size += len(os.fsencode(path)) + 1
         secret = is_secret_file(path) or is_secret_file(before)
         (left_out if secret or size > MAX_PATHS or len(wanted) >= MAX_CHANGED else wanted).append(path)
-    changes: Dict[str, Any] = {
-        "branch": found.get("branch", status.branch),
-        "dirty": bool(status.changed),
-        "untracked": [_readable(path) for path in status.untracked[:MAX_UNTRACKED]],
-        "untracked_left_out": max(0, len(status.untracked) - MAX_UNTRACKED),
-        "left_out": [_readable(path) for path in left_out[:MAX_UNTRACKED]],
-        "diff": "",
-        "diff_cut": False,
-    }
+    found.update(  # at once: when the diff then takes too long, this much is known
+        branch=found.get("branch", status.branch),
+        dirty=bool(status.changed),
+        changed=len(status.changed),
+        untracked=[_readable(path) for path in status.untracked[:MAX_UNTRACKED]],
+        untracked_left_out=max(0, len(status.untracked) - MAX_UNTRACKED),
+        left_out=[_readable(path) for path in left_out[:MAX_UNTRACKED]],
+    )
+    diff, diff_cut = "", False
     if wanted:
         base = "HEAD" if found.get("commit") else "--cached"
-        output, cut = call.git([*_DIFF, base, "--", *wanted], MAX_DIFF)
-        changes["diff"], changes["diff_cut"] = mask_diff(_whole_lines(output, cut), _pause), cut
-    return changes
+        output, diff_cut = call.git([*_DIFF, base, "--", *wanted], MAX_DIFF)
+        diff = mask_diff(_whole_lines(output, diff_cut), _pause)
+    found.update(diff=diff, diff_cut=diff_cut)
+    if status_cut:
+        raise GitTrouble(f"git's list of changes is longer than {MAX_STATUS} bytes and was read in part")
+    return found
 
 
-def _status(call: _Call, untracked: str) -> Status:
+def _status(call: _Call, untracked: str) -> Tuple[Status, bool]:
+    """What `git status` tells, and whether it told more than is read."""
     command = ["status", "--porcelain=v2", "--branch", "-z", "--find-renames", f"--untracked-files={untracked}"]
     output, cut = call.git([*command, "--ignore-submodules=dirty"], MAX_STATUS)
-    return parse_status(output[: output.rfind(b"\0")] if cut else output)
+    return parse_status(output[: output.rfind(b"\0")] if cut else output), cut
 
 
 def _whole_lines(output: bytes, cut: bool) -> str:

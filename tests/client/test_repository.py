@@ -66,6 +66,7 @@ def test_a_clean_working_copy(code: Path) -> None:
         "branch": "main",
         "remote": "git@github.com:o/r.git",
         "dirty": False,
+        "changed": 0,
         "untracked": [],
         "untracked_left_out": 0,
         "left_out": [],
@@ -217,6 +218,19 @@ def test_more_changed_files_than_a_diff_takes(code: Path) -> None:
     assert problems == []
     assert found["diff"].count("diff --git") == MAX_CHANGED
     assert len(found["left_out"]) == 2
+    assert found["changed"] == MAX_CHANGED + 2
+
+
+def test_a_list_of_changes_beyond_its_limit(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a list of changes that is too long the first ones are told, and that there were more."""
+    monkeypatch.setattr(repository, "MAX_STATUS", 2000)
+    for number in range(100):
+        (code / f"f{number:03}").write_text("x")
+    git(code, "add", ".")
+    found, problems = describe(str(code), True, ENVIRON)
+    assert problems == ["git's list of changes is longer than 2000 bytes and was read in part"]
+    assert 0 < found["changed"] < 100
+    assert found["diff"].count("diff --git") == found["changed"]
 
 
 def test_binary_files_and_submodules(code: Path, tmp_path: Path) -> None:
@@ -284,7 +298,9 @@ def test_a_partial_clone_fetches_nothing(code: Path, tmp_path: Path) -> None:
     objects = sorted(path.name for path in (partial / ".git" / "objects").rglob("*"))
     found, problems = describe(str(partial), True, {**ENVIRON, "GIT_ALLOW_PROTOCOL": "file"})
     assert found["commit"] == git(code, "rev-parse", "HEAD")
-    assert problems
+    assert found["dirty"]
+    assert "diff" not in found
+    assert problems[0].startswith("git diff ended with 128")
     assert sorted(path.name for path in (partial / ".git" / "objects").rglob("*")) == objects
 
 
