@@ -99,6 +99,17 @@ def test_a_slow_sampler_has_five_of_its_periods() -> None:
     assert desk.scrape("disk") == {}
 
 
+def test_a_slow_sampler_may_write_two_rows_at_once() -> None:
+    """Two rows of one instant do not make a sampler look quick, and so its series stale."""
+    desk = Desk()
+    system = make_system()
+    for _ in range(3):
+        desk.log(system, {"disk/vda/wear_ratio": 0.1})
+        desk.log(system, {"disk/vdb/wear_ratio": 0.1})
+        desk.clock.forward(300)
+    assert len(desk.scrape("disk")) == 2
+
+
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_a_counter_is_finite_and_not_negative(value: float) -> None:
     """What no counter can be is not shown, since OpenMetrics would refuse the page; it is counted."""

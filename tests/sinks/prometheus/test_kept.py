@@ -3,13 +3,14 @@
 import itertools
 import logging
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sinks.prometheus.pages import Desk, make_system, without_counted
 from wayside_collector.sinks.prometheus.board import Board
 from wayside_collector.sinks.prometheus.hosts import HOST_KEPT
-from wayside_collector.sinks.prometheus.kept import Damaged, decode
+from wayside_collector.sinks.prometheus.kept import VERSION, Damaged, decode, encode
 from wayside_collector.sinks.prometheus.runs import REAPPEAR
 from wayside_collector.testing import make_session
 
@@ -171,6 +172,51 @@ def test_a_slow_sampler_is_as_slow_after_a_restart() -> None:
     assert len(desk.scrape("disk")) == 1
 
 
+def test_a_session_that_took_over_a_series_keeps_it() -> None:
+    """The record of a session follows what it owns, also when it takes a series that another had."""
+    desk = Desk()
+    old, new = make_session(run="r1", rank=0, started=1.0), make_session(run="r1", rank=0, started=2.0)
+    desk.log(old, {"a": 1.0, "b": 1.0})
+    desk.log(new, {"c": 3.0})
+    desk.keep()
+    desk.log(new, {"a": 2.0})
+    desk.restart()
+    assert desk.scrape("a", "b", "c") == {
+        "wayside_a{rank=0,run=r1}": 2.0,
+        "wayside_b{rank=0,run=r1}": 1.0,
+        "wayside_c{rank=0,run=r1}": 3.0,
+    }
+
+
+def test_a_name_that_was_yielded_stays_yielded() -> None:
+    """A metric that gave its name to hardware keeps its suffix over a restart, though the hardware is gone and nothing
+    was logged since.
+    """
+    desk = Desk()
+    desk.log(make_session(run="r1"), {"gpu.power_watts": 1.0})
+    desk.keep()
+    desk.log(make_system(), {"gpu/0/power_watts": 2.0})
+    desk.keep()
+    desk.clock.forward(100)
+    before = desk.scrape("gpu")
+    desk.restart()
+    assert next(iter(before)).startswith("wayside_gpu_power_watts_x")
+    assert desk.scrape("gpu") == before
+
+
+def test_what_an_ended_attempt_showed_goes_after_a_restart_too() -> None:
+    """Series that wait for their last scrapes when the collector is restarted are not left standing."""
+    desk = Desk()
+    first, second = (make_session(run="r1", rank=0, started=float(n)) for n in (1, 2))
+    desk.log(first, {"loss": 1.0, "eval/loss": 2.0})
+    desk.finish(first)
+    desk.log(second, {"loss": 3.0})
+    desk.restart()
+    assert len(desk.scrape("eval")) == 1
+    desk.scrape()
+    assert desk.scrape("eval", "loss") == {"wayside_loss{rank=0,run=r1}": 3.0}
+
+
 def test_samples_are_as_old_after_a_restart_as_before() -> None:
     """A restart does not make a sampled value fresh: what was stale before the new collector began is not shown."""
     desk = Desk()
@@ -197,8 +243,13 @@ def test_a_restored_value_is_not_said_to_be_superseded() -> None:
 
 
 def damage(record: bytes) -> list[bytes]:
+    found, _, _ = decode(record)
+    newer = encode(msgspec.structs.replace(found, version=VERSION + 1))
+    short = encode(msgspec.structs.replace(found, values=found.values[:-8]))
     other = record.replace(b"000", b"001", 1)
     return [
+        newer,
+        short,
         b"",
         b"\xc1",
         other,
@@ -225,6 +276,21 @@ def test_damaged_state_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
         desk.board = board
         assert desk.scrape("loss") == {"wayside_loss{run=r2}": 2.0}
         assert board.changes(desk.clock()) == {one.id: None}
+
+
+def test_a_run_of_which_only_the_past_is_left_has_ended() -> None:
+    """When the record of a run's last attempt is damaged, what is left of the earlier one neither fails nor lingers."""
+    desk = Desk()
+    first, second = (make_session(run="r1", rank=0, started=float(n)) for n in (1, 2))
+    desk.log(first, {"loss": 1.0})
+    desk.finish(first)
+    desk.log(second, {"other": 3.0})
+    desk.state = {first.id: desk.keep()[first.id]}
+    desk.board = Board(desk.options)
+    assert desk.board.restore(desk.state, desk.clock()) == 0
+    for _ in range(3):
+        page = desk.scrape("loss", "run_end")
+    assert list(page) == ["wayside_run_end_timestamp_seconds{run=r1}"]
 
 
 @settings(max_examples=300, deadline=None)

@@ -210,6 +210,7 @@ def test_a_family_of_two_pages_is_taken_from_the_first() -> None:
         other = CollectorRegistry()
         Gauge("wayside_spool_bytes", "Another.", registry=other).set(9)
         Counter("wayside_received_points", "Another.", ["sink"], registry=other).labels("wandb").inc()
+        Info("wayside_build", "Another.", registry=other).info({"note": "\r# TYPE wayside_fine gauge\r"})
         Gauge("wayside_fine", "Only here.", registry=other).set(1)
         encoder, _ = choose_encoder(negotiate(accept).content_type)
         joined = join([health(accept), encoder(other)]).decode()
@@ -217,6 +218,7 @@ def test_a_family_of_two_pages_is_taken_from_the_first() -> None:
         assert series["wayside_spool_bytes", frozenset()] == 3
         assert series["wayside_fine", frozenset()] == 1
         assert ("wayside_received_points_total", frozenset({("sink", "wandb")})) not in series
+        assert len([name for name, _ in series if name == "wayside_build_info"]) == 1
 
 
 def test_joining_nothing_gives_nothing() -> None:

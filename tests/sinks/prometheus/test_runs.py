@@ -6,7 +6,7 @@ import pytest
 from sinks.prometheus.pages import Desk
 from wayside_collector.session import Pod, Run, Session
 from wayside_collector.sinks.prometheus.run import MAX_NONFINITE
-from wayside_collector.testing import make_session
+from wayside_collector.testing import make_event, make_rows, make_session
 
 START = 1_767_225_600.0
 
@@ -133,17 +133,68 @@ def test_a_new_session_opens_an_ended_run_again() -> None:
     assert page["wayside_run_alerts_total{level=WARN,run=r1}"] == 1
     assert page["wayside_run_start_timestamp_seconds{run=r1}"] == START
     assert "attempt=1.0" in next(name for name in page if name.startswith("wayside_run_info"))
+    desk.restart()
+    assert desk.scrape("run_start") == {"wayside_run_start_timestamp_seconds{run=r1}": START}
     desk.finish(second, 0)
     assert desk.scrape("run_exit_code") == {"wayside_run_exit_code{run=r1}": 0}
+
+
+def test_an_attempt_that_ended_has_no_say_in_the_exit_code() -> None:
+    """A run that goes on with fewer ranks ends as its last attempt did; the ranks it lost are not its failure."""
+    desk = Desk()
+    for session in ranks(2, started=START):
+        desk.log(session, {"loss": 1.0})
+        desk.finish(session, 1)
+    (again,) = ranks(1, started=START + 5)
+    desk.log(again, {"loss": 1.0})
+    desk.finish(again, 0)
+    assert desk.scrape("run_exit_code") == {"wayside_run_exit_code{run=r1}": 0}
+
+
+def test_of_sessions_of_one_rank_the_last_to_end_has_the_exit_code() -> None:
+    """A forked worker that failed did not end the run; the process that forked it knows how that went."""
+    desk = Desk()
+    main, worker = make_session(run="r1", started=START), make_session(run="r1", started=START + 5)
+    desk.log(main, {"loss": 1.0})
+    desk.log(worker, {"worker/loss": 1.0})
+    desk.finish(worker, 3)
+    desk.clock.forward(1)
+    desk.finish(main, 0)
+    assert desk.scrape("run_exit_code") == {"wayside_run_exit_code{run=r1}": 0}
+
+
+def test_series_of_an_attempt_that_went_make_room() -> None:
+    """What vanishes no longer counts for the run's limit."""
+    desk = Desk(max_series_per_run=4)
+    (first,) = ranks(1, started=START)
+    desk.log(first, {f"a{i}": 1.0 for i in range(4)})
+    desk.finish(first)
+    (second,) = ranks(1, started=START + 5)
+    desk.tell(second, "about", {})
+    for _ in range(3):
+        desk.scrape()
+    desk.log(second, {f"b{i}": 1.0 for i in range(4)})
+    assert len(desk.scrape("a", "b")) == 4
+
+
+def test_a_row_after_the_finish_in_one_parcel_counts_too() -> None:
+    """Whether a finish and a later row come in one parcel or in two, the session lives."""
+    desk = Desk()
+    (session,) = ranks(1)
+    records = [make_event("finish", {"exit_code": None}, seq=0), *make_rows(1, {"loss": 1.0}, seq=1)]
+    desk.board.take(session, records, desk.clock())
+    assert desk.scrape("loss", "run_end") == {"wayside_loss{rank=0,run=r1}": 1.0}
 
 
 def test_a_run_that_vanished_can_come_back() -> None:
     """A run that begins again after its series were gone is shown like any other, its totals going on."""
     desk = Desk()
-    (first,) = ranks(1)
+    first, other = ranks(2)
     desk.log(first, {"loss": float("inf")})
-    desk.tell(first, "alert", {"level": "error"})
-    desk.finish(first)
+    for session in (first, other):
+        desk.tell(session, "alert", {"level": "error"})
+    for session in (first, other):
+        desk.finish(session)
     for _ in range(4):
         desk.scrape()
     (second,) = ranks(1, started=START + 100)
@@ -151,7 +202,7 @@ def test_a_run_that_vanished_can_come_back() -> None:
     desk.tell(second, "alert", {"level": "ERROR"})
     page = desk.scrape()
     assert page["wayside_loss{rank=0,run=r1}"] == 2.0
-    assert page["wayside_run_alerts_total{level=ERROR,run=r1}"] == 2
+    assert page["wayside_run_alerts_total{level=ERROR,run=r1}"] == 3
     assert page["wayside_run_nonfinite_total{original=loss,run=r1}"] == 1
     for _ in range(3):
         assert desk.scrape() == page

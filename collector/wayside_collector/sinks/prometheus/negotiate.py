@@ -54,7 +54,7 @@ def negotiate(accept: str | None) -> Format:
     best, chosen = _Match(0, 0.0, 0, False), _OFFERS[0]
     for offer in _OFFERS:
         match = max((m for r in ranges if (m := _match(offer, r))), default=None)
-        if match is not None and (match.quality, match.first) > (best.quality, best.first) and match.quality > 0:
+        if match is not None and (match.quality, match.first) > (best.quality, best.first):  # so never one of 0
             best, chosen = match, offer
     content_type = f"{chosen.media}; version={chosen.version}; charset=utf-8"
     return Format(chosen.openmetrics, content_type + ("; escaping=underscores" if best.escaping else ""))

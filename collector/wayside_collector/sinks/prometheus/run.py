@@ -176,9 +176,23 @@ def exit_code(run: Run) -> int | None:
     return None if None in codes or not codes else 0
 
 
+def ended(run: Run) -> float:
+    """When a run that ended did so, Unix time in seconds: when the last session of its last attempt finished."""
+    last = [member for member in run.members if not member.past] or run.members  # none: its kept state was damaged
+    return max(member.ended for member in last)
+
+
 def inherit(heir: Member, member: Member) -> None:
     """Add the totals of a session that is let go to another's of the same run."""
     for mine, theirs in ((heir.alerts, member.alerts), (heir.nonfinite, member.nonfinite)):
         for key, times in theirs.items():
             mine[key] = mine.get(key, 0) + times
     heir.started = min((started for started in (heir.started, member.started) if started > 0), default=0.0)
+
+
+def pass_on(heir: Member, member: Member) -> None:
+    """Tell of its rank's progress what only a session that is let go knew."""
+    if member.last_time is not None and (heir.last_time is None or heir.last_time < member.last_time):
+        heir.last_time = member.last_time
+    if heir.last_step is None:
+        heir.last_step = member.last_step

@@ -16,7 +16,7 @@ from .digest import digest
 from .members import Member, Members, Slot
 from .options import PrometheusOptions
 from .page import RUN_END, RUN_EXIT_CODE
-from .run import Run, exit_code, inherit
+from .run import Run, ended, exit_code, inherit, pass_on
 
 REAPPEAR = 300.0  #: seconds; a run that ended longer ago is not shown again after a restart: Prometheus' look-back
 
@@ -75,8 +75,8 @@ class Runs:
         """A session ended; with the last one, its run. Without an exit code it is not known how."""
         code = event.data.get("exit_code")
         known = isinstance(code, int) and not isinstance(code, bool) and abs(code) < 1 << 32  # as wide as any system's
-        if not member.open and not known:
-            return  # given up for crashed after its own finish, which knew better
+        if member.past or not (member.open or known):
+            return  # of an attempt that is history; or given up for crashed after its own finish, which knew better
         member.open, member.ended = False, event.time
         member.exit_code = code if known else None
         run = self._runs[member.session.run.id]
@@ -92,7 +92,11 @@ class Runs:
         run = self._runs.get(member.session.run.id)
         if run is None or run.ended_at is not None or member.open or member.values or member.past:
             return
-        if any(other.standing > member.standing for other in run.rank(member.session.rank).members):
+        present = [other for other in run.rank(member.session.rank).members if not other.past]
+        heir = max(present, key=lambda other: other.standing)
+        if heir is not member:
+            pass_on(heir, member)
+            self._members.changed.add(heir.session.id)
             self._forget(run, member)
 
     def expire(self) -> None:
@@ -133,8 +137,8 @@ class Runs:
 
     def settle(self, now: float) -> None:
         """When every session is restored: end the runs that had ended. now: Unix time in seconds."""
-        ended = [run for run in self._runs.values() if not any(member.open for member in run.members)]
-        for run in sorted(ended, key=lambda run: max(member.ended for member in run.members)):
+        closed = [run for run in self._runs.values() if not any(member.open for member in run.members)]
+        for run in sorted(closed, key=ended):
             self._end(run)
             if any(m.gone for m in run.members) or now - max(m.taken for m in run.members) > REAPPEAR:
                 self._vanish(run)
@@ -167,7 +171,7 @@ class Runs:
             del self._ended[oldest.id], self._runs[oldest.id]
 
     def _show_end(self, run: Run) -> None:
-        self._page.put(RUN_END, run.labels, max(member.ended for member in run.members))
+        self._page.put(RUN_END, run.labels, ended(run))
         self._page.withdraw(RUN_EXIT_CODE, run.labels)
         code = exit_code(run)
         if code is not None and not run.gone:
@@ -176,6 +180,7 @@ class Runs:
     def _vanish(self, run: Run) -> None:
         """Leave of an ended run only its end timestamp, and of its sessions one, which keeps the totals."""
         heir = max(run.members, key=lambda member: member.standing)
+        heir.ended, heir.past = ended(run), False
         for member in run.members:
             if member is not heir:
                 inherit(heir, member)
