@@ -184,7 +184,7 @@ class Relay:
 
     def _wait(self, feed: Feed, problem: Problem) -> int:
         """Whole seconds until the SDK may come again: longer each time, and not before W&B wants it."""
-        wait = min(self._pause * 2.0**feed.holds, max(self._pause, MAX_PAUSE))
+        wait = min(self._pause * 2.0 ** min(feed.holds, 10), max(self._pause, MAX_PAUSE))
         feed.holds += 1
         if problem.not_before is not None:
             wait = max(wait, problem.not_before - time.time())

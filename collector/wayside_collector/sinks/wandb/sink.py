@@ -215,7 +215,7 @@ class WandbSink:
             return
         self._measured = now
         most, in_use = self._options.max_dir_size, {course.folder for course in tools.runs.opened}
-        taken = await asyncio.to_thread(trim, self._folder, most, in_use)
+        taken = await asyncio.to_thread(trim, self._folder, most, in_use, time.time())
         self._full = None
         if taken.total <= most:
             return
