@@ -348,9 +348,10 @@ class Pump:
         books = self.books.copy()
         books.delivered = books.delivered.plus(delivered)
         commit = SinkCommit(self.name, position, cursors, books.to_text(), changes)
+        lazy = not (self._reading.buffered or self._reading.behind(self._admitted))
         while True:
             try:
-                await asyncio.shield(asyncio.wrap_future(self._spool.commit(commit)))
+                await asyncio.shield(asyncio.wrap_future(self._spool.commit(commit, lazy=lazy)))
                 break
             except SpoolError as problem:
                 self.last_error = str(problem)

@@ -54,7 +54,7 @@ class Place(NamedTuple):
 class JsonlSink:
     """Appends lines."""
 
-    traits: ClassVar[Traits] = Traits(max_records=20_000)
+    traits: ClassVar[Traits] = Traits(max_records=4000)
 
     def __init__(self, options: JsonlOptions) -> None:
         self.options = options

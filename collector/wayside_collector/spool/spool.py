@@ -190,9 +190,9 @@ class Spool:
 
         return self._hand_in(batches, apply)
 
-    def commit(self, commit: SinkCommit) -> "Future[None]":
-        """A sink's cursor, books and state."""
-        return self._hand_in((), lambda db, stored: index.commit_sink(db, commit), lazy=True)
+    def commit(self, commit: SinkCommit, *, lazy: bool) -> "Future[None]":
+        """A sink's cursor, books and state. lazy: it may wait a moment for rows to ride along with."""
+        return self._hand_in((), lambda db, stored: index.commit_sink(db, commit), lazy=lazy)
 
     def execute(self, apply: Callable[[sqlite3.Connection], Any], *, lazy: bool = False) -> "Future[Any]":
         """Statements of another owner (dead letters, kept state) within the next transaction."""
