@@ -233,7 +233,7 @@ class Pump:
     async def _deliver(self, parts: list[Part]) -> None:
         """Send these parts until all of them are delivered, refused or lost."""
         self._in_flight = parts
-        self._oldest = min((record.time for part in parts for record in part.records), default=None)
+        self._oldest = min((part.records[0].time for part in parts), default=None)
         while self._in_flight:
             pause = 0.0
             async with self._turn:

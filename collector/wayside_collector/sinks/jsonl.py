@@ -70,11 +70,14 @@ class JsonlSink:
         await asyncio.to_thread(self._cut_back)
 
     async def send(self, parcel: Parcel) -> Changes:
-        streams = self._primus_lines(parcel) if self.options.layout == "primus" else {"rows": self._lines(parcel)}
-        return await asyncio.to_thread(self._write, {stream: lines for stream, lines in streams.items() if lines})
+        return await asyncio.to_thread(self._append_all, parcel)
 
     async def close(self) -> None:
         return None
+
+    def _append_all(self, parcel: Parcel) -> Changes:
+        streams = self._primus_lines(parcel) if self.options.layout == "primus" else {"rows": self._lines(parcel)}
+        return self._write({stream: lines for stream, lines in streams.items() if lines})
 
     # --- lines -----------------------------------------------------------------------------------
 
