@@ -30,7 +30,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="exit when everything is delivered")
     parser.add_argument("--steps", type=int, default=400)
     chosen = parser.parse_args()
-    host, port = config.load(None, config.environment()).address
+    found = config.load(None, config.environment())
+    host, port = found.address
     url = f"http://{host}:{port}"
     collector = subprocess.Popen(
         [sys.executable, "-m", "wayside_collector", "run"],
@@ -42,7 +43,8 @@ def main() -> int:
         status, problems = wait_until_delivered(url)
         if accuracy < ENOUGH:
             problems.append(f"accuracy {accuracy:.4f} is under {ENOUGH}")
-        report(url, status, accuracy, problems)
+        report(status, accuracy, problems)
+        print(f"\nlook at {url}/ and {url}/metrics; the rows are in {found.dir}/jsonl/", flush=True)
         if not chosen.once:
             print("\nserving until Ctrl-C", flush=True)
             collector.wait()
@@ -61,9 +63,11 @@ def wait_until_ready(url: str, collector: "subprocess.Popen[bytes]") -> None:
             sys.exit(f"the collector ended with exit code {collector.returncode}; what it said stands above")
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=1):
-                return
+                if read_status(url)["pid"] == collector.pid:  # and not of another one that has the port already
+                    return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+            pass  # not yet
+        time.sleep(0.1)
     sys.exit(f"the collector did not answer at {url} within {STARTS_WITHIN:g} seconds")
 
 
@@ -116,11 +120,10 @@ def unbalanced(status: dict[str, Any]) -> list[str]:
     return found
 
 
-def report(url: str, status: dict[str, Any], accuracy: float, problems: list[str]) -> None:
+def report(status: dict[str, Any], accuracy: float, problems: list[str]) -> None:
     stored, lost = status["ingest"]["received_points"], status["ingest"]["lost_points"]
     print(f"\naccuracy {accuracy:.4f}; {stored + lost} points logged, {lost} of them lost by clients\n")
     print(format_sinks(status["sinks"]))
-    print(f"\nlook at {url}/ and {url}/metrics; the rows are in .wayside/jsonl/", flush=True)
     for problem in problems:
         print(f"PROBLEM: {problem}", flush=True)
 
