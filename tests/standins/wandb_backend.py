@@ -31,14 +31,15 @@ MAX_BODY = 64 << 20  # the SDK splits its requests at about 10 MiB
 class Fault:
     """What happens to the next `times` requests whose kind is `where`.
 
-    where: "file_stream", "upload", or the name of a GraphQL operation. how: "status" answers it; "drop" breaks the
-    connection off before anything is taken, "drop late" after it was taken; "hang" waits for `release`, then goes on.
-    run: only requests about this run. lines: only requests that carry history lines.
+    where: "file_stream", "upload", or the name of a GraphQL operation. how: "status" answers it with `body`; "drop"
+    breaks the connection off before anything is taken, "drop late" after it was taken; "hang" waits for `release`, then
+    goes on. run: only requests about this run. lines: only requests that carry history lines.
     """
 
     where: str
     how: Literal["status", "drop", "drop late", "hang"]
     status: int = 500
+    body: str = "scripted"
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int = 1
     run: str | None = None
@@ -171,7 +172,7 @@ class WandbBackend:
                 continue
             fault.met += 1
             if fault.how == "status":
-                raise _Answered(web.Response(status=fault.status, text="scripted", headers=fault.headers))
+                raise _Answered(web.Response(status=fault.status, text=fault.body, headers=fault.headers))
             if fault.how == "drop":
                 _break_off(request)
             if fault.how == "hang":

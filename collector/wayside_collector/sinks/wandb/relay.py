@@ -110,6 +110,7 @@ class Relay:
             return web.json_response({"error": "gone"}, status=410)
         path = request.raw_path.split("/", 2)[2]  # as it came: an escaped slash must stay one
         feed.busy += 1
+        self.changed.set()
         try:
             if request.method == "POST" and request.path.endswith("/file_stream"):
                 return await self._file_stream(feed, path, request)
@@ -119,6 +120,8 @@ class Relay:
         except Unreachable as unreachable:
             feed.held(unreachable.problem)
             return web.json_response({"error": unreachable.problem.text}, status=502)
+        except (ConnectionError, web.RequestPayloadError):
+            return web.Response(status=400)  # the SDK is gone, and hears nothing of it
         finally:
             feed.busy -= 1
             self.changed.set()

@@ -5,6 +5,7 @@ without secrets. Bodies of answers are read up to MAX_ANSWER.
 """
 
 import base64
+import io
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -25,6 +26,7 @@ from .options import WandbOptions, redact, secrets_of
 
 MAX_ANSWER = 64 << 20  #: bytes; RunResumeStatus brings a run's whole config and summary back
 QUOTED = 200  #: characters of an answer's body that an error text repeats
+_LARGE = 1 << 20  # bytes
 _CONNECTIONS = 40  # one for each open run and a few more
 _OURS = frozenset(
     {"host", "connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "expect"}
@@ -93,18 +95,22 @@ class Upstream:
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """One request and its whole answer. Raises Unreachable."""
         asked = {**headers, "Accept-Encoding": "identity"}
-        async with self.stream(method, path, asked, body) as answer:
+        # aiohttp would write a large body of bytes in one go, and hold the loop for it.
+        data: bytes | io.BytesIO = body if len(body) < _LARGE else io.BytesIO(body)
+        async with self.stream(method, path, asked, data) as answer:
             try:
-                data = await answer.content.read(MAX_ANSWER)
-                if not answer.content.at_eof():
-                    raise Unreachable(Problem(f"{self._place(path)} answered with more than {MAX_ANSWER} bytes"))
+                text = bytearray()
+                async for piece in answer.content.iter_any():
+                    text += piece
+                    if len(text) > MAX_ANSWER:
+                        raise Unreachable(Problem(f"{self._place(path)} answered with more than {MAX_ANSWER} bytes"))
             except (aiohttp.ClientError, OSError) as problem:
                 raise Unreachable(self._broken(path, problem)) from problem
-            return Answer(answer.status, answer.headers, data)
+            return Answer(answer.status, answer.headers, bytes(text))
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | StreamReader
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | io.BytesIO | StreamReader
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One request, its answer not yet read. Raises Unreachable."""
         if self._session is None:
