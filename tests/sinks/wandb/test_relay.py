@@ -1,6 +1,7 @@
 """The relay, between a client that speaks like the SDK and the stand-in backend."""
 
 import asyncio
+import contextlib
 import io
 import json
 import logging
@@ -288,14 +289,14 @@ async def test_an_sdk_that_dies_in_the_middle_of_a_request(backend, caplog):
         await sdk.graphql("UpsertBucket")
         address = URL(sdk.relay.url(sdk.feed))
         _, writer = await asyncio.open_connection(address.host, address.port)
-        head = (
-            f"POST {address.path}/files/someone/demo/r1/file_stream HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n"
-        )
-        writer.write(head.encode() + b'{"files":')
-        await writer.drain()
-        while not sdk.feed.busy:
-            await sdk.relay.changed.wait()
+        sdk.relay.changed.clear()
+        writer.write(f"POST {address.path}/files/someone/demo/r1/file_stream HTTP/1.1\r\n".encode())
+        writer.write(b'Host: x\r\nContent-Length: 999\r\n\r\n{"files":')
+        await sdk.relay.changed.wait()
+        assert sdk.feed.busy == 1
         writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
         await sdk.relay.dismiss(sdk.feed)
         assert sdk.feed.busy == 0
     assert [where for where, _ in backend.requests] == ["UpsertBucket"]
