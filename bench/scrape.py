@@ -5,10 +5,8 @@ other people's values should do) and as plain gauges that were set before. Its t
 all of `render`: the snapshot, the encoding and the naps that let the event loop run. CPU seconds of the thread.
 """
 
-import argparse
 import asyncio
 import random
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +17,10 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from wayside.row import Row
 from wayside_collector.sinks.base import Parcel, Part
-from wayside_collector.sinks.prometheus import PrometheusOptions, PrometheusSink
+from wayside_collector.sinks.prometheus import PrometheusOptions, PrometheusSink, join
 from wayside_collector.testing import make_session
+
+from bench.harness import gate, percentile, show
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 TEXT = "text/plain; version=0.0.4"
@@ -96,10 +96,12 @@ def compare(metrics: int, ranks: int) -> None:
         ours = cpu_ms(lambda accept=accept: sink.render(accept))
         peer = cpu_ms(lambda encode=encode: encode(registry))
         direct = cpu_ms(lambda encode=encode: encode(gauges))
-        print(
-            f"{metrics:5} metrics x {ranks:4} ranks  {label:12} ours {ours:6.2f} ms   "
-            f"prometheus_client {peer:6.1f} ms (gauges {direct:6.1f} ms)   {peer / ours:4.1f} times"
-        )
+        what = f"scrape of {metrics} metrics x {ranks} ranks, {label}, CPU"
+        beside = f"prometheus_client {peer:.0f} ms, gauges {direct:.0f}"
+        aim = f", ≤ 10 ms: {gate(ours <= 10)}" if metrics * ranks == 10_000 else ""
+        show(what, f"{ours:.1f} ms", beside, f"{peer / ours:.0f} times{aim}")
+    page, health = sink.render(TEXT)[1], generate_latest(plain_gauges({"health": [1.0]}))
+    show("  joined to the page of health metrics, more", f"{cpu_ms(lambda: join([health, page])):.1f} ms")
 
 
 async def loop_lag(metrics: int, ranks: int) -> None:
@@ -127,10 +129,9 @@ async def loop_lag(metrics: int, ranks: int) -> None:
         if scraping:
             thread.join()
         late.sort()
-        print(
-            f"{metrics * ranks:7} series, {label}: the loop wakes late by p50 {statistics.median(late):.2f} ms, "
-            f"p99 {late[len(late) * 99 // 100]:.2f} ms, most {late[-1]:.2f} ms" + f" ({pages} pages)" * scraping
-        )
+        lag = f"{percentile(late, 0.5):.2f} / {percentile(late, 0.99):.2f} ms"
+        many = f"{pages} pages, most {late[-1]:.1f} ms" if scraping else f"most {late[-1]:.1f} ms"
+        show(f"loop wakes late, {metrics * ranks} series, {label}, p50 / p99", lag, "", many)
         stop.clear()
 
 
@@ -145,17 +146,12 @@ async def intake(ranks: int, width: int, rows: int) -> None:
     await sink.send(parcel)
     spent = time.process_time() - start
     points = ranks * width * rows
-    print(f"intake of {ranks * rows} rows of {width} points: {points / spent / 1e6:.1f} M points/s of CPU")
+    show(f"taking {ranks * rows} rows of {width} points, a CPU second", f"{points / spent / 1e6:.1f} M points")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only the comparison of 10,000 series")
-    arguments = parser.parse_args()
     compare(100, 100)
     compare(1000, 10)
-    if arguments.quick:
-        return
     compare(10, 100)
     asyncio.run(loop_lag(100, 100))
     asyncio.run(loop_lag(1000, 100))

@@ -53,6 +53,18 @@ def test_a_gpu_is_described_and_its_series_bear_its_uuid() -> None:
     assert late.board.size == described.board.size
 
 
+def test_a_file_system_is_told_by_its_path() -> None:
+    """What the sampler calls `root` is exposed as the mountpoint `/`, and has no info of its own."""
+    desk = Desk()
+    system = make_system()
+    desk.log(system, {"filesystem/root/used_bytes": 1.0})
+    desk.tell(system, "device", {"filesystem/root": {"path": "/"}})
+    desk.log(system, {"filesystem/root/used_bytes": 2.0})
+    assert desk.scrape("filesystem") == {"wayside_filesystem_used_bytes{host=host-a,mountpoint=/}": 2.0}
+    desk.restart()
+    assert desk.scrape("filesystem") == {"wayside_filesystem_used_bytes{host=host-a,mountpoint=/}": 2.0}
+
+
 def test_a_new_description_replaces_the_old() -> None:
     """A GPU that was swapped has its new uuid, and no series of the old one is left."""
     desk = Desk()

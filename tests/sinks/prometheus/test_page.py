@@ -193,9 +193,11 @@ def health(accept: str | None) -> bytes:
 
 
 def test_joined_pages_are_one_page_in_both_formats() -> None:
-    """Health metrics joined to ours read as one page: every sample of both, `# EOF` once and last."""
+    """Health metrics joined to ours read as one page: every sample of both, `# EOF` once and last; a label that looks
+    like the head of a family is none.
+    """
     desk = Desk()
-    desk.log(make_session(run="r1"), {"loss": 1.0})
+    desk.log(make_session(run="# TYPE wayside_spool_bytes gauge"), {"loss": 1.0})
     for accept, openmetrics in ((None, False), (OPENMETRICS, True)):
         ours, theirs = page_of(desk, openmetrics=openmetrics).encode(), health(accept)
         both = join([ours, theirs]).decode()

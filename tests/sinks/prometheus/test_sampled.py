@@ -1,7 +1,7 @@
 """From a sampled metric's name to a family and its labels."""
 
 import pytest
-from wayside_collector.sinks.prometheus.sampled import parse_device, parse_sampled, with_uuid
+from wayside_collector.sinks.prometheus.sampled import described, parse_device, parse_sampled
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,20 @@ def test_the_device_becomes_labels(name: str, plain: str, kind: str, labels: tup
 def test_a_gpu_bears_its_uuid_also_on_its_parts() -> None:
     """A process' memory joins its GPU by uuid, since numbers change when a GPU falls off the bus."""
     devices = {"gpu/0": {"uuid": "GPU-1"}}
-    assert with_uuid((("gpu", "0"), ("pid", "9")), devices, "gpu/0/process/9") == (
+    assert described((("gpu", "0"), ("pid", "9")), devices, "gpu/0/process/9") == (
         ("gpu", "0"),
         ("gpu_uuid", "GPU-1"),
         ("pid", "9"),
     )
-    assert with_uuid((("device", "vda"),), {"disk/vda": {"uuid": "x"}}, "disk/vda") == (("device", "vda"),)
-    assert with_uuid((), devices, None) == ()
+    assert described((("device", "vda"),), {"disk/vda": {"uuid": "x"}}, "disk/vda") == (("device", "vda"),)
+    assert described((), devices, None) == ()
+
+
+def test_a_file_system_bears_where_it_is() -> None:
+    """The sampler names a file system as the user does; its description tells the path, and that is the mountpoint."""
+    labels = parse_sampled("filesystem/root/used_bytes").labels
+    assert described(labels, {"filesystem/root": {"path": "/"}}, "filesystem/root") == (("mountpoint", "/"),)
+    assert described(labels, {}, "filesystem/root") == (("mountpoint", "root"),)
 
 
 def test_a_part_is_described_under_its_own_name() -> None:

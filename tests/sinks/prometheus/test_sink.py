@@ -68,7 +68,7 @@ def test_what_the_pump_must_know_of_it() -> None:
     traits = PrometheusSink.traits
     assert (traits.unit, traits.start, traits.ranks, traits.system) == ("row", "now", "all", True)
     assert traits.commit_interval == 1.0
-    assert traits.max_records >= 20_000
+    assert traits.max_records >= SLICE_RECORDS
 
 
 @pytest.mark.asyncio

@@ -16,7 +16,7 @@ from .members import Member, Members, Slot, Slots
 from .names import label_text, plain_name, sound
 from .options import PrometheusOptions
 from .page import Family
-from .sampled import INFO_FIELDS, parse_device, parse_sampled, with_uuid
+from .sampled import INFO_FIELDS, KEPT_FIELDS, described, parse_device, parse_sampled
 
 PERIODS = 5  #: samples missed before a series is gone: one or two are lost to load, five to a device that left
 MAX_DEVICES = 1024  #: descriptions kept of one host: 16 GPUs of 7 MIG instances and some hundred disks fit well
@@ -108,7 +108,7 @@ class Hosts:
     def take_devices(self, member: Member, data: Mapping[str, object]) -> None:
         """Take descriptions of devices; what is no text, or no field we show, is left out."""
         told = {
-            sound(device): {field: sound(text) for field in INFO_FIELDS if isinstance(text := fields.get(field), str)}
+            sound(device): {field: sound(text) for field in KEPT_FIELDS if isinstance(text := fields.get(field), str)}
             for device, fields in data.items()
             if "/" in device and isinstance(fields, dict)
         }
@@ -169,7 +169,7 @@ class Hosts:
             self._page.count_dropped(host.dropped, name, "total_limit")
             return None
         found = parse_sampled(name)
-        pairs = (("host", host.name), *with_uuid(found.labels, host.devices, found.device))
+        pairs = (("host", host.name), *described(found.labels, host.devices, found.device))
         host.fresh[name] = Fresh(found.device, self._sampler(host, name))
         if found.device in host.devices and found.device not in host.infos:
             self._show_info(host, found.device)
@@ -177,16 +177,16 @@ class Hosts:
         return Slot(self._page.sampled(found.plain, found.kind, found.help), labels, member)
 
     def _describe(self, host: Host, told: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-        """Take descriptions; returns those within the limit. A GPU's series get its uuid, or its new one."""
+        """Take descriptions; returns those within the limit. Series get the labels these tell, or the new ones."""
         accepted = {}
         shown = {fresh.device for fresh in host.fresh.values()}
         for device, fields in told.items():
             if device not in host.devices and len(host.devices) >= MAX_DEVICES:
                 self._page.count_dropped(host.dropped, device, "device_limit")
                 continue
-            before = host.devices.get(device, {}).get("uuid")
+            before = host.devices.get(device)
             host.devices[device] = accepted[device] = fields
-            if before != fields.get("uuid"):
+            if before != fields:
                 self._relabel(host, device)
             if device in shown:
                 self._show_info(host, device)
@@ -197,7 +197,7 @@ class Hosts:
             part = host.fresh[name].device
             if part is None or parse_device(part).whole != device:
                 continue
-            pairs = (("host", host.name), *with_uuid(parse_sampled(name).labels, host.devices, part))
+            pairs = (("host", host.name), *described(parse_sampled(name).labels, host.devices, part))
             labels = label_text(pairs, self._options.max_label_length)
             value = slot.family.series.get(slot.labels)
             if labels != slot.labels and value is not None:
@@ -206,15 +206,18 @@ class Hosts:
                 slot.labels = labels
 
     def _show_info(self, host: Host, device: str) -> None:
-        found, fields = parse_device(device), host.devices[device]
+        found = parse_device(device)
+        fields = [(field, text) for field in INFO_FIELDS if (text := host.devices[device].get(field))]
         old = host.infos.pop(device, None)
         if old is not None:
             self._page.remove(*old)
+        if not fields:
+            return
         if not self._make_room():
             self._page.count_dropped(host.dropped, f"{device}/info", "total_limit")
             return
         family = self._page.sampled(plain_name(f"{found.group}/info"), "info", f"What is known of a {found.group}.")
-        pairs = (("host", host.name), *found.labels, *fields.items())
+        pairs = (("host", host.name), *found.labels, *fields)
         labels = label_text(pairs, self._options.max_label_length)
         self._page.set(family, labels, 1)
         host.infos[device] = family, labels

@@ -13,7 +13,7 @@ class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_f
     """What stands on the page, and for how long.
 
     max_series_per_run: metrics times ranks; 10,000 is more than any framework logs, and a page of it renders in
-    about 10 ms. max_series: the whole page, 100,000, some 10 MB of text: what a Prometheus server of ordinary size
+    about 5 ms. max_series: the whole page, 100,000, some 10 MB of text: what a Prometheus server of ordinary size
     takes from one target. max_label_length: characters of a label's value, 256: above every id we know, and a
     thousand series with such labels are still small; a longer one is cut and ends in a hash of the whole.
     linger_scrapes: scrapes that still show a run after its end, 2: with one, a scrape that fails loses the last

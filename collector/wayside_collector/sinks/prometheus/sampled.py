@@ -5,7 +5,7 @@ last (`sources/base.py`). The device becomes labels, so that one dashboard fits 
 
     host/memory_used_bytes                   wayside_host_memory_used_bytes{host}
     disk/vda/read_bytes_total                wayside_disk_read_bytes_total{host, device}
-    filesystem//data/used_bytes              wayside_filesystem_used_bytes{host, mountpoint}
+    filesystem/root/used_bytes               wayside_filesystem_used_bytes{host, mountpoint}
     gpu/0/utilization_ratio                  wayside_gpu_utilization_ratio{host, gpu, gpu_uuid}
     gpu/0/process/1234/memory_used_bytes     wayside_gpu_process_memory_used_bytes{host, gpu, gpu_uuid, pid}
     gpu/0/mig/1/memory_used_bytes            wayside_gpu_mig_memory_used_bytes{host, gpu, gpu_uuid, mig}
@@ -22,7 +22,8 @@ from .names import Kind, plain_name
 
 Pairs = tuple[tuple[str, str], ...]
 
-INFO_FIELDS = ("uuid", "name", "vendor", "driver", "pci_bus_id")  #: of a device's description, in `…_info`
+KEPT_FIELDS = ("uuid", "name", "vendor", "driver", "pci_bus_id", "path")  #: what is kept of a device's description
+INFO_FIELDS = ("uuid", "name", "vendor", "driver", "pci_bus_id")  #: of those, in `…_info`
 _DEVICE_LABELS = {"gpu": "gpu", "filesystem": "mountpoint"}
 _PART_LABELS = {"process": "pid"}
 _PART = re.compile("[a-z][a-z0-9_]*")  # it becomes the name of a label
@@ -70,9 +71,13 @@ def parse_sampled(name: str) -> Sampled:
     return Sampled(plain, kind, f"Sampled by the collector: {found.group}/…/{metric}.", found.labels, device)
 
 
-def with_uuid(labels: Pairs, devices: Mapping[str, Mapping[str, str]], device: str | None) -> Pairs:
-    """The labels of a device's metrics: for a GPU with its `gpu_uuid`, once a description has told it."""
-    if device is None or labels[0][0] != "gpu":
+def described(labels: Pairs, devices: Mapping[str, Mapping[str, str]], device: str | None) -> Pairs:
+    """The labels of a device's metrics with what descriptions have told: a GPU's uuid, where a file system is."""
+    if device is None:
         return labels
-    uuid = devices.get(parse_device(device).whole, {}).get("uuid", "")
-    return (labels[0], ("gpu_uuid", uuid), *labels[1:])
+    about = devices.get(parse_device(device).whole, {})
+    if labels[0][0] == "gpu":
+        return (labels[0], ("gpu_uuid", about.get("uuid", "")), *labels[1:])
+    if labels[0][0] == "mountpoint":
+        return (("mountpoint", about.get("path", labels[0][1])),)
+    return labels
