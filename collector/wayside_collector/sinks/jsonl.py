@@ -144,11 +144,13 @@ class JsonlSink:
                 )
                 self._context.count("damaged_files", 1)
                 self._places[stream] = Place(place.number + 1, 0)
+            with contextlib.suppress(FileNotFoundError):  # the next one, begun and not committed
+                self._path(stream, place.number + 1).unlink()
 
     def _write(self, streams: dict[str, bytes]) -> Changes:
         changes: dict[str, bytes | None] = {}
         for stream, lines in streams.items():
-            place = self._places.get(stream) or self._first_free(stream)
+            place = self._places.get(stream) or self._first_place(stream, lines)
             if place.offset and place.offset + len(lines) > self.options.max_size:
                 place = Place(place.number + 1, 0)
                 self._remove_oldest(stream, place.number)
@@ -161,11 +163,16 @@ class JsonlSink:
             self._places[stream] = Place(*json.loads(text or b""))
         return changes
 
-    def _first_free(self, stream: str) -> Place:
-        """A new stream begins after files that are there already: they are someone else's."""
+    def _first_place(self, stream: str, lines: bytes) -> Place:
+        """A new stream begins after files that are there already, which are someone else's; except that the last one is
+        ours when it begins with our own first line: written, and cut short before its offset was committed.
+        """
         number = 1
         while self._path(stream, number).exists():
             number += 1
+        first = lines[: lines.index(b"\n") + 1]
+        if number > 1 and first.startswith(_first_line(self._path(stream, number - 1), len(first))):
+            number -= 1
         return Place(number, 0)
 
     def _remove_oldest(self, stream: str, number: int) -> None:
@@ -173,6 +180,12 @@ class JsonlSink:
         if number > self.options.max_files and old.exists():
             old.unlink()
             self._context.count("files_removed", 1)
+
+
+def _first_line(path: Path, most: int) -> bytes:
+    """A file's first line, or what there is of it."""
+    with path.open("rb") as file:
+        return file.readline(most)
 
 
 def _append(path: Path, offset: int, data: bytes) -> None:
