@@ -12,7 +12,7 @@ from .identity import Place, find_place, run_id
 from .keyvalues import KeyValues
 from .runs import Identity, Run, Surroundings
 from .segments import boot_id
-from .settings import MODES, Settings, choose, read_settings, socket_candidates
+from .settings import MAX_TAGS, MAX_TEXT, MODES, Settings, choose, read_settings, socket_candidates
 
 DEFAULT_PROJECT = "default"
 
@@ -74,8 +74,8 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
         entity=entity or settings.entity,
         group=group or settings.group,
         job_type=job_type or settings.job_type,
-        tags=tuple(str(tag) for tag in given),
-        notes=notes or settings.notes,
+        tags=tuple(str(tag)[:MAX_TEXT] for tag in given)[:MAX_TAGS],
+        notes=(notes or settings.notes or "")[:MAX_TEXT] or None,
         resume=None if resume is None else str(resume),
     )
     surroundings = _surroundings(chosen, settings, place)

@@ -82,6 +82,7 @@ class Journal:
         self.seq = self.points = 0
         self.dropped_rows = self.dropped_points = 0  # within seq and points; told by the gap they leave
         self.side_dropped_rows = self.side_dropped_points = 0  # not yet within seq and points
+        self.closed = False
         self.made_late = 0  # segments a call had to make itself
         self.root = root
         self.sealed: Deque[Segment] = deque()  # let go by the link, oldest first
@@ -103,6 +104,8 @@ class Journal:
     def append(self, frame: Frame) -> None:
         """Write a row or an event; from any thread, and again from inside another call."""
         with self.lock:
+            if self.closed:
+                return
             if self.writing:
                 if len(self.side) < SIDE_LIMIT:
                     self.side.append(frame)
@@ -235,6 +238,10 @@ class Journal:
         self.points += points
         self.dropped_rows += rows
         self.dropped_points += points
+        if self.segment is None and self.sealed:
+            words = self.sealed[-1].words
+            words[wire.DROPPED_ROWS_WORD] += rows
+            words[wire.DROPPED_POINTS_WORD] += points
 
     def recount(self) -> None:
         """Set the totals right after a call was left half-way; the lock is held."""
@@ -296,10 +303,16 @@ class Journal:
         self._let_go_bytes += segment.size
 
     def unmap_sealed(self) -> None:
-        """Give back the mappings of sealed segments: a mapped page counts against the trainer's memory."""
-        for segment in list(self.sealed):
-            if not segment.map.closed:
-                segment.unmap()
+        """Give back the mappings of sealed segments: a mapped page counts against the trainer's memory. While there
+        is no current one, the last stays mapped, since what is dropped is told in its header.
+        """
+        if all(segment.map.closed for segment in list(self.sealed)):
+            return
+        with self.lock:
+            found = list(self.sealed)
+            for segment in found if self.segment is not None else found[:-1]:
+                if not segment.map.closed:
+                    segment.unmap()
 
     def rescue(self) -> None:
         """Write out what a call left in `side` because it was interrupted where nothing could run any more; the
@@ -349,7 +362,9 @@ class Journal:
 
     def close(self, *, unlink: bool) -> None:
         """Give everything back: files stay for the collector unless `unlink`; prepared ones go in any case."""
-        self.seal()
+        with self.lock:
+            self.seal()
+            self.closed = True
         for segment in self._prepared:
             segment.close(unlink=True)
         self._prepared.clear()

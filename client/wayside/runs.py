@@ -17,7 +17,7 @@ from .journal import Frame, Journal
 from .keyvalues import KeyValues, plain
 from .link import Link, Plan
 from .segments import find_roots
-from .values import EXACT, take
+from .values import EXACT, Taken, take
 
 MAX_TOLD = 50  #: different things told to the user by one run; a training log is not ours to fill
 
@@ -215,6 +215,12 @@ class Run:
             self._refuse(name, why, f"{name!r} is not kept: {why}")
         for name in taken.rounded:
             self._tell(f"rounded {name}", f"{name!r} is beyond 2**53 and is rounded to the nearest 64-bit float")
+        try:
+            self._write(taken, now, step, commit)
+        except Exception as problem:  # noqa: BLE001 -- whatever goes wrong here, training goes on
+            self._refuse("log", "error in the client", f"a row is not kept: {type(problem).__name__}: {problem}")
+
+    def _write(self, taken: Taken, now: float, step: Any, commit: Optional[bool]) -> None:
         journal = self._journal or self._begin_session()
         if journal is None:
             self._nowhere += 1

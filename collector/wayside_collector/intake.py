@@ -202,6 +202,13 @@ class Inlet:
             self.next_seq, self.next_point = seq, point
         return 0
 
+    def book_loss(self, rows: int, points: int) -> None:
+        """Rows the client dropped and no later frame tells of."""
+        self._close_draft()
+        self.losses.append(Loss(self.key, self.next_seq, self.next_seq + rows, points, "client", time.time()))
+        self.next_seq += rows
+        self.next_point += points
+
     def _open_draft(self, data: bytes | None = None, start: int = 0) -> _Draft:
         if self._draft is None:
             self._draft = _Draft(self.next_seq)
@@ -247,6 +254,7 @@ class Inlet:
             self.stored_seq, self._stored_point = batch.next_seq, batch.next_point
             self._stored_definitions.update(batch.defines)
         for loss in losses:
+            self.stored_seq = max(self.stored_seq, loss.next_seq)
             self.counters.lost_rows += loss.next_seq - loss.first_seq
             self.counters.lost_points += loss.points
         self.finished = self.finished or self._finishing

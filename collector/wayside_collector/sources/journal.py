@@ -165,6 +165,9 @@ class JournalSource:
             followed.done.append(segment)
             followed.segment = None
             followed.number = segment.header.number + 1
+            rows, points = segment.dropped()
+            if rows and followed.orphan and find_segment(followed.folders, followed.number) is None:
+                followed.inlet.book_loss(rows, points)
         return taken
 
     def _take(self, followed: Followed, segment: OpenSegment, position: int, most: int) -> int:

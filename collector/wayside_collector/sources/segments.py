@@ -52,6 +52,11 @@ class OpenSegment:
             data = os.pread(self.fd, 8, 8)  # again: a position read before the seal may not be the last
         return max(wire.HEADER_SIZE, int.from_bytes(data[:8], "little")), sealed
 
+    def dropped(self) -> tuple[int, int]:
+        """Rows and points its owner dropped after it was sealed; a next segment's header tells them, too."""
+        data = os.pread(self.fd, 16, 8 * wire.DROPPED_ROWS_WORD)
+        return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
+
     def bytes_to(self, position: int, most: int) -> bytes:
         return os.pread(self.fd, min(position - self.read, most), self.read)
 
