@@ -8,7 +8,7 @@ from wayside_collector.sinks.base import Parcel, Part, Step
 from wayside_collector.sinks.wandb import WandbOptions
 from wayside_collector.sinks.wandb.encode import MAX_ABOUT, Config, Encoded, Line, Sample, Told, encode
 from wayside_collector.sinks.wandb.flight import RunKey
-from wayside_collector.sinks.wandb.protocol import AlertOp, ConfigOp, MetricOp, SummaryOp
+from wayside_collector.sinks.wandb.protocol import AlertOp, ConfigOp, MetricOp, Ship, SummaryOp, pack
 from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
 SESSION = make_session("r1", rank=0, id="a" * 32)
@@ -81,6 +81,27 @@ def test_config_says_who_set_it():
     assert config == Config(("a" * 32, 0), ConfigOp({"lr": "NaN"}, ["old"]), False)
     (config,), _ = items(make_event("config", {"set": "odd", "remove": None}, seq=0))
     assert config.op == ConfigOp({}, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "becomes"),
+    [
+        (2**63 - 1, 2**63 - 1),
+        (2**70, float(2**70)),
+        (-(10**400), "-Infinity"),
+        ([float("-inf"), {"k\ud800": "v\udfff"}], ["-Infinity", {"k?": "v?"}]),
+        (True, True),
+        (None, None),
+    ],
+    ids=["int64", "larger", "huge", "text", "bool", "null"],
+)
+def test_what_json_lets_through_reaches_the_child(value, becomes):
+    """Integers of any size and halves of characters are valid JSON, and nothing that the child's pipe takes."""
+    (config,), _ = items(make_event("config", {"set": {"a": value}}, seq=0))
+    assert config.op.set == {"a": becomes}
+    assert pack(1, Ship("h", [config.op]))
+    (line,), _ = items(one(0, 1, **{"m\ud800": 1.0}))
+    assert list(line.values) == ["m?"]
 
 
 def test_about_goes_into_the_config_without_what_is_long():

@@ -18,7 +18,7 @@ from wayside.wire import spell
 from ...session import Session
 from ..base import Parcel, Part, Record, Ref, Step
 from .flight import Line, RunKey
-from .names import identity, metric_name, rank_prefix, run_key
+from .names import identity, metric_name, rank_prefix, run_key, sound
 from .options import WandbOptions
 from .protocol import AlertOp, ConfigOp, Identity, MetricOp, SummaryOp
 from .system import wandb_sample
@@ -203,7 +203,7 @@ class _Encoder:
         elif event.kind == kinds.ALERT:
             self._add(plan, Told(ref, _alert(data), event.time, _seconds(data.get("wait"))))
         elif part.primary and isinstance(data.get("name"), str) and data["name"]:
-            arguments = {k: v for k, v in data.items() if isinstance(v, _METRIC.get(k, ()))}
+            arguments = {k: plain(v) for k, v in data.items() if isinstance(v, _METRIC.get(k, ()))}
             self._add(plan, Told(ref, MetricOp(arguments), event.time))
 
     def _finish(self, plan: Plan, ref: Ref, event: Event) -> None:
@@ -221,21 +221,32 @@ class _Encoder:
             if len(json.dumps(kept, default=str)) > MAX_ABOUT:
                 self._count("cut", 1)
             else:
-                found[name] = finite(kept)
+                found[name] = plain(kept)
         return found
 
 
-def finite(value: Any) -> Any:
-    """The value with NaN and the infinities as text: the SDK makes them null in a config and drops them from a
-    summary.
+def plain(value: Any) -> Any:
+    """A JSON value as the SDK and its pipe take it: NaN and the infinities as text (the SDK makes them null in a
+    config and drops them from a summary), integers beyond 64 bits as floats, which W&B makes of them anyway.
     """
+    if isinstance(value, str):
+        return sound(value)
     if isinstance(value, float) and not math.isfinite(value):
         return spell(value)
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return plain(_as_float(value))
     if isinstance(value, dict):
-        return {str(k): finite(v) for k, v in value.items()}
+        return {sound(str(k)): plain(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [finite(v) for v in value]
+        return [plain(v) for v in value]
     return value
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 class _Texts(NamedTuple):
@@ -258,7 +269,8 @@ def _texts(records: list[Record]) -> _Texts:
 
 def _strings(event: Event, prefix: str) -> dict[str, Any]:
     values = event.data.get("values")
-    return _named({k: v for k, v in values.items() if isinstance(v, str)}, prefix) if isinstance(values, dict) else {}
+    told = values.items() if isinstance(values, dict) else ()
+    return _named({k: sound(v) for k, v in told if isinstance(v, str)}, prefix)
 
 
 def _named(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -267,14 +279,14 @@ def _named(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 def _changes(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     told, removed = data.get("set"), data.get("remove")
-    kept = {k: finite(v) for k, v in told.items() if k} if isinstance(told, dict) else {}
-    return kept, [name for name in removed if isinstance(name, str)] if isinstance(removed, list) else []
+    kept = {sound(k): plain(v) for k, v in told.items() if k} if isinstance(told, dict) else {}
+    return kept, [sound(name) for name in removed if isinstance(name, str)] if isinstance(removed, list) else []
 
 
 def _alert(data: Mapping[str, Any]) -> AlertOp:
     level = data.get("level")
-    title = str(data.get("title") or "alert")[:MAX_TITLE]
-    return AlertOp(title, str(data.get("text") or ""), level if level in ("INFO", "WARN", "ERROR") else "INFO")
+    title = sound(str(data.get("title") or "alert"))[:MAX_TITLE]
+    return AlertOp(title, sound(str(data.get("text") or "")), level if level in ("INFO", "WARN", "ERROR") else "INFO")
 
 
 def _seconds(value: object) -> float:

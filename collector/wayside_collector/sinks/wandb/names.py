@@ -7,6 +7,7 @@ such an escape becomes `_x5f`, so that two ids never become one. An id over MAX_
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from ...session import Run, Session
 from .flight import STEP, RunKey
@@ -39,16 +40,22 @@ def _escaped(id: str, at: int) -> str:
 
 def project_name(project: str) -> str:
     """W&B refuses a project's name with one of / \\ # ? % : in it, or above 128 characters."""
-    return _NOT_IN_PROJECT.sub("-", project)[:MAX_NAME]
+    return _NOT_IN_PROJECT.sub("-", sound(project))[:MAX_NAME]
 
 
+def sound(text: str) -> str:
+    """The text without halves of characters (lone surrogates), which JSON lets through and nothing else takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+@lru_cache(maxsize=8192)  # a run has some hundred names, each in every row
 def metric_name(name: str) -> str:
     """The user's metric, out of the way of the names the SDK and this sink write themselves."""
-    return f"wayside/user/{name}" if name in RESERVED else name
+    return f"wayside/user/{name}" if name in RESERVED else sound(name)
 
 
 def run_key(run: Run, options: WandbOptions) -> RunKey:
-    """Where a run stands at W&B; two of ours never share one unless their entity, project and id are the same."""
+    """Where a run stands at W&B."""
     return RunKey(run.entity or options.entity, project_name(run.project or options.project), run_id(run.id))
 
 
@@ -76,11 +83,11 @@ def identity(key: RunKey, session: Session, options: WandbOptions, about: dict[s
 
 
 def _text(value: object, most: int) -> str | None:
-    return value[:most] if isinstance(value, str) and value else None
+    return sound(value)[:most] if isinstance(value, str) and value else None
 
 
 def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(tag[:MAX_TAG] for tag in tags if tag))
+    return tuple(dict.fromkeys(sound(tag)[:MAX_TAG] for tag in tags if tag))
 
 
 def rank_prefix(session: Session, primary: bool) -> str:
