@@ -6,12 +6,15 @@ on changing.
 
 from typing import Any, Callable, Dict, Iterator, List, Mapping, MutableMapping, Optional
 
+from .values import text_of
+from .wire import spell
+
 MAX_DEPTH = 16  #: of nested values; deeper is a structure that refers to itself
 
 
 class KeyValues(MutableMapping[str, Any]):
     """Like wandb's `config` and `summary`: keys as items and as attributes; `changed(set, remove)` hears of each
-    change.
+    change. Unlike `log()`, a tensor on the GPU is waited for.
     """
 
     def __init__(self, changed: Callable[[Dict[str, Any], List[str]], None]) -> None:
@@ -22,11 +25,11 @@ class KeyValues(MutableMapping[str, Any]):
         self, values: Optional[Any] = None, allow_val_change: Optional[bool] = None, **more: Any
     ) -> None:
         """Set many at once: a mapping, or anything with attributes (argparse's Namespace). `allow_val_change` is
-        accepted, as wandb takes it: a value may always change.
+        accepted, as wandb takes it: a value may always change. Raises TypeError for what has neither.
         """
         found = _mapping(values)
         found.update(more)
-        fresh = {str(key): plain(value) for key, value in found.items()}
+        fresh = {text_of(key): plain(value) for key, value in found.items()}
         if fresh:
             self._values.update(fresh)
             self._changed(fresh, [])
@@ -55,10 +58,10 @@ class KeyValues(MutableMapping[str, Any]):
         return len(self._values)
 
     def __getattr__(self, key: str) -> Any:
-        try:
-            return self._values[key]
-        except KeyError:
-            raise AttributeError(f"no {key!r} has been set") from None
+        # What a copy asks for before it has any values must not be looked for among them.
+        if key.startswith("__") or key not in self.__dict__.get("_values", ()):
+            raise AttributeError(f"no {key!r} has been set")
+        return self._values[key]
 
     def __setattr__(self, key: str, value: Any) -> None:
         self[key] = value
@@ -74,27 +77,38 @@ def _mapping(values: Any) -> Dict[Any, Any]:
         return dict(values)
     if hasattr(values, "__dict__"):
         return dict(vars(values))
-    return dict(values)
+    try:
+        return dict(values)
+    except (TypeError, ValueError):
+        raise TypeError(f"a config is a dictionary of names and values, not {type(values).__name__}") from None
 
 
 def plain(value: Any, depth: int = 0) -> Any:
     """A value as JSON can hold it: text, numbers, lists and dictionaries as they are, scalars of arrays as numbers,
-    anything else as text.
+    anything else as text. Never raises.
     """
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)
-    if depth < MAX_DEPTH:
-        if isinstance(value, Mapping):
-            return {str(key): plain(inner, depth + 1) for key, inner in value.items()}
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return [plain(inner, depth + 1) for inner in value]
     try:
-        item = getattr(value, "item", None)
-        if callable(item) and not getattr(value, "is_cuda", False) and getattr(value, "shape", None) in ((), None):
-            inner = item()
-            return plain(inner, depth + 1) if isinstance(inner, (str, bool, int, float)) else str(value)
-        return str(value)
+        return _plain(value, depth)
     except Exception as problem:  # noqa: BLE001 -- a user's object may raise anything when asked
         return f"<{type(value).__name__} that cannot be shown: {type(problem).__name__}>"
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if value - value == 0 else spell(value)
+    if depth < MAX_DEPTH:
+        if isinstance(value, Mapping):
+            return {text_of(key): plain(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [plain(inner, depth + 1) for inner in value]
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "shape", None) in ((), None):
+        inner = item()
+        return _plain(inner, depth + 1) if isinstance(inner, (str, bool, int, float)) else text_of(value)
+    return text_of(value)

@@ -2,16 +2,19 @@
 
 Every object is taken by what it can do: a number as it is, a scalar tensor or array by its `item()`, a dictionary by
 its entries. Nothing here raises for a value: what cannot be a point is named in `Taken.refused`, and the rest of the
-row goes on.
+row goes on. A user's object may run any code of its own when asked, so nothing here runs under a lock.
 """
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from .wire import MAX_NAME, MAX_WIDTH
 
 EXACT = 1 << 53  #: whole numbers up to here are exact as 64-bit floats
+MAX_STEP = (1 << 63) - 1  #: a step is a signed 64-bit number, and the lowest of them means none
 MAX_DEPTH = 16  #: of nested dictionaries; deeper is a structure that refers to itself, or no metric
 MAX_TEXT = 65536  #: characters of one text value: a page of output, not a log file
+
+_SHOWN = 40  # characters of an object in a message
 
 
 class Taken(NamedTuple):
@@ -19,7 +22,7 @@ class Taken(NamedTuple):
 
     names, values: the points, as many of one as of the other. texts: the strings, by name. refused: (name, why) for
     what could not be taken. rounded: names whose whole number is beyond 2**53 and was rounded to the nearest 64-bit
-    float. plain: the names are the dictionary's own keys, all of them and in order.
+    float.
     """
 
     names: Tuple[str, ...]
@@ -27,53 +30,60 @@ class Taken(NamedTuple):
     texts: Dict[str, str]
     refused: List[Tuple[str, str]]
     rounded: List[str]
-    plain: bool
 
 
 def take(data: Mapping[Any, Any]) -> Taken:
     """The points, texts and refusals of one call's data; nested dictionaries are flattened with "/"."""
-    taken = Taken((), (), {}, [], [], False)
+    taken = Taken((), (), {}, [], [])
     points: Dict[str, float] = {}
     _take_into(data, "", 0, points, taken)
-    names = tuple(points)
-    return taken._replace(names=names, values=tuple(points.values()), plain=names == tuple(data))
+    return taken._replace(names=tuple(points), values=tuple(points.values()))
 
 
 def _take_into(data: Mapping[Any, Any], prefix: str, depth: int, points: Dict[str, float], taken: Taken) -> None:
-    for key, value in data.items():
+    for key, value in list(data.items()):  # a list: another thread may change the dictionary meanwhile
         name, problem = _name(key, prefix)
-        if problem:
-            taken.refused.append((name, problem))
-        elif isinstance(value, Mapping):
-            if depth < MAX_DEPTH:
-                _take_into(value, name + "/", depth + 1, points, taken)
-            else:
-                taken.refused.append((name, f"nested more than {MAX_DEPTH} deep"))
-        elif isinstance(value, str):
-            taken.texts[name] = value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
-        elif len(points) >= MAX_WIDTH:
-            taken.refused.append((name, f"more than {MAX_WIDTH} points in one row"))
-        else:
+        if problem is None:
             try:
-                points[name] = number = as_float(value)
-                if isinstance(value, int) and number == number and abs(number) > EXACT and int(number) != value:
-                    taken.rounded.append(name)
-            except Exception as problem_of_value:  # noqa: BLE001 -- a user's object may raise anything when asked
-                taken.refused.append((name, str(problem_of_value) or type(problem_of_value).__name__))
+                problem = _take_one(name, value, depth, points, taken)
+            except Exception as raised:  # noqa: BLE001 -- a user's object may raise anything when asked
+                problem = text_of(raised) or type(raised).__name__
+        if problem is not None:
+            taken.refused.append((name, problem))
 
 
-def _name(key: Any, prefix: str) -> Tuple[str, str]:
-    """The full name of a key, and what is wrong with it ("" when nothing is)."""
+def _take_one(name: str, value: Any, depth: int, points: Dict[str, float], taken: Taken) -> Optional[str]:
+    """Put one entry where it belongs; returns why it has no place. Raises what the value raises."""
+    if not isinstance(value, (float, int)):  # the rule first, since the exceptions take long to tell apart
+        if isinstance(value, str):
+            text = str.__str__(value)
+            taken.texts[name] = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+            return None
+        if isinstance(value, Mapping):
+            if depth >= MAX_DEPTH:
+                return f"nested more than {MAX_DEPTH} deep"
+            _take_into(value, name + "/", depth + 1, points, taken)
+            return None
+    if len(points) >= MAX_WIDTH:
+        return f"more than {MAX_WIDTH} points in one row"
+    points[name] = number = as_float(value)
+    if isinstance(value, int) and abs(number) > EXACT and int(number) != value:
+        taken.rounded.append(name)
+    return None
+
+
+def _name(key: Any, prefix: str) -> Tuple[str, Optional[str]]:
+    """The full name of a key, and what is wrong with it, None when nothing is."""
     if not isinstance(key, str):
-        return f"{prefix}{key!r:.40}", f"a metric's name must be text, not {type(key).__name__}"
-    name = prefix + key
+        return prefix + shown(key), f"a metric's name must be text, not {type(key).__name__}"
+    name = prefix + str.__str__(key)  # plain text even where the key is of a class of its own
     if not name.isascii():
         name = name.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot cross the wire
-    if not key:
+    if len(name) == len(prefix):
         return name, "a metric's name is empty"
     if len(name) > MAX_NAME:
-        return name[:40] + "…", f"a metric's name is longer than {MAX_NAME} characters"
-    return name, ""
+        return name[:_SHOWN] + "…", f"a metric's name is longer than {MAX_NAME} characters"
+    return name, None
 
 
 def as_float(value: Any) -> float:
@@ -83,12 +93,41 @@ def as_float(value: Any) -> float:
     return _scalar(value)
 
 
+def as_step(value: Any) -> int:
+    """A step as a whole number of 64 bits; raises an error that says why it cannot be one."""
+    if on_device(value):
+        raise TypeError("a tensor on the GPU would have to be waited for")
+    if hasattr(value, "__index__"):
+        step = int(value.__index__())
+    else:
+        number = as_float(value)
+        if not number.is_integer():
+            raise ValueError(f"{number:g} is not a whole number")
+        step = int(number)
+    if not -MAX_STEP <= step <= MAX_STEP:
+        raise OverflowError("a step must fit 64 bits")
+    return step
+
+
+def on_device(value: Any) -> bool:
+    """Whether a tensor or array lies on an accelerator, where reading it would wait for all work queued before it.
+
+    CUDA and ROCm say so themselves; other devices by the name of what they are (torch's `device.type`, jax's
+    `device.platform`, TensorFlow's and numpy's text).
+    """
+    if getattr(value, "is_cuda", False) is True:
+        return True
+    device = getattr(value, "device", None)
+    kind = device if isinstance(device, str) else getattr(device, "type", None) or getattr(device, "platform", None)
+    return isinstance(kind, str) and "cpu" not in kind.lower()
+
+
 def _scalar(value: Any) -> float:
     """A numpy scalar, a 0-d or one-element array, a tensor on the CPU, a Fraction or Decimal."""
     if value is None:
         raise TypeError("None is not a number")
-    if getattr(value, "is_cuda", False):
-        raise TypeError("a tensor on the GPU would have to wait for it; log `.item()` of it where waiting is right")
+    if on_device(value):
+        raise TypeError("a tensor on the GPU would have to be waited for; log its `.item()` where waiting is right")
     item = getattr(value, "item", None)
     if callable(item):
         size = getattr(value, "numel", None)
@@ -102,3 +141,20 @@ def _scalar(value: Any) -> float:
     if hasattr(value, "__float__"):
         return float(value)
     raise TypeError(f"{type(value).__name__} is not a number, text or dictionary")
+
+
+def text_of(value: Any) -> str:
+    """`str(value)` of any object; where it has none, what it is instead."""
+    try:
+        return str.__str__(str(value))
+    except Exception as problem:  # noqa: BLE001 -- a user's object may raise anything when asked
+        return f"<{type(value).__name__} that cannot be shown: {type(problem).__name__}>"
+
+
+def shown(value: Any) -> str:
+    """The first characters of any object's `repr`, for a message."""
+    try:
+        found = repr(value)
+    except Exception:  # noqa: BLE001 -- as above
+        return f"<{type(value).__name__}>"
+    return found if len(found) <= _SHOWN else found[:_SHOWN] + "…"
