@@ -12,8 +12,9 @@ from wayside_collector.sinks.prometheus.board import Board
 from wayside_collector.sinks.prometheus.hosts import HOST_KEPT
 from wayside_collector.sinks.prometheus.kept import VERSION, Damaged, decode, encode
 from wayside_collector.sinks.prometheus.runs import REAPPEAR
-from wayside_collector.testing import make_session
+from wayside_collector.testing import FakeClock, make_session
 
+START = FakeClock().now
 METRICS = ("train/loss", "train.loss", "gpu.power_watts", "run", "\ud800", 'q"\\\n')
 SESSIONS = tuple(
     make_session(run=run, rank=rank, started=float(started), host=f"host-{rank}", id=f"{number:032x}")
@@ -55,7 +56,8 @@ def act(desk: Desk, step: tuple) -> None:  # type: ignore[type-arg]
     elif kind == "device":
         desk.tell(rest[0], "device", {"gpu/0": {"uuid": rest[1]}})
     elif kind == "forward":
-        desk.clock.forward(rest[0])
+        if desk.clock() + rest[0] < START + REAPPEAR:  # a run that ended longer ago has its own test
+            desk.clock.forward(rest[0])
     else:
         getattr(desk, kind)()
 
