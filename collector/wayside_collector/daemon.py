@@ -140,6 +140,7 @@ class Collector:
                 await self.web.started.wait()
             journals = group.create_task(self.journals.run(), name="journals")
             sources = self._start_sources(group) if self._listens else []
+            await self._resume_sessions()
             self.ready.set()
             await stop.wait()
             self.ready.clear()
@@ -152,6 +153,19 @@ class Collector:
                 await self.journals.look()
             await self.delivered(self.config.top.grace)
             await _cancel([*pumps, *keepers, web])
+
+    async def _resume_sessions(self) -> None:
+        """Sessions that were open when the collector last stopped: their journals are read on; what has none and does
+        not come again is over.
+        """
+        for inlet, journals in self.intake.resume():
+            folders = [Path(path) for path in journals if os.path.exists(path)]  # noqa: ASYNC240 -- once, at the start
+            if inlet.known.session.kind == "system":
+                await self.intake.end(inlet, reason="stopped")
+            elif folders:
+                self.journals.follow(inlet, folders)
+            elif self.socket is not None:
+                self.socket.expect(inlet)
 
     def _start_sources(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         self.socket = SocketSource(self.socket_path, self.intake, self.journals, self.web.url)

@@ -310,6 +310,16 @@ class Intake:
         self._on_session(known)
         return inlet
 
+    def resume(self) -> list[tuple[Inlet, tuple[str, ...]]]:
+        """Inlets of the sessions that were open when the collector last stopped, with their journals' folders."""
+        found: list[tuple[Inlet, tuple[str, ...]]] = []
+        for stored in self.spool.sessions():
+            if stored.ended is None and stored.id not in self._inlets:
+                inlet = Inlet(self.registry.of(stored.key), stored.next_seq, stored.next_point, self.counters)
+                self._inlets[stored.id] = inlet
+                found.append((inlet, stored.journals))
+        return found
+
     async def store(self, inlets: Sequence[Inlet]) -> None:
         """Everything these inlets hold is on disk when this returns; raises SpoolError, and then nothing of it is.
 

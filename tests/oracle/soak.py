@@ -1,4 +1,5 @@
-"""`make soak`: rounds of random faults until so many kills have been made; prints each round's seed, and stops at the first broken rule.
+"""`make soak`: rounds of random faults until so many kills have been made; prints each round's seed, and stops at the
+first broken rule.
 
 PYTHONPATH=tests python -m oracle.soak --kills 1000
 PYTHONPATH=tests python -m oracle.soak --seed 12345 --rounds 1        play one round again
@@ -32,11 +33,9 @@ def main() -> int:
         world, problems = play(folder, seed, chosen.faults, transport=transport)
         tally = world.tally
         kills, held, doubles = kills + tally.kills, held + tally.kills_with_rows_held, doubles + tally.doubles
-        print(
-            f"round {number}, seed {seed}, {transport}: {kills} kills, {held} with rows held, {doubles} doubles refused, "
-            f"{time.monotonic() - began:.0f} s",
-            flush=True,
-        )
+        seconds = time.monotonic() - began
+        tallied = f"{kills} kills, {held} with rows held, {doubles} doubles refused, {seconds:.0f} s"
+        print(f"round {number}, seed {seed}, {transport}: {tallied}", flush=True)
         if problems:
             print(f"BROKEN, seed {seed}; what is left lies in {folder}", *problems, sep="\n  ", flush=True)
             return 1

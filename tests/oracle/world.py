@@ -24,7 +24,7 @@ from typing import Any
 from .producer import CLAIM_SIZE, payload, read_claims
 
 STARTS_WITHIN = 60.0
-SETTLES_WITHIN = 60.0
+SETTLES_WITHIN = 120.0
 
 
 @dataclass

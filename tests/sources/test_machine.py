@@ -79,7 +79,7 @@ def test_a_file_system_is_counted_as_df_counts() -> None:
         "used_bytes": 60 * 4096,
         "available_bytes": 30 * 4096,
         "utilization_ratio": 60 / 90,
-        "inodes_total": 10,
+        "inodes_limit": 10,
         "inodes_used": 6,
     }
 

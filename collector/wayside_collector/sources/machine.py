@@ -43,7 +43,7 @@ METRICS: Final = {
     "filesystem/<name>/available_bytes": "bytes an ordinary user may still write",
     "filesystem/<name>/utilization_ratio": "used by used and available",
     "filesystem/<name>/inodes_used": "files and folders there are",
-    "filesystem/<name>/inodes_total": "files and folders there can be",
+    "filesystem/<name>/inodes_limit": "files and folders there can be",
     "network/<interface>/receive_bytes_total": "bytes received",
     "network/<interface>/transmit_bytes_total": "bytes sent",
     "network/<interface>/receive_errors_total": "packets received with errors",
@@ -149,7 +149,7 @@ def parse_filesystem(stat: Any) -> Metrics:
     if used + available > 0:
         found["utilization_ratio"] = used / (used + available)
     if stat.f_files > 0:  # some file systems have no fixed number, and say 0
-        found["inodes_total"] = stat.f_files
+        found["inodes_limit"] = stat.f_files
         found["inodes_used"] = stat.f_files - stat.f_ffree
     return found
 

@@ -153,8 +153,7 @@ class SocketSource:
         finally:
             if self._writers.get(id) is writer:
                 del self._writers[id]
-            if not self._journals.follows(inlet):
-                self._later(self._end_when_gone(inlet))
+            self.expect(inlet)
 
     async def _begin(self, record: dict[str, Any], writer: asyncio.StreamWriter) -> Inlet | None:
         versions = record.get("versions", [1])
@@ -218,6 +217,11 @@ class SocketSource:
         writer = self._writers.get(inlet.known.session.id)
         if writer is not None and not writer.is_closing():
             writer.write(wire.stored_frame(inlet.stored_seq))
+
+    def expect(self, inlet: Inlet) -> None:
+        """A session without a connection: it comes again, has a journal that is read, or is over."""
+        if not self._journals.follows(inlet):
+            self._later(self._end_when_gone(inlet))
 
     def _later(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work, name="session-end")
