@@ -133,7 +133,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         except OSError as problem:
             raise ConfigError([f"{path} cannot be read: {problem.strerror}"]) from problem
         except (yaml.YAMLError, UnicodeDecodeError) as problem:
-            raise ConfigError([f"{path} is not YAML: {problem}"]) from problem
+            raise ConfigError([f"{path} is not YAML: {_yaml_problem(problem)}"]) from problem
         if not isinstance(tree, dict):
             raise ConfigError([f"{path} must hold names and values, like `sinks: {{prometheus: {{}}}}`"])
     return build(tree, environ)
@@ -191,7 +191,7 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: _Problems) 
             continue
         options = {} if options is None else options
         if isinstance(options, _Text):
-            options = yaml.safe_load(options)
+            options = _read(options)
         if options is False:
             continue
         if not isinstance(options, dict):
@@ -250,12 +250,7 @@ def _value(kind: Any, value: Any, path: str, problems: _Problems) -> Any:
         return _struct(kind, value, path, problems)
     candidates = [value]
     if isinstance(value, _Text):
-        candidates = [str(value)]
-        try:
-            candidates.append(yaml.safe_load(value))
-        except yaml.YAMLError:
-            problems.add(path, f"the environment's {str(value)!r:.80} is not YAML")
-            return None
+        candidates = [str(value), _read(value)]
     message = ""
     for candidate in candidates:
         try:
@@ -265,6 +260,22 @@ def _value(kind: Any, value: Any, path: str, problems: _Problems) -> Any:
     shown = "not shown" if _SECRET.search(path) else _show(candidates[-1])
     problems.add(path, f"{message.replace(' - at `$', ' at `')}; it is {shown}")
     return None
+
+
+def _read(text: str) -> Any:
+    """What YAML reads in a text; the text itself where it reads nothing, as in `[::]:9750`, which is a good address."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return str(text)
+
+
+def _yaml_problem(problem: Exception) -> str:
+    """What is wrong and where, without the line itself: a key may stand in it."""
+    mark = getattr(problem, "problem_mark", None)
+    if mark is None:
+        return str(getattr(problem, "reason", "") or "it cannot be read")
+    return f"{getattr(problem, 'problem', 'it cannot be read')} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _with_unit(kind: Any, value: Any) -> Any:
