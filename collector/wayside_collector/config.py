@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -19,7 +19,7 @@ import yaml
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
 from .sources import SAMPLERS, SamplerKind
-from .units import Bytes, Seconds, parse_duration, parse_size
+from .units import Bytes, Seconds, parse_duration, parse_size, unit_of
 
 PREFIX = "WAYSIDE_"
 _SECRET = re.compile("key|token|secret|password|header|proxy", re.IGNORECASE)  # options whose values no error repeats
@@ -284,15 +284,6 @@ def _with_unit(kind: Any, value: Any) -> Any:
     if unit is None or not isinstance(value, str):
         return value
     return parse_size(value) if unit == "bytes" else parse_duration(value)
-
-
-def unit_of(kind: Any) -> str | None:
-    """The unit of an option's type, when it has one."""
-    if get_origin(kind) is Annotated:
-        for meta in kind.__metadata__:
-            if isinstance(meta, msgspec.Meta) and meta.extra:
-                return meta.extra.get("unit")
-    return None
 
 
 def _join(path: str, key: object) -> str:

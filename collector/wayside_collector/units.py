@@ -3,7 +3,7 @@ and seconds.
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 import msgspec
 
@@ -17,6 +17,15 @@ _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "
 #: Field types of options: plain numbers when read, written with or without a unit in the configuration.
 Bytes = Annotated[int, msgspec.Meta(ge=1, extra={"unit": "bytes"})]
 Seconds = Annotated[float, msgspec.Meta(gt=0, extra={"unit": "seconds"})]
+
+
+def unit_of(kind: Any) -> str | None:
+    """The unit of an option's type, when it has one."""
+    if get_origin(kind) is Annotated:
+        for meta in kind.__metadata__:
+            if isinstance(meta, msgspec.Meta) and meta.extra:
+                return meta.extra.get("unit")
+    return None
 
 
 def parse_size(value: Any) -> int:
