@@ -237,9 +237,8 @@ def _struct(kind: type[msgspec.Struct], values: Any, path: str, problems: _Probl
     except ValueError as problem:
         problems.add(path, str(problem))
         return None
-    check = getattr(
-        built, "check", None
-    )  # what a part knows beyond the types of its options; begins with an option's name
+    # What a part knows beyond the types of its options; each text begins with an option's name.
+    check = getattr(built, "check", None)
     for message in check() if check is not None else ():
         problems.add("", _join(path, message))
     return built
@@ -273,9 +272,8 @@ def _read(text: str) -> Any:
 def _yaml_problem(problem: Exception) -> str:
     """What is wrong and where, without the line itself: a key may stand in it."""
     mark = getattr(problem, "problem_mark", None)
-    if mark is None:
-        return str(getattr(problem, "reason", "") or "it cannot be read")
-    return f"{getattr(problem, 'problem', 'it cannot be read')} (line {mark.line + 1}, column {mark.column + 1})"
+    where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
+    return f"{getattr(problem, 'problem', None) or getattr(problem, 'reason', 'unreadable')}{where}"
 
 
 def _with_unit(kind: Any, value: Any) -> Any:
