@@ -76,10 +76,10 @@ def test_what_departs_is_aloft_until_it_lands():
     assert ("s", 1) in flight
     assert ("sys", 0) in flight
     assert (flight.last, flight.samples, len(flight)) == (5, 2, 4)
-    assert flight.land(4, 1) == [("s", 0), ("sys", 0)]
+    assert flight.land(4) + flight.land_samples(1) == [("s", 0), ("sys", 0)]
     assert ("s", 0) not in flight
-    assert flight.land(4, 1) == []
-    assert sorted(flight.land(5, 2)) == [("s", 1), ("sys", 1)]
+    assert flight.land(4) + flight.land_samples(1) == []
+    assert flight.land(5) + flight.land_samples(2) == [("s", 1), ("sys", 1)]
     assert len(flight) == 0
 
 
@@ -87,22 +87,30 @@ def test_a_restart_forgets_what_never_arrived():
     """What was aloft above the run's last step comes again by itself; it must not land by another's number."""
     flight = Flight()
     flight.depart(1, number([line(0, 0), line(1, 1)], -1), [("sys", 0)])
-    flight.land(0, 0)
+    flight.land(0)
     flight.restart(0, 0)
     assert ("s", 1) not in flight
-    assert flight.land(100, 100) == []
+    assert flight.land(100) + flight.land_samples(100) == []
     assert (flight.last, flight.samples) == (0, 0)
 
 
 def test_the_oldest_batch_aloft_is_known():
-    """The kept state may name only batches of which nothing is on its way."""
+    """The kept state may name only batches of which everything arrived and was reported."""
     flight = Flight()
     assert flight.oldest() is None
     flight.depart(3, number([line(0, 0)], -1), [])
     flight.depart(4, number([line(1, 1)], 0), [("sys", 0)])
     assert flight.oldest() == 3
-    flight.land(0, 0)
+    flight.land(0)
+    assert flight.oldest() == 3
+    flight.report({("s", 0)})
     assert flight.oldest() == 4
+    flight.land_samples(1)
+    flight.land(1)
+    flight.restart(1, 1)
+    assert flight.oldest() == 4
+    flight.report({("sys", 0), ("s", 1)})
+    assert flight.oldest() is None
 
 
 def test_a_line_the_sdk_did_not_take_is_not_aloft():
@@ -113,7 +121,7 @@ def test_a_line_the_sdk_did_not_take_is_not_aloft():
     assert flight.take(0) == []
     assert flight.withdraw(("sys", 1))
     assert not flight.withdraw(("sys", 9))
-    assert flight.land(5, 5) == [("s", 1), ("sys", 0)]
+    assert flight.land(5) + flight.land_samples(5) == [("s", 1), ("sys", 0)]
 
 
 @given(st.lists(st.integers(0, 60)))

@@ -63,7 +63,7 @@ def test_a_later_batch_takes_back_numbers_that_were_never_used(tmp_path):
     ledger, flight = Ledger(tmp_path), Flight()
     ledger.open(0)
     ship(ledger, flight, 0, 1, 2)
-    flight.land(0, 0)
+    flight.land(0)
     flight.restart(0, 0)  # the backend had step 0 only
     ship(ledger, flight, 7, 1, 2)
     ledger.close()
@@ -136,13 +136,14 @@ def test_a_full_ledger_is_begun_anew_with_what_is_aloft(tmp_path):
     other, flowing = RunKey(None, "p", "other"), Flight()
     ledger.open(0)
     ship(ledger, stuck, 0, 1, samples=1)
+    stuck.land(0)  # arrived, and not reported
     stuck.segment = ("/a", 0)
     for seq in range(300):
         batch, numbered = ledger.newest + 1, lines(flowing, seq, session="f")
         aloft = carried(KEY, stuck) + carried(other, flowing) if ledger.full else []
         ledger.append([intent(other, batch, flowing, numbered, [])], aloft)
         flowing.depart(batch, numbered, [])
-        flowing.land(flowing.last, 0)
+        flowing.report(flowing.land(flowing.last))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 6000
     ledger.close()
     found = Ledger(tmp_path).open(0)
@@ -186,7 +187,7 @@ def test_whatever_happened_the_ledger_knows_what_is_where(data):
         seq += count
         if arrived < count:  # the child died; the run is opened again
             last = max(there, default=-1)
-            flight.land(last, 0)
+            flight.land(last)
             flight.restart(last, 0)
     last = max(there, default=-1)
     found = recover(list(decode(b"".join(map(encode, records)))), 0)

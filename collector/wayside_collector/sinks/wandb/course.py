@@ -128,7 +128,7 @@ class Course:
             refused.update(dict.fromkeys(self.flight.take(step), feed.refused[step]))
         for number in [number for number in feed.refused_samples if number in self.flight.probes]:
             refused.update(dict.fromkeys(self.flight.take_sample(number), feed.refused_samples[number]))
-        delivered = self.flight.land(feed.last, feed.samples)
+        delivered = self.flight.land(feed.last) + self.flight.land_samples(feed.samples)
         answered = self.alerts[: max(0, feed.alerts - self.alerts_seen)]
         self.alerts_seen += len(answered)
         del self.alerts[: len(answered)]
@@ -142,7 +142,8 @@ class Course:
 
     def land_all(self) -> list[Ref]:
         """Offline: all that was shipped stands in the run's file."""
-        found = self.flight.land(self.flight.last, self.flight.samples) + list(self.expected) + self.alerts
+        flight = self.flight
+        found = flight.land(flight.last) + flight.land_samples(flight.samples) + list(self.expected) + self.alerts
         self.expected.clear()
         self.alerts.clear()
         return found

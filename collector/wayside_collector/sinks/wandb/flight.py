@@ -7,7 +7,7 @@ itself would do with a row that goes back, for example after a resume from a che
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..base import Ref
@@ -77,10 +77,12 @@ def row_values(numbered: Numbered, every_row: bool) -> dict[str, Any]:
 
 
 class Flight:
-    """What one run was given and has not yet been acknowledged.
+    """What one run was given, until the pump has been told that it arrived.
 
     last: the largest `_step` given out. samples: how many lines of system metrics were. lines: `_step` to what is on
-    its way with it. probes: the same for samples, by number of line.
+    its way with it; probes: the same for samples, by number. landed, landed_probes: what arrived and is not reported
+    yet; a crash before that puts it in question again. segment: offline, the folder of the run's file and the number
+    of the first sample in it.
     """
 
     def __init__(self, last: int = -1, samples: int = 0) -> None:
@@ -89,6 +91,8 @@ class Flight:
         self.segment: tuple[str, int] | None = None
         self.lines: dict[int, Sent] = {}
         self.probes: dict[int, Sent] = {}
+        self.landed: dict[int, Sent] = {}
+        self.landed_probes: dict[int, Sent] = {}
         self._aloft: dict[Ref, int] = {}  # how many lines a ref is in
 
     def __len__(self) -> int:
@@ -100,33 +104,48 @@ class Flight:
     def depart(self, batch: int, lines: Sequence[Numbered], samples: Sequence[Ref]) -> None:
         """These were handed to the SDK."""
         for numbered in lines:
-            self.lines[numbered.step] = Sent(batch, numbered.line.refs)
+            self._rise(self.lines, numbered.step, Sent(batch, numbered.line.refs))
             self.last = numbered.step
         for ref in samples:
-            self.probes[self.samples] = Sent(batch, (ref,))
+            self._rise(self.probes, self.samples, Sent(batch, (ref,)))
             self.samples += 1
-        for ref in [ref for numbered in lines for ref in numbered.line.refs] + list(samples):
-            self._aloft[ref] = self._aloft.get(ref, 0) + 1
 
     def resume(self, lines: dict[int, Sent], samples: dict[int, Sent]) -> None:
         """These may be on their way from before."""
-        self.lines, self.probes = dict(lines), dict(samples)
+        for step, sent in lines.items():
+            self._rise(self.lines, step, sent)
+        for index, sent in samples.items():
+            self._rise(self.probes, index, sent)
         self.last = max(lines, default=self.last)
         self.samples = max(samples, default=self.samples - 1) + 1
-        for group in (lines, samples):
-            for sent in group.values():
-                for ref in sent.refs:
-                    self._aloft[ref] = self._aloft.get(ref, 0) + 1
 
-    def land(self, step: int, samples: int) -> list[Ref]:
-        """W&B has the lines up to `step` and the first `samples` samples: what is no longer on its way."""
-        found = _pop(self.lines, step) + _pop(self.probes, samples - 1)
-        return self._landed(found)
+    def land(self, step: int) -> list[Ref]:
+        """The lines up to `step` have arrived: what of them was on its way."""
+        found = {n: self.lines.pop(n) for n in [n for n in self.lines if n <= step]}
+        self.landed.update(found)
+        return self._fall(found.values())
+
+    def land_samples(self, until: int, first: int = 0) -> list[Ref]:
+        """The samples with numbers from `first` to before `until` have arrived."""
+        found = {n: self.probes.pop(n) for n in [n for n in self.probes if first <= n < until]}
+        self.landed_probes.update(found)
+        return self._fall(found.values())
+
+    def report(self, refs: Collection[Ref]) -> None:
+        """The pump is being told that these arrived."""
+        for group in (self.landed, self.landed_probes):
+            for number in [n for n, sent in group.items() if all(ref in refs for ref in sent.refs)]:
+                del group[number]
 
     def take(self, step: int) -> list[Ref]:
         """The line with this `_step` ended otherwise."""
         sent = self.lines.pop(step, None)
-        return self._landed([sent] if sent is not None else [])
+        return self._fall([sent] if sent is not None else [])
+
+    def take_sample(self, index: int) -> list[Ref]:
+        """The sample with this number ended otherwise."""
+        sent = self.probes.pop(index, None)
+        return self._fall([sent] if sent is not None else [])
 
     def withdraw(self, ref: Ref) -> bool:
         """The sample of this ref never left; whether it was on its way."""
@@ -136,11 +155,6 @@ class Flight:
                 return True
         return False
 
-    def take_sample(self, index: int) -> list[Ref]:
-        """The sample with this number ended otherwise."""
-        sent = self.probes.pop(index, None)
-        return self._landed([sent] if sent is not None else [])
-
     def restart(self, last: int, samples: int) -> None:
         """The run goes on after `last` and so many samples: what is still on its way never arrived."""
         self.last, self.samples, self.segment = last, samples, None
@@ -149,10 +163,16 @@ class Flight:
         self._aloft.clear()
 
     def oldest(self) -> int | None:
-        """The batch of the oldest thing on its way."""
-        return min((sent.batch for group in (self.lines, self.probes) for sent in group.values()), default=None)
+        """The oldest batch of which something is on its way, or not reported."""
+        groups = (self.lines, self.probes, self.landed, self.landed_probes)
+        return min((sent.batch for group in groups for sent in group.values()), default=None)
 
-    def _landed(self, found: list[Sent]) -> list[Ref]:
+    def _rise(self, group: dict[int, Sent], number: int, sent: Sent) -> None:
+        group[number] = sent
+        for ref in sent.refs:
+            self._aloft[ref] = self._aloft.get(ref, 0) + 1
+
+    def _fall(self, found: Iterable[Sent]) -> list[Ref]:
         refs = [ref for sent in found for ref in sent.refs]
         for ref in refs:
             left = self._aloft.get(ref, 1) - 1
@@ -161,10 +181,6 @@ class Flight:
             else:
                 self._aloft.pop(ref, None)
         return refs
-
-
-def _pop(group: dict[int, Sent], up_to: int) -> list[Sent]:
-    return [group.pop(number) for number in [n for n in group if n <= up_to]]
 
 
 class Ranges:

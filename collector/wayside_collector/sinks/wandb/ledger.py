@@ -6,9 +6,9 @@ had which `_step` could then not be derived. So every batch is written here, and
 
 A record is a u32 length, a u32 crc32 and msgpack; a torn one at the end was never acted upon. Records of a run, read
 in order, tell which rows were on their way: an Intent first takes back what earlier ones numbered above its `base`
-(those never arrived), then adds its own. A Refused line stands at W&B without its values, so its row did not arrive.
-A Segment says in which folder the samples and rows that follow are, offline. Batches that the kept state names as
-settled are passed over. Two files: at MAX_FILE the ledger is begun anew with what is still on its way, and the old one
+(those never arrived), then adds its own. A Refused line stands at W&B without its values: its row did not arrive. A
+Segment says in which folder what follows is, offline. Batches that the kept state names as settled, that is reported
+to the pump to the last row, are passed over. At MAX_FILE the ledger is begun anew with what is not, and the old file
 kept until the next time.
 """
 
@@ -83,20 +83,20 @@ def intent(run: RunKey, batch: int, flight: Flight, lines: Iterable[Numbered], s
 
 
 def carried(run: RunKey, flight: Flight) -> list["Entry"]:
-    """Records of what is still on its way, for a ledger begun anew."""
+    """Records of what is still on its way or not reported, for a ledger begun anew."""
     found: list[Entry] = [] if flight.segment is None else [Segment(run, *flight.segment)]
-    batches = sorted({sent.batch for group in (flight.lines, flight.probes) for sent in group.values()})
-    for batch in batches:
+    lines, probes = {**flight.landed, **flight.lines}, {**flight.landed_probes, **flight.probes}
+    for batch in sorted({sent.batch for group in (lines, probes) for sent in group.values()}):
         places: dict[str, int] = {}
-        lines = [(n, _by_session(sent.refs, places)) for n, sent in flight.lines.items() if sent.batch == batch]
+        own = [(n, _by_session(sent.refs, places)) for n, sent in lines.items() if sent.batch == batch]
         samples = [
             (n, places.setdefault(sent.refs[0][0], len(places)), sent.refs[0][1])
-            for n, sent in flight.probes.items()
+            for n, sent in probes.items()
             if sent.batch == batch
         ]
-        base = min((n for n, _ in lines), default=flight.last + 1) - 1
+        base = min((n for n, _ in own), default=flight.last + 1) - 1
         base_samples = min((n for n, _, _ in samples), default=flight.samples)
-        found.append(Intent(run, batch, base, base_samples, list(places), lines, samples))
+        found.append(Intent(run, batch, base, base_samples, list(places), own, samples))
     return found
 
 

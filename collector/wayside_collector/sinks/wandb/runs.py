@@ -130,7 +130,7 @@ class Runs:
             last = standing.last
         await self._wait_for_backend(course, last, child)
         samples = standing.samples if standing is not None else 0
-        self.delivered.add(course.key, course.flight.land(last, samples))
+        self.delivered.add(course.key, course.flight.land(last) + course.flight.land_samples(samples))
         course.flight.restart(max(last, opened.next_step - 1), samples)
         _know_keys(course, opened)
 
@@ -163,8 +163,8 @@ class Runs:
                 raise Blocked(Problem(f"the W&B run folder {folder} cannot be read: {failed}")) from failed
             assert isinstance(found, Found)
             last, samples = max(last, found.last_step), first + found.samples
-            landed = [ref for number in range(first, samples) for ref in course.flight.take_sample(number)]
-            self.delivered.add(course.key, [*landed, *course.flight.land(found.last_step, 0)])
+            landed = course.flight.land(found.last_step) + course.flight.land_samples(samples, first)
+            self.delivered.add(course.key, landed)
         try:
             opened = await self._open(
                 Open(course.handle, _identity(course, plan), _config(course, plan), None, secrets.token_hex(20)), child

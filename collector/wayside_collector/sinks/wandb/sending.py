@@ -222,6 +222,8 @@ class Sending:
                     delivered.update(refs)
                 else:
                     left += refs
+        for key in {key for ref in delivered for key in self._needs.get(ref, ())}:
+            self._runs.course(key).flight.report(delivered)
         changes = self._changes()
         if left:
             raise self._retry(left, delivered, changes)
@@ -244,6 +246,7 @@ class Sending:
 
     def _changes(self) -> Changes:
         tools = self._tools
+        # A batch is settled when the pump has been told of all of it: until then a crash puts it in question.
         oldest = [batch for one in self._runs.courses.values() if (batch := one.flight.oldest()) is not None]
         settled = min(oldest) - 1 if oldest else tools.ledger.newest
         touched = {
