@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST ?= tests
 
-.PHONY: setup run fmt check test test-all bench clean lock
+.PHONY: setup run fmt check test test-all soak bench clean lock help
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,6 +37,9 @@ test: $(READY) ## the tests, under 15 minutes
 
 test-all: $(READY) ## the long ones, too
 	$(BIN)/python -m pytest $(TEST)
+
+soak: $(READY) ## random faults from a seed until 1,000 kills (KILLS=…, SEED=…): nothing lost, nothing doubled
+	PYTHONPATH=tests $(BIN)/python -m oracle.soak --kills $(or $(KILLS),1000) $(if $(SEED),--seed $(SEED))
 
 bench: $(READY) ## every number of docs/performance.md, each beside its peer
 	$(BIN)/python bench/run.py
