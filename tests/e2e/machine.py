@@ -96,14 +96,18 @@ class Collector:
     def wait_delivered(self, *, sinks: Sequence[str] = ("jsonl",)) -> dict[str, Any]:
         """The status once no session is open and these sinks have nothing waiting, with their books balanced."""
 
-        def is_delivered() -> dict[str, Any] | None:
-            status = self.status()
-            if any(session["state"] == "open" for session in status["sessions"]) or not status["sessions"]:
-                return None
-            waiting = any(status["sinks"][name][unit]["waiting"] for name in sinks for unit in ("rows", "events"))
-            return None if waiting else status
+        status: dict[str, Any] = {}
 
-        status = until(is_delivered, f"everything delivered; the collector's log:\n{self.read_log()}")
+        def is_delivered() -> bool:
+            status.update(self.status())
+            is_open = any(session["state"] == "open" for session in status["sessions"])
+            waits = any(status["sinks"][name][unit]["waiting"] for name in sinks for unit in ("rows", "events"))
+            return bool(status["sessions"]) and not is_open and not waits
+
+        try:
+            until(is_delivered, "everything delivered")
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}; the status:\n{status}\nthe log:\n{self.read_log()}") from None
         for name in sinks:
             check_books(status["sinks"][name])
         return status
