@@ -33,11 +33,12 @@ class Fault:
 
     where: "file_stream", "upload", or the name of a GraphQL operation. how: "status" answers it with `body`; "drop"
     breaks the connection off before anything is taken, "drop late" after it was taken; "hang" waits for `release`, then
-    goes on. run: only requests about this run. lines: only requests that carry history lines.
+    goes on, or with "hang, drop" breaks off. run: only requests about this run. lines: only requests that carry
+    history lines.
     """
 
     where: str
-    how: Literal["status", "drop", "drop late", "hang"]
+    how: Literal["status", "drop", "drop late", "hang", "hang, drop"]
     status: int = 500
     body: str = "scripted"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -127,6 +128,13 @@ class WandbBackend:
         assert len(found) == 1, f"{len(found)} runs with the id {id!r}"
         return found[0]
 
+    def make_run(self, id: str, project: str, rows: list[dict[str, Any]]) -> StandInRun:
+        """A run that was there before."""
+        self._runs.answer("UpsertBucket", {"name": id, "project": project, "config": "{}"}, self.url)
+        run = self.run(id)
+        run.write({HISTORY: {"offset": 0, "content": [json.dumps(row) for row in rows]}})
+        return run
+
     def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
         """Until `condition` holds; raises AssertionError when it does not within `seconds`."""
         deadline = time.monotonic() + seconds
@@ -144,9 +152,9 @@ class WandbBackend:
         """Break the connection off: before the request is taken, or after it with `late`."""
         return self._add(Fault(where, "drop late" if late else "drop", **more))
 
-    def hang(self, where: str, **more: Any) -> Fault:
-        """Do not answer until `release.set()` of the fault."""
-        return self._add(Fault(where, "hang", **more))
+    def hang(self, where: str, *, drop: bool = False, **more: Any) -> Fault:
+        """Do not answer until `release.set()` of the fault; then take the request, or with `drop` break it off."""
+        return self._add(Fault(where, "hang, drop" if drop else "hang", **more))
 
     def refuse(self, line: Callable[[str], bool]) -> None:
         """Answer 400 to every file_stream request that carries a history line for which this is true."""
@@ -175,8 +183,10 @@ class WandbBackend:
                 raise _Answered(web.Response(status=fault.status, text=fault.body, headers=fault.headers))
             if fault.how == "drop":
                 _break_off(request)
-            if fault.how == "hang":
+            if fault.how.startswith("hang"):
                 await asyncio.to_thread(fault.release.wait, 60)
+            if fault.how == "hang, drop":
+                _break_off(request)
             return fault
         return None
 

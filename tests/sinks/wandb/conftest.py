@@ -34,3 +34,27 @@ async def offline(tmp_path: Path):
     """An open sink, writing run folders."""
     async with MiniPump(WandbOptions(mode="offline"), tmp_path) as pump:
         yield pump
+
+
+@pytest.fixture(scope="module")
+def shared_backend():
+    """One W&B for all tests of a module that make runs of their own."""
+    with WandbBackend() as backend:
+        yield backend
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_sink(shared_backend: WandbBackend, tmp_path_factory: pytest.TempPathFactory):
+    """One open sink, and one child, for those tests: starting the SDK takes a second."""
+    options = WandbOptions(base_url=shared_backend.url, api_key=shared_backend.key, upload_interval=1)
+    async with MiniPump(options, tmp_path_factory.mktemp("shared")) as pump:
+        yield pump
+
+
+@pytest.fixture
+def shared(shared_sink: MiniPump, shared_backend: WandbBackend):
+    """The shared sink's pump, which remembers nothing of the test before."""
+    shared_backend.heal()
+    for memory in (shared_sink.retries, shared_sink.rejected, shared_sink.counts):
+        memory.clear()
+    return shared_sink
