@@ -21,7 +21,7 @@ from .protocol import HEAD, Command, Failed, Ready, Reply, Start, Stopped, lengt
 from .sdk import Lost, Refused, Sdk
 
 _PR_SET_PDEATHSIG = 1
-LOST = 3  #: exit status: wandb-core is gone
+FAILED, LOST = 1, 3  #: exit statuses: nothing could be done; wandb-core is gone
 
 
 class Wire:
@@ -54,26 +54,33 @@ class Wire:
         return bytes(data)
 
 
-def serve(wire: Wire) -> int:
-    """Until the collector is gone; the exit status."""
+def begin(wire: Wire) -> tuple[Sdk, int] | None:
+    """The SDK as the first command wants it, and wandb-core's process id; None when it did not start."""
     first = wire.read()
     start = first[1] if first is not None else None
     if first is None or not isinstance(start, Start):
-        return 1
-    id = first[0]
+        return None
+    if not start.offline:
+        os.umask(0o077)  # the SDK's own logs hold the relay's address, which is for nobody else
     try:
         sdk = Sdk(start, lambda handle: wire.write(0, Stopped(handle)))
     except Refused as refused:
-        wire.write(id, Failed(str(refused)))
-        return 1
+        wire.write(first[0], Failed(str(refused)))
+        return None
     cores = psutil.Process().children()
-    if not cores:
-        wire.write(id, Failed("wandb-core did not start"))
-        return 1
-    wire.write(id, Ready(sdk.version, cores[0].pid))
+    wire.write(first[0], Ready(sdk.version, cores[0].pid) if cores else Failed("wandb-core did not start"))
+    return (sdk, cores[0].pid) if cores else None
+
+
+def serve(wire: Wire) -> int:
+    """Until the collector or wandb-core is gone; the exit status."""
+    begun = begin(wire)
+    if begun is None:
+        return FAILED
+    sdk, core = begun
     watch = selectors.DefaultSelector()
     watch.register(wire.commands, selectors.EVENT_READ)
-    watch.register(os.pidfd_open(cores[0].pid), selectors.EVENT_READ, LOST)
+    watch.register(os.pidfd_open(core), selectors.EVENT_READ, LOST)
     while True:
         for key, _ in watch.select():
             if key.data == LOST:
@@ -99,14 +106,14 @@ def main() -> None:
         os.set_inheritable(end, False)
     if os.getppid() != parent:  # it died before the line above
         os._exit(0)
-    status = 1
+    status = FAILED
     try:
         status = serve(Wire(commands, replies))
     except BrokenPipeError:
         status = 0
     finally:
         sys.stderr.flush()
-        if status == 1 and sys.exc_info()[0] is not None:
+        if status == FAILED and sys.exc_info()[0] is not None:
             sys.excepthook(*sys.exc_info())
         os._exit(status)
 
