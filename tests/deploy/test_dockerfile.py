@@ -1,0 +1,112 @@
+"""What the Dockerfile promises: a final stage without a root user, pinned packages, and only two places written."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from deploy.dockerfile import PATH, final_stage, stages
+from wayside.settings import SYSTEM_SOCKET, read_settings, socket_candidates
+from wayside_collector import __version__, config
+
+ROOT = PATH.parent
+
+
+@pytest.mark.timeout(600)  # the first test that runs installs the tools
+def test_hadolint(hadolint: Path) -> None:
+    """hadolint has nothing to say, not even for style, and no rule of it is switched off."""
+    done = subprocess.run([hadolint, "--format", "json", PATH], capture_output=True, text=True)
+    assert json.loads(done.stdout) == []
+    assert "hadolint ignore" not in PATH.read_text()
+
+
+def test_two_stages_of_one_base() -> None:
+    """What builds stays behind: the final stage has the same base, and takes one folder of the first."""
+    build, final = stages()
+    assert (build.name, final.name) == ("build", "")
+    assert build.base == final.base == "${BASE}"
+    copies = final.of("COPY")
+    assert copies == ["--from=build /opt/wayside /opt/wayside"]
+    assert re.search(r"^ARG BASE=python:3\.\d+-slim-\w+$", PATH.read_text(), re.MULTILINE)
+
+
+def test_nobody_in_particular() -> None:
+    """It runs as a user without a name in Kubernetes's eyes, so by number: runAsNonRoot accepts no name."""
+    final = final_stage()
+    assert final.user == "65532:65532"
+    (made,) = final.of("RUN")
+    assert "useradd --uid 65532 --gid 65532" in made
+    assert "--mode=2770 /run/wayside /var/lib/wayside" in made
+
+
+def test_only_two_places_are_written() -> None:
+    """Home, temporary files, the collector's and the socket's folder all lie in the two volumes."""
+    final = final_stage()
+    volumes = final.words("VOLUME")
+    assert volumes == ["/run/wayside", "/var/lib/wayside"]
+    environ = final.pairs("ENV")
+    for name in ("HOME", "TMPDIR", "WAYSIDE_DIR"):
+        assert environ[name] == "/var/lib/wayside"
+    assert final.of("WORKDIR") == ["/var/lib/wayside"]
+    assert environ["PYTHONDONTWRITEBYTECODE"] == "1"
+
+
+def test_the_environment_is_one_the_collector_takes() -> None:
+    """Without any configuration the image listens for probes on every address, and where clients look first."""
+    environ = final_stage().pairs("ENV")
+    found = config.build({}, environ)
+    assert found.address == ("0.0.0.0", 9750)
+    assert found.top.socket == SYSTEM_SOCKET == socket_candidates(read_settings({}))[0]
+    assert found.dir == Path("/var/lib/wayside")
+    assert final_stage().of("EXPOSE") == ["9750"]
+
+
+def test_it_runs_the_collector() -> None:
+    """`docker run IMAGE` collects, and `docker run IMAGE check …` is one command away; no HEALTHCHECK is defined."""
+    final = final_stage()
+    assert final.words("ENTRYPOINT") == ["wayside-collector"]
+    assert final.words("CMD") == ["run"]
+    assert final.pairs("ENV")["PATH"].startswith("/opt/wayside/venv/bin:")
+    assert final.of("HEALTHCHECK") == []
+
+
+def test_labels() -> None:
+    """The image says what it is, in the OCI's words, and its version is this tree's."""
+    labels = final_stage().pairs("LABEL")
+    known = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
+    assert set(known) == {"title", "description", "version", "revision", "licenses", "base.name"}
+    assert known["version"] == __version__
+    assert known["licenses"] == "Apache-2.0"
+    assert final_stage().pairs("ARG")["REVISION"] == "unknown"
+
+
+def test_packages_are_pinned_and_not_kept() -> None:
+    """Each pip is held to requirements.txt or takes no package from outside, and none leaves a cache behind."""
+    build, final = stages()
+    commands = [part.strip() for run in build.of("RUN") for part in run.split("&&")]
+    pips = [command for command in commands if command.startswith("pip ")]
+    assert len(pips) == 3
+    for command in pips:
+        assert "--no-cache-dir" in command
+        assert "--constraint requirements.txt" in command or "--no-deps --no-build-isolation" in command
+    assert not any("pip" in run for run in final.of("RUN"))
+
+
+def test_reproducible() -> None:
+    """Both stages know SOURCE_DATE_EPOCH, and what pip would compile with times in it is compiled by hash."""
+    for stage in stages():
+        assert int(stage.pairs("ARG")["SOURCE_DATE_EPOCH"]) > 0
+    (install,) = [run for run in stages()[0].of("RUN") if "compileall" in run]
+    assert "--no-compile" in install
+    assert "--invalidation-mode unchecked-hash" in install
+
+
+def test_the_context_holds_what_is_copied_and_little_more() -> None:
+    """.dockerignore leaves everything out and lets in exactly what the Dockerfile copies."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "*"
+    let_in = {line[1:] for line in lines if line.startswith("!")}
+    copied = {part for rest in stages()[0].of("COPY") for part in rest.split()[:-1]}
+    assert let_in == copied
+    assert all((ROOT / name).exists() for name in copied)
