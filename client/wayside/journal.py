@@ -40,6 +40,7 @@ from .segments import (
 
 SIDE_LIMIT = 1024  #: calls that may wait in `side`: far more than any handler logs, and small
 MAX_PREPARED = 8  #: segments made ahead: 2 MiB, 25 ms of a tight loop, five times the GIL's switch interval
+SPARE = 4 * SEGMENT_SIZE  #: bytes by which the last words of a run may pass the limit, which itself is kept within one
 
 _SEQ_SIZE = 32  # bytes of a SEQ frame, which may have to come before a row
 
@@ -101,8 +102,10 @@ class Journal:
 
     # --- writing, under the lock ---------------------------------------------------------------------------------
 
-    def append(self, frame: Frame) -> None:
-        """Write a row or an event; from any thread, and again from inside another call."""
+    def append(self, frame: Frame, spare: int = 0) -> None:
+        """Write a row or an event; from any thread, and again from inside another call. spare: bytes by which the
+        journal may pass its limit for it: how a run ended must not be what did not fit.
+        """
         with self.lock:
             if self.closed:
                 return
@@ -115,7 +118,7 @@ class Journal:
                 return
             try:
                 self.writing = True
-                self._write(frame)
+                self._write(frame, spare)
             except BaseException:
                 self.recount()
                 raise
@@ -141,9 +144,9 @@ class Journal:
             finally:
                 self.writing = False
 
-    def _write(self, frame: Frame) -> None:
+    def _write(self, frame: Frame, spare: int = 0) -> None:
         encoded = frame.encoded if frame.names is None else self._encode_row(frame, frame.names)
-        if self._put(encoded):
+        if self._put(encoded, spare):
             self.seq += 1
             self.points += len(frame.values)
         else:
@@ -179,9 +182,9 @@ class Journal:
         self.ready[names] = ready
         return ready
 
-    def _put(self, encoded: bytes) -> bool:
+    def _put(self, encoded: bytes, spare: int = 0) -> bool:
         """Store whole frames after the committed ones; False when there is no room and none can be made."""
-        if not self._room_for(len(encoded)):
+        if not self._room_for(len(encoded), spare):
             return False
         segment = self.segment
         if segment is None:
@@ -192,12 +195,12 @@ class Journal:
         segment.words[wire.POSITION_WORD] = end
         return True
 
-    def _room_for(self, size: int) -> bool:
+    def _room_for(self, size: int, spare: int = 0) -> bool:
         segment = self.segment
         if segment is not None and segment.words[wire.POSITION_WORD] + size <= segment.size:
             return True
         need = wire.HEADER_SIZE + len(self._hello) + size
-        following = self._next(max(SEGMENT_SIZE, -(-need // 4096) * 4096))
+        following = self._next(max(SEGMENT_SIZE, -(-need // 4096) * 4096), spare)
         if segment is not None:
             # Sealed even when there is no next one: what is dropped from here on then stands between two segments.
             segment.seal(self.seq)
@@ -209,16 +212,16 @@ class Journal:
         self._begin(following)
         return True
 
-    def _next(self, size: int) -> Optional[Segment]:
+    def _next(self, size: int, spare: int) -> Optional[Segment]:
         if size == SEGMENT_SIZE:
             try:
                 return self._prepared.popleft()
             except IndexError:
                 pass
-        if not self.root.memory and size == SEGMENT_SIZE:
+        if not self.root.memory and size == SEGMENT_SIZE and not spare:
             return None  # allocating on a disk may wait for it: the link's work, not a training step's
         try:
-            if self.held + size > room(self.folder.path, self.held):
+            if self.held + size > room(self.folder.path, self.held) + spare:
                 return None
             segment = Segment(self.folder.path, next(self._names), size)
         except OSError:

@@ -13,7 +13,7 @@ import weakref
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import row, wire
-from .journal import Frame, Journal
+from .journal import SPARE, Frame, Journal
 from .keyvalues import KeyValues, plain
 from .link import Link, Plan
 from .segments import find_roots
@@ -292,8 +292,8 @@ class Run:
             link.settle()
             counts = self._counts()
             if counts:
-                self._event(row.CLIENT, counts)
-            self._event(row.FINISH, {"exit_code": int(exit_code or 0)})
+                self._event(row.CLIENT, counts, SPARE)
+            self._event(row.FINISH, {"exit_code": int(exit_code or 0)}, SPARE)
             self._journal = None
             link.finish()
         self._on_finish(self)
@@ -342,7 +342,7 @@ class Run:
         self._journal = self._link = None
         self._surroundings = self._surroundings._replace(about=None)  # the parent has said what the run is
 
-    def _event(self, kind: str, data: Dict[str, Any]) -> None:
+    def _event(self, kind: str, data: Dict[str, Any], spare: int = 0) -> None:
         journal = self._journal or self._begin_session()
         if journal is None:
             return
@@ -352,7 +352,7 @@ class Run:
         except (wire.WireError, ValueError, TypeError, RecursionError) as problem:
             self._refuse(kind, "too large or not JSON", f"a {kind} could not be kept: {problem}")
             return
-        journal.append(Frame(None, (), now, self._step, 0, encoded))
+        journal.append(Frame(None, (), now, self._step, 0, encoded), spare)
 
     # --- counters ------------------------------------------------------------------------------------------------
 
