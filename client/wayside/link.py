@@ -160,8 +160,7 @@ class Link:
         if self.journal.folder.exists():
             return
         self._disconnect()
-        address = self.plan.hello.get("socket")
-        for root in find_roots(address if isinstance(address, str) else None, self.plan.overflow):
+        for root in find_roots(self.plan.addresses[0] if self.plan.addresses else None, self.plan.overflow):
             with contextlib.suppress(OSError):
                 self.journal.relocate(root)
                 self.plan.tell("relocated", f"the journal's folder was deleted; begun anew in {root.path}")
