@@ -1,0 +1,153 @@
+"""A rendered pod as processes of this machine: containers start in kubelet's order, with the environment of the pod.
+
+The folders that the pod's volumes stand for lie below one folder, and the paths in arguments, environment and
+configuration are mapped into it; the socket's folder lies in memory, as in the pod. Users, cgroups and namespaces are
+this process's own. Everything that was started is gone when the pod is left.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.dockerfile import final_stage
+
+#: What the downward API tells here.
+FACTS = {
+    "metadata.name": "demo-wayside-0-abcde",
+    "metadata.uid": "0b8f3c1e-pod",
+    "metadata.namespace": "training",
+    "spec.nodeName": "node-1",
+    "metadata.labels['batch.kubernetes.io/controller-uid']": "5d2a9c44-job",
+}
+WITHIN = 60.0  # seconds for whatever is waited for
+
+
+@dataclass
+class Pod:
+    """One pod. folders: path in a container to the folder it stands for."""
+
+    spec: dict[str, Any]
+    folders: dict[str, Path]
+    labels: bool = True
+    running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def start(self, container: dict[str, Any]) -> "subprocess.Popen[bytes]":
+        """The process of a container, whose output goes to a file of its name."""
+        log = self.folders["/logs"] / container["name"]
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                self._command(container),
+                env=self._environment(container),
+                cwd=self.folders["/var/lib/wayside"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self.running[container["name"]] = process
+        return process
+
+    def said(self, name: str) -> str:
+        return (self.folders["/logs"] / name).read_text()
+
+    @property
+    def url(self) -> str:
+        """Where the collector answers, as it left it beside its socket."""
+        note = self.folders["/run/wayside"] / "collector.json"
+        found: str = json.loads(note.read_text())["url"]
+        return found.rstrip("/")
+
+    def probe(self, container: dict[str, Any], name: str) -> bool:
+        """Whether a probe of a container succeeds now."""
+        try:
+            with urllib.request.urlopen(self.url + container[name]["httpGet"]["path"], timeout=5) as answer:
+                return 200 <= answer.status < 400
+        except (OSError, ValueError, urllib.error.URLError):
+            return False
+
+    def wait_for_probe(self, container: dict[str, Any], name: str) -> None:
+        until = time.monotonic() + WITHIN
+        while not self.probe(container, name):
+            process = self.running[container["name"]]
+            assert process.poll() is None, f"{container['name']} ended: {self.said(container['name'])}"
+            assert time.monotonic() < until, f"{name} never succeeded: {self.said(container['name'])}"
+            time.sleep(0.05)
+
+    def run(self) -> int:
+        """The pod's life: init containers in order, sidecars staying, then the containers; the training's exit code."""
+        for container in self.spec.get("initContainers", ()):
+            process = self.start(container)
+            if container.get("restartPolicy") != "Always":
+                code = process.wait(WITHIN)
+                assert code == 0, f"{container['name']} ended with {code}: {self.said(container['name'])}"
+            elif "startupProbe" in container:
+                self.wait_for_probe(container, "startupProbe")
+        (container,) = self.spec["containers"]
+        return self.start(container).wait(WITHIN)
+
+    def end(self, name: str, how: int = signal.SIGTERM) -> int:
+        """Signal a container's process; its exit code."""
+        self.running[name].send_signal(how)
+        return self.running[name].wait(WITHIN)
+
+    def map(self, text: str) -> str:
+        for path, folder in self.folders.items():
+            text = text.replace(path, str(folder))
+        return text
+
+    def _command(self, container: dict[str, Any]) -> list[str]:
+        command = container.get("command") or final_stage().words("ENTRYPOINT")
+        arguments = container.get("args") or ([] if "command" in container else final_stage().words("CMD"))
+        here = Path(sys.executable).parent
+        return [str(here / command[0]), *(self.map(part) for part in [*command[1:], *arguments])]
+
+    def _environment(self, container: dict[str, Any]) -> dict[str, str]:
+        """The image's, then the container's; nothing of ours."""
+        environ = final_stage().pairs("ENV") | {"PATH": os.defpath}
+        for entry in container.get("env", ()):
+            value = entry.get("value")
+            if value is None:
+                path = entry["valueFrom"]["fieldRef"]["fieldPath"]
+                value = "" if "labels" in path and not self.labels else FACTS[path]
+            environ[entry["name"]] = value
+        # Any free port: the one that was found is then told to whoever asks for it.
+        environ["WAYSIDE_LISTEN"] = "127.0.0.1:0"
+        if "WAYSIDE_PORT" in environ:
+            environ["WAYSIDE_PORT"] = self.url.rpartition(":")[2]
+        return {name: self.map(value) for name, value in environ.items()}
+
+
+@contextmanager
+def pod(spec: dict[str, Any], files: dict[str, str], root: Path, *, labels: bool = True) -> Iterator[Pod]:
+    """A pod below `root`. files: the ConfigMap's. labels: whether a Job made it."""
+    memory = Path(tempfile.mkdtemp(prefix="wayside-pod-", dir="/dev/shm"))
+    folders = {
+        "/run/wayside": memory,
+        "/var/lib/wayside": root / "data",
+        "/etc/wayside": root / "config",
+        "/logs": root / "logs",
+    }
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
+    made = Pod(spec, folders, labels)
+    for name, text in files.items():
+        (folders["/etc/wayside"] / name).write_text(made.map(text))
+    try:
+        yield made
+    finally:
+        for process in made.running.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        shutil.rmtree(memory)
