@@ -6,8 +6,9 @@ import pytest
 from wayside_collector.session import Pod
 from wayside_collector.sinks.base import Parcel, Part, Step
 from wayside_collector.sinks.wandb import WandbOptions
-from wayside_collector.sinks.wandb.encode import MAX_ABOUT, Config, Encoded, Line, Sample, Told, encode
+from wayside_collector.sinks.wandb.encode import Config, Encoded, Line, Sample, Told, encode
 from wayside_collector.sinks.wandb.flight import RunKey
+from wayside_collector.sinks.wandb.plain import MAX_ABOUT
 from wayside_collector.sinks.wandb.protocol import AlertOp, ConfigOp, MetricOp, Ship, SummaryOp, pack
 from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
@@ -104,11 +105,14 @@ def test_what_json_lets_through_reaches_the_child(value, becomes):
     assert list(line.values) == ["m?"]
 
 
-def test_about_goes_into_the_config_without_what_is_long():
-    """Command, code and machine are found under `wayside`; a diff of a megabyte is not."""
-    data = {"command": ["t.py"], "git": {"commit": "c", "diff": "d" * 10**6}, "packages": {"x": "1" * MAX_ABOUT}}
+def test_about_goes_into_the_config_as_what_people_look_for():
+    """Command, code and machine are found under `wayside`; a diff, a hundred packages, lists of files would each be
+    columns of every table at W&B.
+    """
+    git = {"commit": "c", "dirty": True, "diff": "d" * 10**6, "untracked": ["a"], "remote": None}
+    data = {"command": ["t.py"], "git": git, "packages": {"x": "1"}, "job": None, "cwd": "/" * 2 * MAX_ABOUT}
     (config,), counts = items(make_event("about", data, seq=0))
-    assert config.op.set == {"wayside": {"command": ["t.py"], "git": {"commit": "c"}}}
+    assert config.op.set == {"wayside": {"command": ["t.py"], "git": {"commit": "c", "dirty": True}}}
     assert counts == {"cut": 1}
     encoded, _ = made(Part(SESSION, [make_event("about", data, seq=0)], (), True))
     assert (encoded.plans[KEY].identity.program, encoded.plans[KEY].identity.git_commit) == ("t.py", "c")

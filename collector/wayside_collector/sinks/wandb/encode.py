@@ -5,26 +5,23 @@ Ranks that do not speak for their run have their rows' names begin with `rank3/`
 not finish it. Kinds of event that W&B has no place for ask for nothing: they count as delivered.
 """
 
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from wayside import row as kinds
 from wayside.row import Event, Row
-from wayside.wire import spell
 
 from ...session import Session
 from ..base import Parcel, Part, Record, Ref, Step
 from .flight import Line, RunKey
 from .names import identity, metric_name, rank_prefix, run_key, sound
 from .options import WandbOptions
+from .plain import about, changes, plain
 from .protocol import AlertOp, ConfigOp, Identity, MetricOp, SummaryOp
 from .system import wandb_sample
 
 MAX_LINE = 10_000_000  #: bytes of a history line; the SDK leaves lines above 10,383,360 out without an error
-MAX_ABOUT = 16 << 10  #: bytes of one field of the `about` event in the config: enough for packages, not for a diff
 MAX_TITLE = 63  #: characters of an alert's title; W&B asks for less than 64
 _NUMBER = 25  # bytes of the longest float in JSON
 _SURELY_SHORT = 5000  # points; with names up to 1,024 bytes they cannot reach MAX_LINE
@@ -182,9 +179,9 @@ class _Encoder:
         ref, data, primary = (part.session.id, event.seq), event.data, part.primary
         match event.kind:
             case kinds.CONFIG:
-                self._add(plan, Config(ref, ConfigOp(*_changes(data)), primary))
+                self._add(plan, Config(ref, ConfigOp(*changes(data)), primary))
             case kinds.ABOUT if primary:
-                self._add(plan, Config(ref, ConfigOp({"wayside": self._about(data)}, []), primary))
+                self._add(plan, Config(ref, ConfigOp({"wayside": about(data, self._count)}, []), primary))
             case kinds.SUMMARY | kinds.ALERT | kinds.DEFINE_METRIC:
                 self._told(plan, part, event)
             case kinds.FINISH if primary:
@@ -197,7 +194,7 @@ class _Encoder:
     def _told(self, plan: Plan, part: Part, event: Event) -> None:
         ref, data, prefix = (part.session.id, event.seq), event.data, rank_prefix(part.session, part.primary)
         if event.kind == kinds.SUMMARY:
-            told, removed = _changes(data)
+            told, removed = changes(data)
             op = SummaryOp(_named(told, prefix), [metric_name(prefix + name) for name in removed])
             self._add(plan, Told(ref, op, event.time))
         elif event.kind == kinds.ALERT:
@@ -212,41 +209,6 @@ class _Encoder:
             self.needs.pop(plan.finish.ref, None)
         plan.finish = Finish(ref, code if isinstance(code, int) else 0, event.time)
         self.needs[ref] = [plan.key]
-
-    def _about(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """What of the `about` event goes into the config: everything but what is long, a diff above all."""
-        found: dict[str, Any] = {}
-        for name, value in data.items():
-            kept = {k: v for k, v in value.items() if k != "diff"} if isinstance(value, dict) else value
-            if len(json.dumps(kept, default=str)) > MAX_ABOUT:
-                self._count("cut", 1)
-            else:
-                found[name] = plain(kept)
-        return found
-
-
-def plain(value: Any) -> Any:
-    """A JSON value as the SDK and its pipe take it: NaN and the infinities as text (the SDK makes them null in a
-    config and drops them from a summary), integers beyond 64 bits as floats, which W&B makes of them anyway.
-    """
-    if isinstance(value, str):
-        return sound(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return spell(value)
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-        return plain(_as_float(value))
-    if isinstance(value, dict):
-        return {sound(str(k)): plain(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [plain(v) for v in value]
-    return value
-
-
-def _as_float(value: int) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 class _Texts(NamedTuple):
@@ -275,12 +237,6 @@ def _strings(event: Event, prefix: str) -> dict[str, Any]:
 
 def _named(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {metric_name(prefix + name): value for name, value in values.items()}
-
-
-def _changes(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    told, removed = data.get("set"), data.get("remove")
-    kept = {sound(k): plain(v) for k, v in told.items() if k} if isinstance(told, dict) else {}
-    return kept, [sound(name) for name in removed if isinstance(name, str)] if isinstance(removed, list) else []
 
 
 def _alert(data: Mapping[str, Any]) -> AlertOp:

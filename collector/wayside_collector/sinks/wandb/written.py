@@ -117,7 +117,9 @@ def _matches(record: Any, kind: str, what: int | frozenset[str]) -> bool:
 
 
 def _step(record: Any) -> int:
+    if record.history.HasField("step"):
+        return int(record.history.step.num)
     for item in record.history.item:
         if item.key == "_step" or list(item.nested_key) == ["_step"]:
             return int(json.loads(item.value_json))
-    return int(record.history.step.num)
+    return -1
