@@ -113,8 +113,9 @@ class Pod:
         return [str(here / command[0]), *(self.map(part) for part in [*command[1:], *arguments])]
 
     def _environment(self, container: dict[str, Any]) -> dict[str, str]:
-        """The image's, then the container's; nothing of ours."""
-        environ = final_stage().pairs("ENV") | {"PATH": os.defpath}
+        """The image's, as far as we know it, then the container's; nothing of this process's."""
+        ours = container["image"].startswith("wayside-collector:")
+        environ = {**(final_stage().pairs("ENV") if ours else {}), "PATH": os.defpath}
         for entry in container.get("env", ()):
             value = entry.get("value")
             if value is None:

@@ -69,6 +69,18 @@ def test_rows_arrive(helm: Path, tmp_path: Path) -> None:
         assert len({row["run"] for row in rows(made)}) == 1
 
 
+def test_rows_of_another_image_arrive(helm: Path, tmp_path: Path) -> None:
+    """An image that knows nothing of the collector is told by the pod alone where to find it."""
+    script = f"import wayside\nfor n in range({STEPS}): n or wayside.init(); wayside.log({{'train/loss': 1.0}}, step=n)"
+    job = {"image": {"repository": "registry.example/train"}, "command": ["python", "-c", script]}
+    found = render(helm, {**values(), "job": job})
+    with pod(found.pod, files(found), tmp_path) as made:
+        assert made.run() == 0, made.said("trainer")
+        assert made.url in made.said("trainer"), "the training has not met the collector"
+        wait_for_rows(made, STEPS)
+        assert steps(made) == list(range(STEPS))
+
+
 def test_everybody_knows_where_they_are(helm: Path, tmp_path: Path) -> None:
     """Pod, namespace, node and the Job's uid come by the environment, through the client, to the page of metrics."""
     found = render(helm, values())
