@@ -101,3 +101,17 @@ async def test_no_secret_leaves_the_sink(backend: WandbBackend, pump: MiniPump, 
     with_address = [path for path, text in files.items() if course.feed.token.encode() in text]
     assert with_address
     assert [path for path in with_address if path.stat().st_mode & 0o077] == []
+
+
+async def test_without_a_ledger_nothing_is_sent(backend: WandbBackend, pump: MiniPump):
+    """Rows that could not be accounted for after a crash stay where they are, and the error says why."""
+    await pump.deliver(make_parcel(make_session("r1", id="a" * 32), steps(3)))
+    pump.sink._tools.ledger.close()
+    posts = backend.requests.count(("file_stream", "r1"))
+    parcel = make_parcel(make_session("r1", id="a" * 32), steps(3, seq=3, step=3))
+    assert not await pump.send_once(parcel)
+    assert str(pump.retries[0]) == "the W&B sink's ledger cannot be written: Bad file descriptor"
+    assert backend.requests.count(("file_stream", "r1")) == posts
+    pump.sink._tools.ledger.open(0)
+    await pump.deliver(parcel)
+    assert [row["x"] for row in backend.run("r1").rows] == list(range(6))

@@ -190,5 +190,5 @@ def test_whatever_happened_the_ledger_knows_what_is_where(data):
             flight.land(last)
             flight.restart(last, 0)
     last = max(there, default=-1)
-    found = recover(list(decode(b"".join(map(encode, records)))), 0)
+    found = recover(decode(b"".join(map(encode, records)))[0], 0)
     assert {step: r for step, r in refs(found).items() if step <= last} == there

@@ -4,6 +4,7 @@ A feed belongs to one opening of a run. Its token is the secret part of the addr
 what an earlier opening left behind, or another user of the machine, cannot speak for this one.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,11 +28,11 @@ class Problem(NamedTuple):
 class Feed:
     """standing: how much W&B had when the run was opened. last: `_step` of the last line it acknowledged. samples:
     lines of system metrics it has. config, summary: the last it acknowledged, and how many there were. alerts: those
-    answered. refused, refused_samples: `_step` or number of a line that it will not take, and its reason. problem: of
-    the latest request, None when it was taken. completed: whether it acknowledged the run's end. goes_on: whether the
-    SDK's telling of an end is kept from it. posts: file_stream requests of the SDK. busy: requests under way.
-    holds: file_stream requests held back since the last that was taken.
-    stop_asked: someone pressed "Stop" at W&B. summary_refused: why W&B did not take a summary.
+    answered. refused, refused_samples: `_step` or number of a line that it will not take, and its reason. blanks:
+    numbers of their lines. problem: of the latest request, None when it was taken. holds: file_stream requests held
+    back since the last that was taken. completed: whether it acknowledged the run's end. goes_on: whether the SDK's
+    telling of an end is kept from it. posts: file_stream requests of the SDK. busy: requests under way; idle: set
+    while there are none. stop_asked: someone pressed "Stop" at W&B. summary_refused: why it did not take a summary.
     """
 
     def __init__(self, key: RunKey, changed: Callable[[], None]) -> None:
@@ -53,6 +54,8 @@ class Feed:
         self.goes_on = False
         self.posts = 0
         self.busy = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
         self.stop_asked = False
         self.summary_refused: str | None = None
         self._config: dict[str, Any] | None = None
@@ -66,6 +69,19 @@ class Feed:
     @property
     def summary(self) -> dict[str, Any]:
         return read_line(self._summary)
+
+    def begin(self) -> None:
+        """A request of the SDK is under way."""
+        self.busy += 1
+        self.idle.clear()
+        self._changed()
+
+    def end(self) -> None:
+        """It is through."""
+        self.busy -= 1
+        if not self.busy:
+            self.idle.set()
+        self._changed()
 
     def stands(self, standing: Standing) -> None:
         """W&B said how much it has."""

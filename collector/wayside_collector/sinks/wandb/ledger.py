@@ -17,7 +17,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,16 +112,21 @@ def encode(record: Entry) -> bytes:
     return _HEAD.pack(len(body), zlib.crc32(body)) + body
 
 
-def decode(data: bytes) -> Iterator[Entry]:
-    """The whole records of a file; stops at the first that is torn or damaged."""
+def decode(data: bytes) -> tuple[list[Entry], int]:
+    """The whole records of a file, and where the last of them ends; stops at one that is torn or damaged."""
+    found: list[Entry] = []
     at = 0
     while at + _HEAD.size <= len(data):
         size, crc = _HEAD.unpack_from(data, at)
         body = data[at + _HEAD.size : at + _HEAD.size + size]
         if len(body) < size or zlib.crc32(body) != crc:
-            return
-        yield _decoder.decode(body)
+            break
+        try:
+            found.append(_decoder.decode(body))
+        except msgspec.DecodeError:
+            break
         at += _HEAD.size + size
+    return found, at
 
 
 def recover(records: Iterable[Entry], settled: int) -> dict[RunKey, Uncertain]:
@@ -175,12 +180,11 @@ class Ledger:
         """Read both files and make ready to append."""
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        data = [path.read_bytes() if path.exists() else b"" for path in (self._old, self._path)]
-        records = [list(decode(part)) for part in data]
+        (old, _), (own, end) = (decode(path.read_bytes() if path.exists() else b"") for path in (self._old, self._path))
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._size = sum(len(encode(record)) for record in records[1])
-        os.ftruncate(self._fd, self._size)  # a torn record would hide what follows it
-        every = [*records[0], *records[1]]
+        os.ftruncate(self._fd, end)  # a torn record would hide what follows it
+        self._size = end
+        every = [*old, *own]
         self.newest = max([settled, *(record.batch for record in every if isinstance(record, Intent))])
         return recover(every, settled)
 

@@ -122,9 +122,11 @@ class Child:
                 cwd=folder,
                 env=environment(environ, folder),
             )
-        except OSError as problem:
-            os.close(there[1])
+        except BaseException as problem:
+            os.close(there[1])  # a child that was started all the same sees its end, and goes
             os.close(back[0])
+            if not isinstance(problem, OSError):
+                raise
             raise ChildFailed(f"no process could be started: {problem.strerror}") from problem
         finally:
             os.close(there[0])

@@ -11,6 +11,7 @@ Bodies of `file_stream` and GraphQL are held in memory, up to MAX_BODY each; eve
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -94,13 +95,8 @@ class Relay:
         is still under way then may reach W&B late, and harms nothing, since its lines have numbers.
         """
         self._feeds.pop(feed.token, None)
-        deadline = time.monotonic() + self._limits.drain
-        while feed.busy and (left := deadline - time.monotonic()) > 0:
-            self.changed.clear()
-            try:
-                await asyncio.wait_for(self.changed.wait(), left)
-            except TimeoutError:
-                break
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(feed.idle.wait(), self._limits.drain)
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -109,8 +105,7 @@ class Relay:
         if feed is None:
             return web.json_response({"error": "gone"}, status=410)
         path = request.raw_path.split("/", 2)[2]  # as it came: an escaped slash must stay one
-        feed.busy += 1
-        self.changed.set()
+        feed.begin()
         try:
             if request.method == "POST" and request.path.endswith("/file_stream"):
                 return await self._file_stream(feed, path, request)
@@ -123,8 +118,7 @@ class Relay:
         except (ConnectionError, web.RequestPayloadError):
             return web.Response(status=400)  # the SDK is gone, and hears nothing of it
         finally:
-            feed.busy -= 1
-            self.changed.set()
+            feed.end()
 
     async def _pass(self, path: str, request: web.Request) -> web.StreamResponse:
         async with self._upstream.stream(request.method, path, request.headers, request.content) as answer:

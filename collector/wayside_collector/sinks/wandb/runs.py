@@ -80,7 +80,7 @@ class Runs:
 
     def _forget(self) -> None:
         """Of runs that are over, no more than `limits.known_runs` are kept in memory."""
-        over = [key for key, course in self.courses.items() if not course.opened and not course.flight]
+        over = [key for key, one in self.courses.items() if not one.opened and one.flight.oldest() is None]
         for key in over[: max(0, len(self.courses) - self._limits.known_runs)]:
             del self.courses[key]
 
@@ -101,7 +101,8 @@ class Runs:
         if course.opened:
             return course
         while len(self.opened) >= self._limits.open_runs:
-            await self.close(min(self.opened, key=lambda one: one.used), child)
+            # Of those with rows on their way none can be closed soon.
+            await self.close(min(self.opened, key=lambda one: (bool(one.flight), one.used)), child)
         try:
             if self._relay is not None:
                 await self._open_online(course, plan, child, self._relay)
@@ -214,10 +215,11 @@ class Runs:
         child, self.child = self.child, None
         if child is not None:
             await child.kill()
-        for course in self.opened:
-            if course.feed is not None and self._relay is not None:
-                await self._relay.dismiss(course.feed)
-                self.collect(course)
+        held = [course for course in self.courses.values() if course.opened or course.feed is not None]
+        if self._relay is not None:
+            await asyncio.gather(*(self._relay.dismiss(one.feed) for one in held if one.feed is not None))
+        for course in held:
+            self.collect(course)
             course.known_last = max(course.known_last, course.settled)
             course.forget()
 

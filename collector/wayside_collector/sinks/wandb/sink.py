@@ -127,7 +127,7 @@ class WandbSink:
         if child is not None and not child.gone:
             with contextlib.suppress(ChildFailed, ChildLost, TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT):
-                    for course in runs.opened:
+                    for course in [one for one in runs.opened if not one.flight]:
                         await runs.close(course, child)
         await runs.lose()
 
