@@ -124,7 +124,7 @@ def _sync(chosen: argparse.Namespace) -> int:
 
 
 def _exec(chosen: argparse.Namespace) -> int:
-    command = [part for part in chosen.command if part != "--"] if chosen.command[:1] == ["--"] else chosen.command
+    command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
     if not command:
         _say("nothing to run: wayside-collector exec -- python train.py")
         return EXIT_CONFIG

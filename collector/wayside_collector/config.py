@@ -8,7 +8,7 @@ touches the network, and all problems are found at once.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,13 +16,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
+from .options import Problems, Text, read_struct, read_text, show
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
 from .sources import SAMPLERS, SamplerKind
-from .units import Bytes, Seconds, parse_duration, parse_size, unit_of
+from .units import Bytes, Seconds
 
 PREFIX = "WAYSIDE_"
-_SECRET = re.compile("key|token|secret|password|header|proxy", re.IGNORECASE)  # options whose values no error repeats
 
 DEFAULT_SINKS = ("prometheus", "jsonl")
 DEFAULT_SOURCES = ("host", "nvidia", "amd")
@@ -112,18 +112,6 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class _Text(str):
-    """A value from the environment: text, or what YAML reads in it, whichever the option takes."""
-
-
-@dataclass(slots=True)
-class _Problems:
-    found: list[str] = field(default_factory=list)
-
-    def add(self, path: str, message: str) -> None:
-        self.found.append(f"{path}: {message}" if path else message)
-
-
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """The configuration of a file (or of none) and an environment; raises ConfigError with all problems."""
     tree: Any = {}
@@ -141,14 +129,14 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
     """The configuration of a parsed file and an environment; raises ConfigError with all problems."""
-    problems = _Problems()
+    problems = Problems()
     tree = dict(tree)
     if tree.get("sinks") is None:
         tree["sinks"] = {name: {} for name in DEFAULT_SINKS}
     if tree.get("sources") is None:
         tree["sources"] = {name: {} for name in DEFAULT_SOURCES}
     tree = _overlay(tree, environ)
-    top = _struct(Top, tree, "", problems)
+    top = read_struct(Top, tree, "", problems)
     sinks = _parts(tree["sinks"], "sinks", SINKS, problems)
     samplers = _parts(tree["sources"], "sources", SAMPLERS, problems)
     if problems.found:
@@ -174,15 +162,15 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]
             inner = branch.get(key)
             branch[key] = dict(inner) if isinstance(inner, dict) else {}
             branch = branch[key]
-        branch[keys[-1]] = _Text(text)
+        branch[keys[-1]] = Text(text)
     return tree
 
 
-def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: _Problems) -> list[tuple[str, Any, Any]]:
+def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -> list[tuple[str, Any, Any]]:
     """Named parts of one table: (name, kind, options)."""
     found: list[tuple[str, Any, Any]] = []
     if not isinstance(tree, dict):
-        problems.add(path, f"must be names with their options, like `{next(iter(table))}: {{}}`, not {_show(tree)}")
+        problems.add(path, f"must be names with their options, like `{next(iter(table))}: {{}}`, not {show(tree)}")
         return found
     for name, options in tree.items():
         here = f"{path}.{name}"
@@ -190,12 +178,12 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: _Problems) 
             problems.add(here, "a name is lower-case letters, digits, `-` and `_`, at most 63")
             continue
         options = {} if options is None else options
-        if isinstance(options, _Text):
-            options = _read(options)
+        if isinstance(options, Text):
+            options = read_text(options)
         if options is False:
             continue
         if not isinstance(options, dict):
-            problems.add(here, f"must be options, like `{{}}`, or false to leave it out, not {_show(options)}")
+            problems.add(here, f"must be options, like `{{}}`, or false to leave it out, not {show(options)}")
             continue
         kind_name = str(options.get("kind", name))
         kind = table.get(kind_name)
@@ -203,7 +191,7 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: _Problems) 
             problems.add(here, f"there is no {kind_name!r}; there are {', '.join(sorted(table))}")
             continue
         values = {key: value for key, value in options.items() if key != "kind"}
-        built = _struct(load_name(kind.options), values, here, problems)
+        built = read_struct(load_name(kind.options), values, here, problems)
         found.append((name, kind, built))
     return found
 
@@ -214,84 +202,11 @@ def load_name(text: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def _struct(kind: type[msgspec.Struct], values: Any, path: str, problems: _Problems) -> msgspec.Struct | None:
-    """A struct from a mapping, field by field, so that one problem does not hide the next; None when there was one."""
-    if not isinstance(values, dict):
-        problems.add(path, f"must be names and values, not {_show(values)}")
-        return None
-    before = len(problems.found)
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    for key in values:
-        if key not in fields:
-            problems.add(_join(path, key), f"unknown option; known are {', '.join(sorted(fields))}")
-    given: dict[str, Any] = {}
-    for name, known in fields.items():
-        if name in values:
-            given[name] = _value(known.type, values[name], _join(path, name), problems)
-        elif known.required:
-            problems.add(_join(path, name), "is required")
-    if len(problems.found) > before:
-        return None
-    try:
-        built = kind(**given)
-    except ValueError as problem:
-        problems.add(path, str(problem))
-        return None
-    # What a part knows beyond the types of its options; each text begins with an option's name.
-    check = getattr(built, "check", None)
-    for message in check() if check is not None else ():
-        problems.add("", _join(path, message))
-    return built
-
-
-def _value(kind: Any, value: Any, path: str, problems: _Problems) -> Any:
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return _struct(kind, value, path, problems)
-    candidates = [value]
-    if isinstance(value, _Text):
-        candidates = [str(value), _read(value)]
-    message = ""
-    for candidate in candidates:
-        try:
-            return msgspec.convert(_with_unit(kind, candidate), kind)
-        except (msgspec.ValidationError, ValueError) as problem:
-            message = str(problem)
-    shown = "not shown" if _SECRET.search(path) else _show(candidates[-1])
-    problems.add(path, f"{message.replace(' - at `$', ' at `')}; it is {shown}")
-    return None
-
-
-def _read(text: str) -> Any:
-    """What YAML reads in a text; the text itself where it reads nothing, as in `[::]:9750`, which is a good address."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return str(text)
-
-
 def _yaml_problem(problem: Exception) -> str:
     """What is wrong and where, without the line itself: a key may stand in it."""
     mark = getattr(problem, "problem_mark", None)
     where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
     return f"{getattr(problem, 'problem', None) or getattr(problem, 'reason', 'unreadable')}{where}"
-
-
-def _with_unit(kind: Any, value: Any) -> Any:
-    """A value as a plain number where the option is a size or a time; raises ValueError."""
-    unit = unit_of(kind)
-    if unit is None or not isinstance(value, str):
-        return value
-    return parse_size(value) if unit == "bytes" else parse_duration(value)
-
-
-def _join(path: str, key: object) -> str:
-    return f"{path}.{key}" if path else str(key)
-
-
-def _show(value: Any) -> str:
-    """A value for an error text; nothing long, and nothing that may be a secret's whole."""
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def environment() -> Mapping[str, str]:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import html
 import logging
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -63,7 +64,13 @@ class WebServer:
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
+            try:
+                await site.start()
+            except OSError as problem:
+                why = os.strerror(problem.errno) if problem.errno else problem
+                raise OSError(
+                    f"{self._host}:{self._port} cannot be listened on ({why}): set another `listen`"
+                ) from None
             self._port = runner.addresses[0][1]
             self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}/"
             self.started.set()
