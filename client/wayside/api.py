@@ -1,24 +1,28 @@
 """The module-level functions, and the one piece of state behind them: the process's current run."""
 
 import atexit
-import json
 import os
-import sys
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from . import exits
 from ._version import __version__
 from .about import gather
 from .identity import Place, find_place, run_id
 from .keyvalues import KeyValues
-from .runs import Identity, Run, Surroundings
+from .notices import say
+from .runs import Metric, Run
 from .segments import boot_id
+from .sessions import Identity, Surroundings
 from .settings import MAX_TAGS, MAX_TEXT, MODES, Settings, choose, read_settings, socket_candidates
+from .values import text_of
 
 DEFAULT_PROJECT = "default"
+REINIT = ("return_previous", "finish_previous", "create_new")
 
 _current: Optional[Run] = None
 _begun = 0  # runs begun by this process
 _open: List[Run] = []  # runs to finish at exit, in the order they were begun
+_watching = False  # whether the process's exit is being waited for
 _said = False  # that log() came before init()
 
 
@@ -55,44 +59,71 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     and named once.
     """
     global _current, _begun
-    settings = read_settings(os.environ)
-    previous = _current
-    if previous is not None and reinit != "create_new":
-        if reinit not in ("finish_previous", True):
-            return previous
+    previous, again = _current, _reinit(reinit)
+    if previous is not None and again == "return_previous":
+        if any((project, name, id, config)):
+            told = "init() while it is open gives it back as it is; reinit='finish_previous' ends it first"
+            previous.notices.tell("reinit", f"run {previous.id} goes on: {told}")
+        return previous
+    if previous is not None and again == "finish_previous":
         previous.finish()
+    settings = read_settings(os.environ)
     chosen, problem = choose("init(mode=)", mode or settings.mode, MODES)
     place = find_place(os.environ)
-    project, name = project or settings.project, name or settings.name
+    project, name = _words(project) or settings.project, _words(name) or settings.name
     _begun += 1
     identifier, problems = run_id(id, settings, place, project, name, _begun)
-    given = [tags] if isinstance(tags, str) else tags or settings.tags
     identity = Identity(
         id=identifier,
         name=name or identifier,
         project=project or DEFAULT_PROJECT,
-        entity=entity or settings.entity,
-        group=group or settings.group,
-        job_type=job_type or settings.job_type,
-        tags=tuple(str(tag)[:MAX_TEXT] for tag in given)[:MAX_TAGS],
-        notes=(notes or settings.notes or "")[:MAX_TEXT] or None,
-        resume=None if resume is None else str(resume),
+        entity=_words(entity) or settings.entity,
+        group=_words(group) or settings.group,
+        job_type=_words(job_type) or settings.job_type,
+        tags=_tags(tags) or settings.tags,
+        notes=_words(notes) or settings.notes,
+        resume=_words(resume),
     )
     surroundings = _surroundings(chosen, settings, place)
     run = Run(identity, surroundings, config)
     for message in [*settings.problems, *problems, *([problem] if problem else [])]:
-        run._tell(message, message)
+        run.notices.tell(message, message)
     if others:
-        run._tell("arguments", f"init() has no use for {', '.join(sorted(others))}; ignored")
+        run.notices.tell("arguments", f"init() has no use for {', '.join(sorted(others))}; ignored")
     if surroundings.enabled and not surroundings.quiet:
-        sys.stderr.write(f"wayside: {_where(run, surroundings)}\n")
-    if not _open:
+        say(_where(run, surroundings))
+    _remember(run)
+    return run
+
+
+def _remember(run: Run) -> None:
+    """Make a run the current one, if there is none, and see to its end."""
+    global _current, _watching
+    if not _watching:
+        _watching = True
+        exits.watch()
         atexit.register(_at_exit)
     _open.append(run)
     run._on_finish = _forget
     if _current is None:
         _current = run
-    return run
+
+
+def _reinit(asked: Any) -> str:
+    """wandb's `reinit`, which may also be yes or no."""
+    if asked is True:
+        return "finish_previous"
+    return asked if asked in REINIT else "return_previous"
+
+
+def _words(value: Any) -> Optional[str]:
+    """What a user called something, short enough for the session record."""
+    return None if value is None else text_of(value)[:MAX_TEXT] or None
+
+
+def _tags(tags: Any) -> Tuple[str, ...]:
+    given = [tags] if isinstance(tags, str) or not hasattr(tags, "__iter__") else tags
+    return tuple(text_of(tag)[:MAX_TEXT] for tag in given if tag is not None)[:MAX_TAGS]
 
 
 def _surroundings(mode: str, settings: Settings, place: Place) -> Surroundings:
@@ -143,13 +174,13 @@ def alert(title: str, text: str = "", level: Any = AlertLevel.INFO, wait_duratio
 
 
 def define_metric(
-    name: str, step_metric: Optional[str] = None, step_sync: Optional[bool] = None, **options: Any
-) -> None:
+    name: str, step_metric: Any = None, step_sync: Optional[bool] = None, **options: Any
+) -> Optional[Metric]:
     """Say how a metric of the current run is to be shown; see `Run.define_metric`."""
     if _current is not None:
-        _current.define_metric(name, step_metric, step_sync, **options)
-    else:
-        _say_no_run("define_metric")
+        return _current.define_metric(name, step_metric, step_sync, **options)
+    _say_no_run("define_metric")
+    return None
 
 
 def current(name: str) -> Any:
@@ -165,15 +196,15 @@ def _say_no_run(what: str) -> None:
     global _said
     if not _said:
         _said = True
-        sys.stderr.write(
-            f"wayside: {what} was called while no run is open and is not kept; call wayside.init() first\n"
-        )
+        say(f"{what} was called while no run is open and is not kept; call wayside.init() first")
 
 
 def _look_at_collector(addresses: List[str]) -> Optional[str]:
     """The address of the collector's page, from the note it leaves beside its socket; None when there is no
     collector.
     """
+    import json
+
     for address in addresses:
         if not os.path.exists(address):
             continue
@@ -206,7 +237,6 @@ def _forget(run: Run) -> None:
 
 
 def _at_exit() -> None:
-    """End what the script did not end; an exception that reached the top is exit code 1."""
-    failed = getattr(sys, "last_value", None) is not None
+    """End what the script did not end."""
     for run in list(_open):
-        run.finish(exit_code=int(failed))
+        run.finish(exits.code())

@@ -7,9 +7,9 @@ delivers them later; a collector that comes back in time reads them where they l
 import contextlib
 import os
 from collections import deque
-from typing import Deque, NamedTuple, Optional
+from typing import Deque, List, NamedTuple, Optional
 
-from .segments import FILE_MODE, JOURNALS, JournalFolder, Segment, make_folder
+from .segments import FILE_MODE, JOURNALS, JournalFolder, Segment, make_folder, write_frames, write_seal
 
 KEPT_LIMIT = (
     10 << 30
@@ -58,7 +58,7 @@ class Keeper:
         if self.bytes > KEPT_LIMIT:
             raise OSError(f"this session keeps {self.bytes} bytes in {self._root}, its limit")
         self.follow(segment)
-        os.pwrite(self._tail_fd, b"\x01", 16)  # sealed
+        write_seal(self._tail_fd)
         os.fsync(self._tail_fd)
         kept = KeptSegment(self._copy_path(segment), segment.number, segment.first_seq, segment.end_seq, self._tail_end)
         self._close_tail()
@@ -79,17 +79,11 @@ class Keeper:
         position = segment.position
         if position <= self._tail_end:
             return
-        data = segment.read(self._tail_end, position)
-        if self._tail_end == 0:
-            data = data[:8] + bytes(8) + data[16:]  # position zero until the bytes are there
-        written = 0
-        while written < len(data):
-            written += os.pwrite(self._tail_fd, data[written:], self._tail_end + written)
-        os.pwrite(self._tail_fd, position.to_bytes(8, "little"), 8)
+        write_frames(self._tail_fd, segment.read(self._tail_end, position), self._tail_end)
         self._tail_end = position
 
     def forget_copy(self) -> None:
-        """The collector reads the journal itself again: the copy of the segment being written is of no use."""
+        """A collector has the journal again: the copy of the segment being written is of no use."""
         if self._tail is not None:
             path = self._copy_path(self._tail)
             self._close_tail()
@@ -104,6 +98,18 @@ class Keeper:
             with contextlib.suppress(OSError):
                 os.unlink(kept.path)
 
+    def look(self) -> List[KeptSegment]:
+        """What is gone, if the folder was deleted meanwhile: it is made anew when something must be kept again."""
+        if self._folder is None or self._folder.exists():
+            return []
+        self._close_tail()
+        self._folder.release()
+        self._folder = None
+        gone = list(self.segments)
+        self.segments.clear()
+        self.bytes = 0
+        return gone
+
     def close(self) -> None:
         """Let go of the folder; what is in it stays, an empty folder goes."""
         self._close_tail()
@@ -112,6 +118,12 @@ class Keeper:
             if not self.segments:
                 folder.remove()
             folder.release()
+
+    def abandon(self) -> None:
+        """In a forked child: close what was inherited."""
+        self._close_tail()
+        if self._folder is not None:
+            self._folder.release()
 
     def _close_tail(self) -> None:
         if self._tail_fd >= 0:

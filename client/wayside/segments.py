@@ -1,4 +1,4 @@
-"""The files of a journal: where they may lie, how a segment is made, and the lock that tells its owner's death.
+"""The files of a journal: how a segment is made, and the lock that tells its owner's death.
 
 A session's journal is a folder `<root>/journals/<session id>/` holding `lock` and the segments `<number of the
 file>.seg`. The file's number is only a name: a segment's place in the sequence stands in its header, and a file whose
@@ -16,42 +16,35 @@ import fcntl
 import mmap
 import os
 import stat
-from typing import List, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 from .wire import HEADER_SIZE, MAGIC, POSITION_WORD, SEALED_WORD, SegmentHeader
 
 SEGMENT_SIZE = 256 << 10  #: bytes: one lasts milliseconds in a tight loop, and costs little when a session logs rarely
-SESSION_LIMIT = 16 << 20  #: bytes of journal a session may hold: a third of a second of a tight loop, at most
-FOLDER_LIMIT = 256 << 20  #: bytes of journals below one root: sixteen sessions at their limit
-FREE_SHARE = 10  #: a session never takes more than a tenth of what is free: PyTorch's data loaders live there, too
 FOLDER_MODE = 0o2770
 FILE_MODE = 0o660
 JOURNALS = "journals"
+DROPPED = "dropped"
 
 _POPULATE = 0x8000 if os.uname().sysname == "Linux" else 0  # mmap.MAP_POPULATE, which Python names only from 3.10 on
 _MAGIC_WORD = int.from_bytes(MAGIC, "little")
 
 
-class Root(NamedTuple):
-    """A folder journals may lie below. memory: whether it is memory-backed, so that a page fault there never waits."""
-
-    path: str
-    memory: bool
-
-
 class Segment:
     """One mapped segment file. `words` are its u64 words: the committed position is `words[POSITION_WORD]`.
 
-    first_seq, end_seq: the seqs it holds, `end_seq` known once it is sealed.
+    first_seq, end_seq: the seqs it holds, `end_seq` known once it is sealed. begun, sealed: where it is in its life; a
+    segment that is only prepared is neither.
     """
 
-    __slots__ = ("end_seq", "fd", "first_seq", "map", "number", "path", "size", "words")
+    __slots__ = ("begun", "end_seq", "fd", "first_seq", "map", "number", "path", "sealed", "size", "words")
 
     def __init__(self, folder: str, name: int, size: int = SEGMENT_SIZE) -> None:
         """Allocate and map a new file; raises OSError, leaving nothing behind."""
         self.path = os.path.join(folder, f"{name:08d}.seg")
         self.size = size
         self.number = self.first_seq = self.end_seq = -1
+        self.begun = self.sealed = False
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             os.fchmod(self.fd, FILE_MODE)
@@ -64,12 +57,15 @@ class Segment:
         self.words = memoryview(self.map).cast("Q")
 
     def begin(self, header: SegmentHeader, frames: bytes) -> None:
-        """Write the header and the first frames; the magic goes last, since a file without it is not yet a segment."""
+        """Write the header and the first frames; the magic goes last, since a file without it is not yet a segment.
+        Cut short by an exception, it may be done again.
+        """
         self.number, self.first_seq = header.number, header.first_seq
         packed = header._replace(position=HEADER_SIZE + len(frames)).pack()
         self.map[8:HEADER_SIZE] = packed[8:]
         self.map[HEADER_SIZE : HEADER_SIZE + len(frames)] = frames
         self.words[0] = _MAGIC_WORD
+        self.begun = True
 
     @property
     def position(self) -> int:
@@ -81,8 +77,9 @@ class Segment:
         return bytes(self.map[start:end]) if not self.map.closed else os.pread(self.fd, end - start, start)
 
     def seal(self, end_seq: int) -> None:
-        """Declare the position final."""
+        """Declare the position final. Cut short by an exception, it may be done again."""
         self.end_seq = end_seq
+        self.sealed = True
         self.words[SEALED_WORD] = 1
 
     def unmap(self) -> None:
@@ -92,13 +89,20 @@ class Segment:
 
     def move_to(self, folder: str) -> None:
         """Write the committed bytes to a new file of the same name in `folder`, read through the descriptor that
-        outlives the deleted name; the mapping is given back. Raises OSError.
+        outlives the deleted name; the mapping is given back. Raises OSError, and then nothing has changed.
         """
-        position = self.position
+        data = self.read(0, self.position)
         path = os.path.join(folder, os.path.basename(self.path))
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        os.fchmod(fd, FILE_MODE)
-        os.write(fd, self.read(0, position))
+        try:
+            os.fchmod(fd, FILE_MODE)
+            write_frames(fd, data, 0)
+            if self.sealed:
+                write_seal(fd)
+        except BaseException:
+            os.close(fd)
+            os.unlink(path)
+            raise
         if not self.map.closed:
             self.unmap()
         os.close(self.fd)
@@ -116,6 +120,24 @@ class Segment:
                 os.unlink(self.path)
 
 
+def write_frames(fd: int, data: bytes, start: int) -> None:
+    """Bring a plain copy of a segment from `start` on up to date, not sealed: the bytes first, the position that
+    covers them last. Raises OSError, and may be done again.
+    """
+    position = (start + len(data)).to_bytes(8, "little")
+    if start == 0:
+        data = data[:8] + bytes(16) + data[24:]
+    written = 0
+    while written < len(data):
+        written += os.pwrite(fd, data[written:], start + written)
+    os.pwrite(fd, position, 8 * POSITION_WORD)
+
+
+def write_seal(fd: int) -> None:
+    """Declare a copy final."""
+    os.pwrite(fd, b"\x01", 8 * SEALED_WORD)
+
+
 def boot_id() -> bytes:
     """Sixteen bytes that change with each boot of the machine; zeros where the system does not tell."""
     try:
@@ -123,48 +145,6 @@ def boot_id() -> bytes:
             return bytes.fromhex(file.read().strip().replace("-", ""))
     except (OSError, ValueError):
         return bytes(16)
-
-
-def is_memory(path: str, mounts: str) -> bool:
-    """Whether a path lies on a memory-backed filesystem, by a text like that of /proc/self/mounts."""
-    best, kind = "", ""
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = fields[1].replace("\\040", " ").rstrip("/") or "/"
-        inside = path == point or path.startswith(point if point == "/" else point + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[2]
-    return kind in ("tmpfs", "ramfs")
-
-
-def read_mounts() -> str:
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def find_roots(socket: Optional[str], overflow: str, shared_memory: str = "/dev/shm") -> List[Root]:
-    """Where a journal may lie, best first.
-
-    The socket's folder when it is memory-backed, else shared memory, else the socket's folder on disk, else `overflow`
-    (WAYSIDE_DIR).
-    """
-    mounts = read_mounts()
-    roots: List[Root] = []
-    beside = os.path.dirname(os.path.realpath(socket)) if socket else None
-    if beside and is_memory(beside, mounts):
-        roots.append(Root(beside, True))
-    if is_memory(os.path.realpath(shared_memory), mounts):
-        roots.append(Root(os.path.join(shared_memory, f"wayside-{os.geteuid()}"), True))
-    if beside and not is_memory(beside, mounts):
-        roots.append(Root(beside, False))
-    overflow = os.path.realpath(overflow)
-    roots.append(Root(overflow, is_memory(overflow, mounts)))
-    return roots
 
 
 def make_folder(root: str, session: str) -> "JournalFolder":
@@ -199,6 +179,32 @@ def make_folder(root: str, session: str) -> "JournalFolder":
     return JournalFolder(final, lock)
 
 
+class DroppedFile:
+    """`dropped` in a journal's folder: how many rows and points the session dropped so far, as two u64. A gap between
+    two segments tells the same, but a process that is killed while it drops never begins the next segment.
+    """
+
+    def __init__(self, folder: str) -> None:
+        """Allocate and map it; raises OSError."""
+        fd = os.open(os.path.join(folder, DROPPED), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            os.fchmod(fd, FILE_MODE)
+            os.posix_fallocate(fd, 0, mmap.PAGESIZE)
+            self._map = mmap.mmap(fd, mmap.PAGESIZE, flags=mmap.MAP_SHARED | _POPULATE)
+        finally:
+            os.close(fd)
+        self._words = memoryview(self._map).cast("Q")
+
+    def tell(self, rows: int, points: int) -> None:
+        """The session's totals, each stored in one piece."""
+        self._words[0] = rows
+        self._words[1] = points
+
+    def close(self) -> None:
+        self._words.release()
+        self._map.close()
+
+
 class JournalFolder(NamedTuple):
     """A journal's folder and the descriptor that holds its lock."""
 
@@ -207,8 +213,10 @@ class JournalFolder(NamedTuple):
 
     def remove(self) -> None:
         """Remove the folder, which holds no segment any more."""
+        for name in ("lock", DROPPED):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.path, name))
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self.path, "lock"))
             os.rmdir(self.path)
 
     def release(self) -> None:
@@ -225,6 +233,7 @@ def _make_own(path: str) -> None:
     """A folder that is ours, or that its owner lets our group use; anything else is refused (a planted folder or
     link).
     """
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         os.mkdir(path, 0o770)
         os.chmod(path, FOLDER_MODE)
@@ -236,27 +245,3 @@ def _make_own(path: str) -> None:
             raise PermissionError(f"{path} cannot be written by this user") from None
         if found.st_uid not in (os.geteuid(), 0) and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
             raise PermissionError(f"{path} belongs to another user and anyone may write there") from None
-
-
-def room(path: str, held: int) -> int:
-    """Bytes a session that holds `held` may hold altogether below `path`: its limit, or a tenth of what is free."""
-    found = os.statvfs(path)
-    return min(SESSION_LIMIT, (found.f_bavail * found.f_frsize + held) // FREE_SHARE)
-
-
-def held_below(root: str) -> int:
-    """Bytes all journals below a root hold."""
-    total = 0
-    journals = os.path.join(root, JOURNALS)
-    for folder in _names(journals):
-        for name in _names(os.path.join(journals, folder)):
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(journals, folder, name)).st_size
-    return total
-
-
-def _names(path: str) -> Sequence[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return ()

@@ -13,6 +13,8 @@ EXACT = 1 << 53  #: whole numbers up to here are exact as 64-bit floats
 MAX_STEP = (1 << 63) - 1  #: a step is a signed 64-bit number, and the lowest of them means none
 MAX_DEPTH = 16  #: of nested dictionaries; deeper is a structure that refers to itself, or no metric
 MAX_TEXT = 65536  #: characters of one text value: a page of output, not a log file
+MAX_NAMES = 300_000  #: characters of all names of a row, six bytes each in JSON at worst, beside MAX_WIDTH numbers
+MAX_TEXTS = 500_000  #: characters of all texts of a call, with their names: either fits a frame of 4 MiB
 
 _SHOWN = 40  # characters of an object in a message
 
@@ -33,43 +35,65 @@ class Taken(NamedTuple):
 
 
 def take(data: Mapping[Any, Any]) -> Taken:
-    """The points, texts and refusals of one call's data; nested dictionaries are flattened with "/"."""
-    taken = Taken((), (), {}, [], [])
-    points: Dict[str, float] = {}
-    _take_into(data, "", 0, points, taken)
-    return taken._replace(names=tuple(points), values=tuple(points.values()))
+    """The points, texts and refusals of one call's data; nested dictionaries are flattened with "/".
+
+    Raises what the dictionary itself raises when it is asked for its entries.
+    """
+    taking = _Taking()
+    taking.take_all(data, "", 0)
+    return Taken(tuple(taking.points), tuple(taking.points.values()), taking.texts, taking.refused, taking.rounded)
 
 
-def _take_into(data: Mapping[Any, Any], prefix: str, depth: int, points: Dict[str, float], taken: Taken) -> None:
-    for key, value in list(data.items()):  # a list: another thread may change the dictionary meanwhile
-        name, problem = _name(key, prefix)
-        if problem is None:
-            try:
-                problem = _take_one(name, value, depth, points, taken)
-            except Exception as raised:  # noqa: BLE001 -- a user's object may raise anything when asked
-                problem = text_of(raised) or type(raised).__name__
-        if problem is not None:
-            taken.refused.append((name, problem))
+class _Taking:
+    """One call's data, on the way through it."""
 
+    def __init__(self) -> None:
+        self.points: Dict[str, float] = {}
+        self.texts: Dict[str, str] = {}
+        self.refused: List[Tuple[str, str]] = []
+        self.rounded: List[str] = []
+        self._names_size = self._texts_size = 0
 
-def _take_one(name: str, value: Any, depth: int, points: Dict[str, float], taken: Taken) -> Optional[str]:
-    """Put one entry where it belongs; returns why it has no place. Raises what the value raises."""
-    if not isinstance(value, (float, int)):  # the rule first, since the exceptions take long to tell apart
-        if isinstance(value, str):
-            text = str.__str__(value)
-            taken.texts[name] = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
-            return None
-        if isinstance(value, Mapping):
-            if depth >= MAX_DEPTH:
-                return f"nested more than {MAX_DEPTH} deep"
-            _take_into(value, name + "/", depth + 1, points, taken)
-            return None
-    if len(points) >= MAX_WIDTH:
-        return f"more than {MAX_WIDTH} points in one row"
-    points[name] = number = as_float(value)
-    if isinstance(value, int) and abs(number) > EXACT and int(number) != value:
-        taken.rounded.append(name)
-    return None
+    def take_all(self, data: Mapping[Any, Any], prefix: str, depth: int) -> None:
+        for key, value in list(data.items()):  # a list: another thread may change the dictionary meanwhile
+            name, problem = _name(key, prefix)
+            if problem is None:
+                try:
+                    problem = self._take(name, value, depth)
+                except Exception as raised:  # noqa: BLE001 -- a user's object may raise anything when asked
+                    problem = text_of(raised) or type(raised).__name__
+            if problem is not None:
+                self.refused.append((name, problem))
+
+    def _take(self, name: str, value: Any, depth: int) -> Optional[str]:
+        """Put one entry where it belongs; returns why it has no place. Raises what the value raises."""
+        if not isinstance(value, (float, int)):  # the rule first, since the exceptions take long to tell apart
+            if isinstance(value, str):
+                return self._take_text(name, str.__str__(value))
+            if isinstance(value, Mapping):
+                if depth >= MAX_DEPTH:
+                    return f"nested more than {MAX_DEPTH} deep"
+                self.take_all(value, name + "/", depth + 1)
+                return None
+        number = as_float(value)
+        if name not in self.points:
+            if len(self.points) >= MAX_WIDTH:
+                return f"more than {MAX_WIDTH} points in one row"
+            if self._names_size + len(name) > MAX_NAMES:
+                return f"the names of one row are longer than {MAX_NAMES} characters together"
+            self._names_size += len(name)
+        self.points[name] = number
+        if isinstance(value, int) and abs(number) > EXACT and int(number) != value:
+            self.rounded.append(name)
+        return None
+
+    def _take_text(self, name: str, text: str) -> Optional[str]:
+        text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+        if self._texts_size + len(name) + len(text) > MAX_TEXTS:
+            return f"the texts of one call are longer than {MAX_TEXTS} characters together"
+        self._texts_size += len(name) + len(text)
+        self.texts[name] = text
+        return None
 
 
 def _name(key: Any, prefix: str) -> Tuple[str, Optional[str]]:

@@ -87,8 +87,8 @@ __all__ = [
     "POSITION_WORD", "ROW", "SCHEMA", "SEALED_WORD", "SEQ", "STEP_NONE", "STORED", "VERSION", "VERSIONS", "Buffer",
     "Scan", "SegmentHeader", "Span", "WireError", "body", "event_frame", "frame", "head", "json_frame",
     "named_row_frame", "number", "read_event", "read_json", "read_named_row", "read_pair", "read_rows", "read_schema",
-    "read_segment_header", "row_frame", "row_head", "row_struct", "scan", "schema_frame", "seq_frame", "spell",
-    "stored_frame",
+    "read_segment_header", "row_frame", "row_head", "row_size", "row_struct", "scan", "schema_frame", "seq_frame",
+    "spell", "stored_frame", "totals",
 ]  # fmt: skip
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -103,13 +103,18 @@ def schema_frame(number: int, names: Sequence[str]) -> bytes:
     return frame(SCHEMA, _json(names), 0, number)
 
 
+def row_size(width: int) -> int:
+    """Bytes of a row frame of `width` points."""
+    return ROW_EMPTY + 8 * width
+
+
 def row_struct(width: int) -> struct.Struct:
     """Packs a whole row frame of `width` points: head, time, step, values…, tail."""
     return struct.Struct(f"<Qdq{width}dQ")
 
 
 def row_head(width: int, schema: int, flags: int) -> int:
-    return head(ROW_EMPTY + 8 * width, ROW, flags, schema)
+    return head(row_size(width), ROW, flags, schema)
 
 
 def row_frame(schema: int, time: float, step: Optional[int], values: Sequence[float], flags: int = COMMIT) -> bytes:
@@ -228,3 +233,22 @@ def read_event(data: Buffer, span: Span, seq: int) -> Event:
         raise WireError(f'an event at byte {span.start} must be an object with a "kind"')
     kind = value.pop("kind")
     return Event(seq, time, None if step == STEP_NONE else step, kind, value)
+
+
+def totals(data: Buffer, seq: int, points: int, start: int = 0) -> Tuple[int, int]:
+    """The session's seq and points after the frames of a stream, from those before it."""
+    widths: Dict[int, int] = {}
+    for span in scan(data, start).spans:
+        if span.type == SCHEMA:
+            widths[span.schema] = len(read_schema(data, span))
+        elif span.type == SEQ:
+            seq, points = read_pair(data, span)
+        elif span.type == ROW:
+            seq += span.frames
+            points += span.frames * widths.get(span.schema, 0)
+        elif span.type == NAMED_ROW:
+            seq += 1
+            points += len(read_named_row(data, span, 0).names)
+        elif span.type == EVENT:
+            seq += 1
+    return seq, points

@@ -1,0 +1,39 @@
+"""What a run says to its user, each thing once, and the count of what it refused."""
+
+import sys
+from typing import Dict
+
+MAX_TOLD = 50  #: different things told to the user by one run; a training log is not ours to fill
+MAX_REASONS = 50  #: reasons counted apart; the rest is "other"
+
+
+class Notices:
+    """refused: reason to how many points or events were refused for it. unsaid: messages that could not be written."""
+
+    def __init__(self) -> None:
+        self.refused: Dict[str, int] = {}
+        self.unsaid = 0
+        self._told: Dict[str, str] = {}
+
+    def tell(self, key: str, message: str) -> None:
+        """Say something to the user, once for each key."""
+        if key in self._told or len(self._told) >= MAX_TOLD:
+            return
+        self._told[key] = message
+        if not say(message):
+            self.unsaid += 1
+
+    def refuse(self, name: str, why: str, message: str) -> None:
+        """Count something that is not kept, and tell the user, once for each name."""
+        reason = why if why in self.refused or len(self.refused) < MAX_REASONS else "other"
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+        self.tell(f"refused {name}", message)
+
+
+def say(message: str) -> bool:
+    """One line on stderr; whether that went well: it may be closed, full, busy in this very thread, or any object."""
+    try:
+        sys.stderr.write(f"wayside: {message}\n")
+    except Exception:  # noqa: BLE001 -- nothing that is said to the user is worth a training
+        return False
+    return True

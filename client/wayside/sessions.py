@@ -1,0 +1,106 @@
+"""Beginning a session: its record, a place for its journal, and its link. One process of a run has one at a time."""
+
+import os
+import time
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from . import wire
+from .handover import Plan
+from .journal import Journal
+from .link import Link
+from .roots import find_roots
+
+MAX_RECORD = 32 << 10  #: bytes of the session record, which opens each segment: an eighth of it at most
+
+_WHOLE = ("session", "id", "addresses", "dir", "boot")  # no use when cut, and short by their nature
+
+
+class Identity(NamedTuple):
+    """What a run is called, fixed at `init`; see the session record in `docs/wire-protocol.md`."""
+
+    id: str
+    name: str
+    project: str
+    entity: Optional[str]
+    group: Optional[str]
+    job_type: Optional[str]
+    tags: Tuple[str, ...]
+    notes: Optional[str]
+    resume: Optional[str]
+
+
+class Surroundings(NamedTuple):
+    """What a run's sessions share: the record's fields beside the run, and what their link needs.
+
+    enabled: False for mode "disabled": everything is accepted and nothing kept.
+    """
+
+    enabled: bool
+    fields: Dict[str, Any]
+    addresses: List[str]
+    overflow: str
+    send: bool
+    about: Optional[Callable[[], Dict[str, Any]]]
+    url: Optional[str]
+    quiet: bool
+
+
+class Session(NamedTuple):
+    """One connected process of a run. link: None where no thread could be started; the journal is complete all the
+    same, and is read when the process has ended.
+    """
+
+    journal: Journal
+    link: Optional[Link]
+
+
+def begin_session(
+    identity: Identity, around: Surroundings, counts: Callable[[], Dict[str, Any]], tell: Callable[[str, str], None]
+) -> Optional[Session]:
+    """A session with a journal of its own; None, and the user told why, when there is no place for one.
+
+    counts: what the client itself dropped or refused so far. tell: says something to the user, once for each key.
+    """
+    record = dict(around.fields, session=os.urandom(16).hex(), pid=os.getpid(), started=time.time())
+    record["run"] = {key: value for key, value in identity._asdict().items() if value is not None}
+    hello = fit(record)
+    journal = _find_place(hello, around, tell)
+    if journal is None:
+        return None
+    plan = Plan(hello, around.addresses, around.overflow, around.send, around.about, counts, tell)
+    try:
+        return Session(journal, Link(journal, plan))
+    except (OSError, RuntimeError) as problem:
+        tell("link", f"no thread could be started ({problem}): what is logged is kept, and read when the process ends")
+        return Session(journal, None)
+
+
+def _find_place(hello: Dict[str, Any], around: Surroundings, tell: Callable[[str, str], None]) -> Optional[Journal]:
+    problems: List[str] = []
+    frame = wire.json_frame(wire.HELLO, hello)
+    for root in find_roots(around.addresses[0] if around.addresses else None, around.overflow):
+        try:
+            return Journal(root, hello["session"], frame)
+        except OSError as problem:
+            problems.append(f"{root.path}: {problem.strerror or problem}")
+    tell("nowhere", f"no place for the journal, so nothing is kept: {'; '.join(problems)}; set WAYSIDE_DIR")
+    return None
+
+
+def fit(record: Dict[str, Any]) -> Dict[str, Any]:
+    """The record with its texts and lists cut so far that it stays within MAX_RECORD."""
+    most = MAX_RECORD
+    while len(wire.json_frame(wire.HELLO, record)) > MAX_RECORD and most > 1:
+        most //= 2
+        record = _cut(record, most)
+    return record
+
+
+def _cut(value: Any, most: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= most else value[: most - 1] + "…"
+    if isinstance(value, Mapping):
+        return {key: inner if key in _WHOLE else _cut(inner, most) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cut(inner, most) for inner in value[:most]]
+    return value
