@@ -17,6 +17,8 @@ from wayside_collector.sinks.wandb import WandbOptions, WandbSink
 from wayside_collector.sinks.wandb.limits import Limits
 
 PAUSE = 0.1  # seconds between two tries
+#: What the child's environment is made from: no API key of the machine's own.
+ENVIRON = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH")}
 FAST = Limits(pause=1.0, drain=2.0, flush_interval=0.1, behind=1.0)  #: limits for tests: less patience
 
 
@@ -29,7 +31,7 @@ class MiniPump:
     def __init__(
         self, options: WandbOptions, folder: Path, limits: Limits = FAST, state_file: Path | None = None
     ) -> None:
-        self.sink = WandbSink(options, limits, {})
+        self.sink = WandbSink(options, limits, ENVIRON)
         self.state: dict[str, bytes] = {}
         self.done: set[Ref] = set()
         self.retries: list[Retry] = []
@@ -60,7 +62,7 @@ class MiniPump:
     async def reopen(self) -> None:
         """As after a restart of the collector: a new sink, the state as last committed."""
         await self.sink.close()
-        self.sink = WandbSink(self._options, self._limits, {})
+        self.sink = WandbSink(self._options, self._limits, ENVIRON)
         await self.sink.open(self.context())
 
     async def deliver(self, parcel: Parcel, seconds: float = 15.0) -> None:

@@ -147,7 +147,7 @@ async def test_sigkill_in_the_middle_of_a_send(backend: WandbBackend, pump: Mini
 @pytest.mark.asyncio
 async def test_a_summary_that_was_ahead_gives_no_row_up(backend: WandbBackend, pump: MiniPump):
     """After a crash W&B shows a summary further than its history (a backlog of several requests): the rows in between
-    are sent, though the SDK would take them for sent.
+    are sent with their own steps, though the SDK would take them for sent.
     """
     await pump.deliver(make_parcel(SESSION, steps(5)))
     backend.drop("file_stream", lines=True)
@@ -156,7 +156,7 @@ async def test_a_summary_that_was_ahead_gives_no_row_up(backend: WandbBackend, p
     os.kill(pump.sink._tools.runs.child.core, signal.SIGKILL)
     backend.run("r1").summary_line = '{"_step": 14, "x": 14}'
     await pump.deliver(parcel)
-    assert numbers(backend.run("r1")) == list(range(15))
+    assert numbers(backend.run("r1")) == [row["_step"] for row in backend.run("r1").rows] == list(range(15))
 
 
 @pytest.mark.long
@@ -250,11 +250,8 @@ def collector(options: WandbOptions, folder: Path, rows: int) -> subprocess.Pope
     return subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
 
 
-def kill(process: subprocess.Popen, after: float) -> None:
-    """SIGKILL the collector some time after it began to send; its child and wandb-core must go with it."""
-    assert process.stdout.readline() == "ready\n"
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(after)
+def kill(process: subprocess.Popen) -> None:
+    """SIGKILL the collector; its child and wandb-core must go with it."""
     below = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -262,22 +259,43 @@ def kill(process: subprocess.Popen, after: float) -> None:
     assert [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("kills", [1, pytest.param(6, marks=pytest.mark.long)])
-def test_sigkill_of_the_collector(backend: WandbBackend, online: WandbOptions, tmp_path: Path, kills: int):
-    """Killed again and again while sending, with rows of two sessions and samples on their way that come back in other
-    parcels: each is there once. The collector itself never imports wandb.
-    """
-    chance = random.Random(1)
-    rows = 500 * kills
-    for _ in range(kills):
-        kill(collector(online, tmp_path, rows), chance.uniform(1.3, 2.5))
-    said, _ = collector(online, tmp_path, rows).communicate(timeout=60)
+def check(backend: WandbBackend, said: str, rows: int) -> None:
+    """Everything is there once, and the collector itself never imported wandb."""
     assert said == "ready\ndone False\n"
     run = backend.run("r1")
     assert Counter(numbers(run)) == Counter({float(n): 2 for n in range(rows)})
     times = [sample["_timestamp"] for sample in run.samples]
     assert len(times) == len(set(times)) == wandb_collector.SAMPLES
+
+
+@pytest.mark.timeout(60)
+def test_sigkill_of_the_collector(backend: WandbBackend, online: WandbOptions, tmp_path: Path):
+    """Killed while W&B takes a request that arrives all the same, with rows of two sessions and samples that come back
+    in other parcels.
+    """
+    silence = backend.hang("file_stream", lines=True)
+    first = collector(online, tmp_path, 500)
+    backend.wait_for(lambda: silence.met)
+    kill(first)
+    silence.release.set()
+    backend.wait_for(lambda: backend.run("r1").rows)
+    said, _ = collector(online, tmp_path, 500).communicate(timeout=40)
+    check(backend, said, 500)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+def test_sigkill_of_the_collector_at_any_time(backend: WandbBackend, online: WandbOptions, tmp_path: Path):
+    """Again and again, wherever it stands."""
+    chance = random.Random(1)
+    for _ in range(6):
+        process = collector(online, tmp_path, 3000)
+        assert process.stdout.readline() == "ready\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(1.3, 2.5))
+        kill(process)
+    said, _ = collector(online, tmp_path, 3000).communicate(timeout=60)
+    check(backend, said, 3000)
 
 
 @pytest.mark.long

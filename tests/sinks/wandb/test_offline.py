@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -117,7 +118,7 @@ async def test_after_crashes_wandb_sync_finds_each_row_once(backend: WandbBacken
         await sending
         (path,) = folders(tmp_path)[-1].glob("*.wandb")
         with path.open("ab") as file:
-            file.write(b"torn")
+            file.write(struct.pack("<IHB", 0, 100, 1) + b"torn")  # a head, and not all that it promises
         await offline.deliver(parcel)
         sent += 2000
     await offline.deliver(make_parcel(SESSION, [make_event("finish", {"exit_code": 0}, seq=sent)]))
