@@ -1,0 +1,128 @@
+"""Prometheus itself, Debian's, scrapes a running collector and answers what people ask of it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from e2e.hardware import USED, make_gpu
+from e2e.machine import Collector, Machine, fetch, until
+
+pytestmark = pytest.mark.timeout(120)
+
+RUN = (
+    "import pathlib, sys, time, wayside\n"
+    "with wayside.init(id='r1', name='first', project='e2e'):\n"
+    "    step = 0\n"
+    "    while not pathlib.Path(sys.argv[1]).exists():\n"
+    "        wayside.log({'train/loss': 0.25, 'lr': 1e-3}, step=step)\n"
+    "        step += 1\n"
+    "        time.sleep(0.05)\n"
+)
+
+
+def find(program: str) -> str:
+    found = shutil.which(program)
+    assert found, f"{program} is missing: run scripts/install-test-packages (Debian package `prometheus`)"
+    return found
+
+
+class Prometheus:
+    """A server that scrapes one collector each second."""
+
+    def __init__(self, machine: Machine, target: str) -> None:
+        config = machine.folder / "prometheus.yml"
+        job = {"job_name": "wayside", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+        config.write_text(json.dumps({"scrape_configs": [job]}))
+        command = [find("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={machine.folder / 'tsdb'}"]
+        self.process, self.log = machine.start([*command, "--web.listen-address=127.0.0.1:0"])
+        self.url = f"http://127.0.0.1:{until(self._port, 'a port of Prometheus')}"
+
+    def _port(self) -> int:
+        assert self.process.poll() is None, self.log.read_text()
+        for connection in psutil.Process(self.process.pid).net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                return int(connection.laddr.port)
+        return 0
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """What a query answers now: labels and value of each series."""
+        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+        try:
+            found = json.loads(fetch(url))["data"]["result"]
+        except OSError:  # it is still starting
+            return []
+        return [{**series["metric"], "value": float(series["value"][1])} for series in found]
+
+    def wait(self, query: str) -> list[dict[str, Any]]:
+        return until(lambda: self.ask(query), f"an answer to {query}")
+
+
+@pytest.fixture
+def collector(machine: Machine) -> Collector:
+    """A collector that samples a GPU."""
+    return machine.collector({"sinks": {"prometheus": {}}, "sources": make_gpu(machine.folder / "sys")}).wait_ready()
+
+
+@pytest.fixture
+def prometheus(machine: Machine, collector: Collector) -> Prometheus:
+    return Prometheus(machine, collector.url.removeprefix("http://"))
+
+
+@pytest.fixture
+def run(machine: Machine) -> Iterator[Path]:
+    """A run that logs until the file is there which this gives."""
+    end = machine.folder / "end"
+    process, log = machine.start([sys.executable, "-c", RUN, str(end)], RANK="0", WORLD_SIZE="1")
+    yield end
+    end.touch()
+    assert process.wait(30) == 0, log.read_text()
+
+
+def test_queries_answer(prometheus: Prometheus, run: Path) -> None:
+    """A metric of the run, one of the GPU, and the GPU of the run by the documented join."""
+    (loss,) = prometheus.wait('wayside_train_loss{run="r1"}')
+    assert (loss["value"], loss["rank"], loss["job"]) == (0.25, "0", "wayside")
+    (memory,) = prometheus.wait("wayside_gpu_memory_used_bytes")
+    assert (memory["value"], memory["gpu"]) == (USED, "0")
+    (info,) = prometheus.wait('wayside_run_info{run="r1"}')
+    assert (info["run_name"], info["project"], info["host"]) == ("first", "e2e", memory["host"])
+    join = 'wayside_gpu_utilization_ratio * on (instance, host) group_left (run, run_name) wayside_run_info{run="r1"}'
+    (joined,) = prometheus.wait(join)
+    assert (joined["run"], joined["run_name"], joined["gpu"], joined["value"]) == ("r1", "first", "0", 0.98)
+    assert prometheus.ask("up")[0]["value"] == 1.0
+    assert prometheus.wait("rate(wayside_ingest_rows_total[10s]) > 0")
+
+
+def test_a_run_that_ended_answers_nothing_any_more(prometheus: Prometheus, run: Path) -> None:
+    """Its series are gone two scrapes after its end, not five minutes; when it ended is still told, and so is the
+    GPU.
+    """
+    prometheus.wait('wayside_train_loss{run="r1"}')
+    assert not prometheus.ask('wayside_run_end_timestamp_seconds{run="r1"}')
+    run.touch()
+    (ended,) = prometheus.wait('wayside_run_end_timestamp_seconds{run="r1"}')
+    until(lambda: not prometheus.ask('wayside_train_loss{run="r1"}'), "an end of the run's series", within=15)
+    assert prometheus.ask('wayside_run_end_timestamp_seconds{run="r1"}')[0]["value"] == ended["value"]
+    assert prometheus.ask('last_over_time(wayside_run_exit_code{run="r1"}[5m])')[0]["value"] == 0
+    assert prometheus.ask("wayside_gpu_memory_used_bytes")[0]["value"] == USED
+    assert prometheus.ask('last_over_time(wayside_train_loss{run="r1"}[5m])')[0]["value"] == 0.25
+
+
+@pytest.mark.parametrize("accept", [None, "application/openmetrics-text; version=1.0.0"])
+def test_promtool_finds_nothing_to_say(collector: Collector, run: Path, accept: str | None) -> None:
+    """`promtool check metrics` passes the page of a running collector, runs and hardware on it, without a word."""
+    until(lambda: "wayside_train_loss" in collector.metrics(), "the run on the page")
+    until(lambda: "wayside_gpu_memory_used_bytes" in collector.metrics(), "the GPU on the page")
+    page = fetch(f"{collector.url}/metrics", accept)
+    assert page.endswith("# EOF\n") == bool(accept)
+    done = subprocess.run(
+        [find("promtool"), "check", "metrics"], input=collector.metrics(), capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
