@@ -33,12 +33,12 @@ class Fault:
 
     where: "file_stream", "upload", or the name of a GraphQL operation. how: "status" answers it with `body`; "drop"
     breaks the connection off before anything is taken, "drop late" after it was taken; "hang" waits for `release`, then
-    goes on, or with "hang, drop" breaks off. run: only requests about this run. lines: only requests that carry
+    goes on, or does what stands behind the comma. run: only requests about this run. lines: only requests that carry
     history lines.
     """
 
     where: str
-    how: Literal["status", "drop", "drop late", "hang", "hang, drop"]
+    how: Literal["status", "drop", "drop late", "hang", "hang, drop", "hang, drop late"]
     status: int = 500
     body: str = "scripted"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -152,9 +152,9 @@ class WandbBackend:
         """Break the connection off: before the request is taken, or after it with `late`."""
         return self._add(Fault(where, "drop late" if late else "drop", **more))
 
-    def hang(self, where: str, *, drop: bool = False, **more: Any) -> Fault:
-        """Do not answer until `release.set()` of the fault; then take the request, or with `drop` break it off."""
-        return self._add(Fault(where, "hang, drop" if drop else "hang", **more))
+    def hang(self, where: str, then: Literal["", ", drop", ", drop late"] = "", **more: Any) -> Fault:
+        """Do not answer until `release.set()` of the fault; then go on, or break off before or after taking it."""
+        return self._add(Fault(where, f"hang{then}", **more))  # type: ignore[arg-type]
 
     def refuse(self, line: Callable[[str], bool]) -> None:
         """Answer 400 to every file_stream request that carries a history line for which this is true."""
@@ -208,7 +208,7 @@ class WandbBackend:
         except _Answered as answered:
             return answered.response
         data = self._runs.answer(operation, variables, self.url)
-        if fault is not None and fault.how == "drop late":
+        if fault is not None and fault.how.endswith("drop late"):
             _break_off(request)
         return web.json_response({"data": data})
 
@@ -234,7 +234,7 @@ class WandbBackend:
         state = "finished" if body.get("complete") else "running"
         if run.states[-1:] != [state]:
             run.states.append(state)
-        if fault is not None and fault.how == "drop late":
+        if fault is not None and fault.how.endswith("drop late"):
             _break_off(request)
         return web.json_response({"exitcode": None, "limits": {}})
 

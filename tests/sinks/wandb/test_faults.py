@@ -114,19 +114,23 @@ async def test_a_row_that_w_and_b_refuses(shared_backend: WandbBackend, shared: 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("victim", "arrives"),
+    ("victim", "request_"),
     [
-        ("child", True),
-        ("core", False),
-        pytest.param("child", False, marks=pytest.mark.long),
-        pytest.param("core", True, marks=pytest.mark.long),
+        ("child", "arrives unheard"),
+        ("core", "is lost"),
+        pytest.param("child", "is lost", marks=pytest.mark.long),
+        pytest.param("core", "arrives unheard", marks=pytest.mark.long),
+        pytest.param("core", "arrives", marks=pytest.mark.long),
     ],
 )
-async def test_sigkill_in_the_middle_of_a_send(backend: WandbBackend, pump: MiniPump, victim: str, arrives: bool):
-    """The child, or wandb-core, dies while W&B is taking a request of rows and samples; that arrives or not."""
+async def test_sigkill_in_the_middle_of_a_send(backend: WandbBackend, pump: MiniPump, victim: str, request_: str):
+    """The child, or wandb-core, dies while W&B is taking a request of rows and samples; that arrives, with or without
+    an answer, or is lost.
+    """
     system = make_session("sys", kind="system")
     await pump.deliver(make_parcel(SESSION, steps(5)))
-    silence = backend.hang("file_stream", drop=not arrives, lines=True)
+    then = {"arrives": "", "arrives unheard": ", drop late", "is lost": ", drop"}[request_]
+    silence = backend.hang("file_stream", then, lines=True)
     samples = make_rows(4, {"gpu/0/utilization_ratio": 0.5})
     parcel = Parcel([Part(SESSION, steps(50, seq=5, step=5)), Part(system, samples, (SESSION,))])
     sending = asyncio.create_task(pump.send_once(parcel))
