@@ -14,6 +14,7 @@ how late the real history follows a request.
 import asyncio
 import base64
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -52,9 +53,17 @@ class Fault:
 class WandbBackend:
     """The server. `url` and `key` are what a sink needs; `runs` what arrived; `requests` every request, in order."""
 
-    def __init__(self, *, key: str = "k" * 40, entity: str = "someone", prefix: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        key: str = "k" * 40,
+        entity: str = "someone",
+        prefix: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.key = key
         self.prefix = prefix
+        self.tls = tls
         self.url = ""
         self.requests: list[tuple[str, str]] = []
         self.uploads: dict[str, bytes] = {}
@@ -106,10 +115,10 @@ class WandbBackend:
         app.router.add_put(f"{self.prefix}/uploads/{{name:.*}}", self._upload)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self.tls)
         await site.start()
         self._port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self._port}{self.prefix}"
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self._port}{self.prefix}"
 
     async def _unlisten(self) -> None:
         if self._runner is not None:

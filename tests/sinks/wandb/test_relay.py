@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from standins.certificates import make_certificate
 from standins.wandb_backend import WandbBackend
+from wayside_collector.sinks.base import Retry
 from wayside_collector.sinks.wandb import WandbOptions
 from wayside_collector.sinks.wandb.file_stream import EVENTS, HISTORY, SUMMARY
 from wayside_collector.sinks.wandb.flight import RunKey
@@ -378,3 +380,17 @@ async def test_requests_go_through_the_proxy(backend):
             assert seen[0].startswith(f"POST {backend.url}/files/someone".encode())
             assert "proxy" in sdk.feed.problem.text
             assert "hunter2" not in sdk.feed.problem.text
+
+
+async def test_the_servers_certificate_is_checked(tmp_path):
+    """An unknown one is said, with the option that would make it known; with `ca_file`, or unchecked, it works."""
+    certificate = make_certificate(tmp_path)
+    with WandbBackend(tls=certificate.server_context()) as backend:
+        async with speaking(backend) as sdk:
+            assert (await sdk.post(line(0)))[0] == 429
+            assert "its certificate is not trusted: if it is right, set ca_file" in sdk.feed.problem.text
+        for options in ({"ca_file": str(certificate.cert)}, {"verify_tls": False}):
+            async with speaking(backend, **options) as sdk:
+                assert (await sdk.graphql("UpsertBucket"))[0] == 200
+    with pytest.raises(Retry, match=r"ca_file: /nowhere: .*it must be a PEM file"):
+        await Upstream(WandbOptions(ca_file="/nowhere"), LIMITS).open()
