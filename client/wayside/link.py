@@ -45,7 +45,7 @@ class Link:
         self.handover = Handover(journal, self._keeper, plan)
         now = time.monotonic()
         self._last_collector = now
-        self._next_tail = 0.0
+        self._next_tail = self._next_look = 0.0
         self._next_counts = now + COUNTS_INTERVAL
         self._counts: Dict[str, Any] = {}
         self._last_position = (-1, -1)
