@@ -12,7 +12,7 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wayside_collector.sinks.wandb.process import Child, ChildFailed, ChildLost, environment, reap
+from wayside_collector.sinks.wandb.process import Child, ChildFailed, ChildLost, environment, reap, temporary
 from wayside_collector.sinks.wandb.protocol import (
     HEAD,
     MAX_FRAME,
@@ -34,7 +34,7 @@ from wayside_collector.sinks.wandb.protocol import (
 START = Start(True, "/nowhere", 1, 0.5, 5.0, 5.0)
 
 
-def test_the_environment_is_made_anew():
+def test_the_environment_is_made_anew(tmp_path: Path):
     """Settings, proxies and other sinks' secrets do not reach the SDK; what a program needs does."""
     environ = {
         "PATH": "/bin",
@@ -45,11 +45,21 @@ def test_the_environment_is_made_anew():
         "HTTPS_PROXY": "http://p",
         "LENS_TOKEN": "t",
     }
-    found = environment(environ, Path("/f"))
-    assert {name for name in found if not name.startswith("WANDB_")} == {"PATH", "LC_ALL", "PYTHONUNBUFFERED"}
+    found = environment(environ, tmp_path)
+    ours = {"TMPDIR", "PYTHONUNBUFFERED"}
+    assert {name for name in found if not name.startswith("WANDB_")} == {"PATH", "LC_ALL", *ours}
     assert not {"WANDB_SERVICE", "WANDB_API_KEY", "WANDB_MODE"} & set(found)
-    assert found["WANDB_CACHE_DIR"].startswith("/f/")
+    assert found["WANDB_CACHE_DIR"] == f"{tmp_path}/.cache"
     assert found["WANDB_ERROR_REPORTING"] == "false"
+
+
+def test_temporary_files_go_where_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What the environment names, else the usual place; in a container whose root cannot be written, our own."""
+    assert temporary(str(tmp_path), tmp_path) == str(tmp_path)
+    assert temporary("/nowhere", tmp_path) == "/tmp"
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as on a root that is mounted to be read
+    assert temporary("/tmp", tmp_path / "sink") == str(tmp_path / "sink/.tmp")
+    assert (tmp_path / "sink/.tmp").is_dir()
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,20 @@ def environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """What the child's environment is. folder: where the SDK keeps what it would keep at home."""
     kept = {name: value for name, value in environ.items() if name in _PASSED or name.startswith("LC_")}
     homes = {f"WANDB_{name}_DIR": str(folder / f".{name.lower()}") for name in ("CACHE", "CONFIG", "DATA", "ARTIFACT")}
+    kept["TMPDIR"] = temporary(kept.get("TMPDIR"), folder)
     return {**kept, **homes, "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "PYTHONUNBUFFERED": "1"}
+
+
+def temporary(given: str | None, folder: Path) -> str:
+    """A folder for temporary files that can be written: wandb-core keeps its socket in one, and a container may have a
+    root that cannot be written, `/tmp` and all.
+    """
+    for candidate in (given, "/tmp", "/var/tmp"):
+        if candidate and os.path.isdir(candidate) and os.access(candidate, os.W_OK | os.X_OK):
+            return candidate
+    own = folder / ".tmp"
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return str(own)
 
 
 def reap(file: Path) -> None:
@@ -120,7 +133,7 @@ class Child:
                 pass_fds=(there[0], back[1]),
                 start_new_session=True,
                 cwd=folder,
-                env=environment(environ, folder),
+                env=await asyncio.to_thread(environment, environ, folder),
             )
         except BaseException as problem:
             os.close(there[1])  # a child that was started all the same sees its end, and goes
