@@ -8,6 +8,7 @@ the stream ends there with an error.
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -64,6 +65,9 @@ class _Draft:
 class Inlet:
     """One session's way into the spool: what is stored of it, and the batches not yet handed in.
 
+    client_id: what the session calls itself. base_seq, base_point: its numbers when it was last taken for dead; from
+    there on it is a session of its own here, and is told and asked in its own numbers.
+
     next_seq, next_point: totals including what is drafted; `stored_seq` what is on disk. finished: a FINISH event was
     stored.
     """
@@ -71,6 +75,8 @@ class Inlet:
     def __init__(self, known: Known, next_seq: int, next_point: int, counters: Counters) -> None:
         self.known = known
         self.key = known.key
+        continues = known.session.continues
+        self.client_id, self.base_seq, self.base_point = continues or (known.session.id, 0, 0)
         self.chain = "system" if known.session.kind == "system" else "scalars"
         self.next_seq = self.stored_seq = next_seq
         self.next_point = self._stored_point = next_point
@@ -188,7 +194,7 @@ class Inlet:
 
     def _arrive(self, stream: "Stream", frames: int, width: int) -> int:
         """Number what arrived; returns how many of the frames are doubles. A jump of the seq is booked as lost."""
-        seq, point = stream.seq, stream.point
+        seq, point = stream.seq - self.base_seq, stream.point - self.base_point
         stream.seq += frames
         stream.point += frames * width
         if seq < self.next_seq:
@@ -235,6 +241,15 @@ class Inlet:
                 self.chain,
             )
         )
+
+    @property
+    def told_seq(self) -> int:
+        """Everything below it is on disk, in the session's own numbers."""
+        return self.stored_seq + self.base_seq
+
+    def stream(self) -> "Stream":
+        """A stream that goes on where this session is."""
+        return Stream(self.next_seq + self.base_seq, self.next_point + self.base_point)
 
     # --- what the spool says
     # -------------------------------------------------------------------------------------------
@@ -301,22 +316,35 @@ class Intake:
             return inlet
         if inlet is None and len(self._inlets) >= MAX_SESSIONS:
             raise Refused(f"{MAX_SESSIONS} sessions are open, the limit; end some, or run another collector")
-        frame = wire.json_frame(wire.HELLO, {key: value for key, value in record.items() if key != "journal"})
-        stored = await asyncio.wrap_future(
-            self.spool.begin_session(session.id, frame, session.started or time.time(), journals)
-        )
+        fields = {key: value for key, value in record.items() if key != "journal"}
+        fields.update(self._continuation(session.id))
+        frame = wire.json_frame(wire.HELLO, fields)
+        begun = self.spool.begin_session(fields["session"], frame, session.started or time.time(), journals)
+        stored = await asyncio.wrap_future(begun)
         known = self.registry.add(stored)
         inlet = self._inlets[session.id] = Inlet(known, stored.next_seq, stored.next_point, self.counters)
         self._on_session(known)
         return inlet
 
+    def _continuation(self, id: str) -> dict[str, Any]:
+        """What a session is called here: its own id, or another one when we wrote its end and it is not dead after
+        all. Its next row would have the number of that end, and be refused as a double.
+        """
+        name, seq, point = id, 0, 0
+        known = self.registry.by_id(id)
+        while known is not None and known.ended is not None and known.finish is not None:
+            seq, point = seq + known.finish[0], point + known.finish[1]
+            name = hashlib.sha256(f"{id} {seq}".encode()).hexdigest()[:32]
+            known = self.registry.by_id(name)
+        return {"session": name, "continues": [id, seq, point]} if name != id else {"session": id}
+
     def resume(self) -> list[tuple[Inlet, tuple[str, ...]]]:
         """Inlets of the sessions that were open when the collector last stopped, with their journals' folders."""
         found: list[tuple[Inlet, tuple[str, ...]]] = []
         for stored in self.spool.sessions():
-            if stored.ended is None and stored.id not in self._inlets:
+            if stored.ended is None:
                 inlet = Inlet(self.registry.of(stored.key), stored.next_seq, stored.next_point, self.counters)
-                self._inlets[stored.id] = inlet
+                self._inlets[inlet.client_id] = inlet
                 found.append((inlet, stored.journals))
         return found
 
@@ -364,13 +392,14 @@ class Intake:
         if inlet.known.ended is not None:
             return
         now = time.time()
+        finish = None
         if not inlet.finished:
-            stream = Stream(inlet.next_seq, inlet.next_point)
-            inlet.take(stream, wire.event_frame(now, None, row.FINISH, {"exit_code": None, "reason": reason}))
+            finish = inlet.next_seq, inlet.next_point
+            inlet.take(inlet.stream(), wire.event_frame(now, None, row.FINISH, {"exit_code": None, "reason": reason}))
             await self.store([inlet])
-        await asyncio.wrap_future(self.spool.end_session(inlet.key, now))
-        inlet.known.ended = now
-        self._inlets.pop(inlet.known.session.id, None)
+        await asyncio.wrap_future(self.spool.end_session(inlet.key, now, finish))
+        inlet.known.ended, inlet.known.finish = now, finish
+        self._inlets.pop(inlet.client_id, None)
         log.info("session %s of run %s ended", inlet.known.session.id[:8], inlet.known.session.run.id)
 
     def alive(self) -> list[Inlet]:

@@ -16,11 +16,14 @@ from .spool import SessionRow, Spool
 
 @dataclass(slots=True)
 class Known:
-    """A session by its key in the spool. ended: Unix time in seconds, None while it lives. schemas: number to names."""
+    """A session by its key in the spool. ended: Unix time in seconds, None while it lives. finish: as in `SessionRow`.
+    schemas: number to names.
+    """
 
     key: int
     session: Session
     ended: float | None = None
+    finish: tuple[int, int] | None = None
     schemas: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -43,7 +46,7 @@ class Registry:
         known = self._by_key.get(row.key)
         if known is None:
             known = self._by_key[row.key] = self._by_id[row.id] = Known(row.key, _read_record(row))
-        known.ended = row.ended
+        known.ended, known.finish = row.ended, row.finish
         return known
 
     def of(self, key: int) -> Known:

@@ -41,7 +41,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     whose rows count for every open run of their pod. rank, local_rank, node_rank, world_size: as the launcher told
     them, or None. workload: the job as the cluster knows it. attempt: "outer.inner", how often the job and the
     process group were started again. started: Unix time in seconds. origin: "wayside", "wandb" (a mirrored wandb run,
-    uploaded by the trainer's own SDK) or "json" (JSON lines).
+    uploaded by the trainer's own SDK) or "json" (JSON lines). continues: what the collector notes when a session that
+    was taken for dead comes back and goes on as this one: its own id, and the seq and points it had then.
     """
 
     session: str
@@ -59,6 +60,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     pid: int = 0
     started: float = 0.0
     origin: str = "wayside"
+    continues: tuple[str, int, int] | None = None
 
     @property
     def id(self) -> str:

@@ -48,22 +48,29 @@ class Producer:
 
 @dataclass
 class World:
-    """Everything of one round, below one folder. transport: "journal" or "socket"."""
+    """Everything of one round. folder: spool, files and logs. memory: the socket's folder, in memory when not given.
+    transport: "journal" or "socket". options: more lines of the configuration. collector_environ, producer_environ:
+    put over the environment of one side.
+    """
 
     folder: Path
     seed: int
     transport: str = "journal"
+    memory: Path | None = None
+    options: str = ""
+    collector_environ: dict[str, str] = field(default_factory=dict)
+    producer_environ: dict[str, str] = field(default_factory=dict)
     producers: list[Producer] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.collector: subprocess.Popen[bytes] | None = None
-        self.memory = Path("/dev/shm") / f"wayside-oracle-{os.getpid()}-{self.seed}"
-        self.memory.mkdir(parents=True, exist_ok=True)
+        self.beside = self.memory or Path("/dev/shm") / f"wayside-oracle-{os.getpid()}-{self.seed}"
+        self.beside.mkdir(parents=True, exist_ok=True)
         self.environ = {
             **os.environ,
-            "WAYSIDE_SOCKET": str(self.memory / "wayside.sock"),
+            "WAYSIDE_SOCKET": str(self.beside / "wayside.sock"),
             "WAYSIDE_DIR": str(self.folder / "kept"),
             "WAYSIDE_TRANSPORT": self.transport,
             "WAYSIDE_QUIET": "1",
@@ -73,16 +80,18 @@ class World:
         (self.folder / "wayside.yaml").write_text(
             f"listen: 127.0.0.1:0\ndir: {self.folder}/kept\nsources: {{}}\ngrace: 30s\n"
             f"sinks: {{jsonl: {{path: {self.folder}/jsonl}}, prometheus: {{}}}}\nlog: {{level: warning}}\n"
+            f"{self.options}"
         )
 
     # --- processes -------------------------------------------------------------------------------
 
     def start_collector(self) -> None:
-        note = self.memory / "collector.json"
+        note = self.beside / "collector.json"
         note.unlink(missing_ok=True)
         command = [sys.executable, "-m", "wayside_collector", "run", "--config", str(self.folder / "wayside.yaml")]
+        environ = {**self.environ, **self.collector_environ}
         with (self.folder / "collector.log").open("ab") as log:
-            self.collector = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
+            self.collector = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         wait_for(note.exists, STARTS_WITHIN, "the collector to listen")
 
     def start_producer(self, producer: Producer, pace: float) -> None:
@@ -91,8 +100,9 @@ class World:
         first = max(accepted, issued)  # a row issued and not accepted may have arrived: its number is not used again
         command = [sys.executable, str(Path(__file__).with_name("producer.py")), str(producer.claims)]
         command += [str(producer.number), str(first), str(pace)]
+        environ = {**self.environ, **self.producer_environ}
         with (self.folder / f"producer-{producer.number}.log").open("ab") as log:
-            producer.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
+            producer.process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         wait_for(lambda: read_claims(str(producer.claims))[1] > first, STARTS_WITHIN, "a producer's first row")
 
     def add_producer(self) -> Producer:
@@ -127,7 +137,7 @@ class World:
 
     def _note_held(self) -> None:
         """Whether some journal holds rows that the collector has not let go."""
-        segments = list(self.memory.glob("journals/*/*.seg")) + list((self.folder / "kept").glob("journals/*/*.seg"))
+        segments = list(self.beside.glob("journals/*/*.seg")) + list((self.folder / "kept").glob("journals/*/*.seg"))
         if segments:
             self.tally.kills_with_rows_held += 1
 
@@ -138,7 +148,7 @@ class World:
     # --- questions -------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        url = json.loads((self.memory / "collector.json").read_text())["url"]
+        url = json.loads((self.beside / "collector.json").read_text())["url"]
         with urllib.request.urlopen(f"{url}status", timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
@@ -150,18 +160,18 @@ class World:
             status = self.status()
             sessions = all(session["state"] == "ended" for session in status["sessions"])
             waiting = any(sink["waiting"] for sink in status["sinks"].values())
-            return sessions and not waiting and not list(self.memory.glob("journals/*/*.seg"))
+            return sessions and not waiting and not list(self.beside.glob("journals/*/*.seg"))
 
         try:
             wait_for(settled, SETTLES_WITHIN, "everything to be delivered")
         except TimeoutError as late:
-            left = [str(path) for path in self.memory.glob("journals/*/*")]
+            left = [str(path) for path in self.beside.glob("journals/*/*")]
             raise TimeoutError(f"{late}: {json.dumps(self.status())}; left: {left}") from None
         return self.status()
 
     def booked_as_lost(self) -> int:
         """Rows that clients dropped for want of journal, and the collector booked, over all its lives."""
-        with contextlib.closing(sqlite3.connect(self.folder / "kept" / "spool" / "spool.db")) as db:
+        with contextlib.closing(sqlite3.connect(Path(self.status()["spool"]["path"]) / "spool.db")) as db:
             rows: int = db.execute("SELECT coalesce(sum(next_seq - first_seq), 0) FROM lost").fetchone()[0]
         return rows
 
@@ -207,6 +217,24 @@ class World:
         self._skipped.setdefault(producer.number, set()).update(range(accepted, issued))
         self.start_producer(producer, pace)
 
+    def conclude(self) -> list[str]:
+        """Kill the producers, let everything arrive, and say what broke the rule. Rows that clients dropped for want
+        of a journal count as told when they were booked.
+        """
+        for producer in self.producers:
+            if producer.process is not None and producer.process.poll() is None:
+                self.kill_producer(producer)
+        status = self.settle()
+        problems = self.verdict()
+        for name, sink in status["sinks"].items():
+            if sink["received"] != sink["delivered"] + sink["waiting"] + sum(sink["dropped"].values()):
+                problems.append(f"the books of {name} do not balance: {sink}")
+        missing = [problem for problem in problems if "missing" in problem]
+        count = sum(int(problem.split(":")[1].split()[0]) for problem in missing)
+        booked = self.booked_as_lost()
+        rest = [problem for problem in problems if "missing" not in problem]
+        return rest + ([f"{count} rows missing, {booked} of them booked", *missing] if count > booked else [])
+
     def close(self) -> None:
         for process in [self.collector, *(producer.process for producer in self.producers)]:
             if process is not None and process.poll() is None:
@@ -214,7 +242,7 @@ class World:
                     process.send_signal(signal.SIGCONT)
                     process.kill()
                 process.wait()
-        shutil.rmtree(self.memory, ignore_errors=True)
+        shutil.rmtree(self.beside, ignore_errors=True)
 
 
 def wait_for(condition: Any, seconds: float, what: str) -> None:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -80,6 +81,7 @@ class Pump:
         self._selection = Selection(options, sink.traits)
         self._counting = Selection(options, sink.traits)
         self._reading = Reading(shared.spool, shared.registry, shared.election, self._selection, sink.traits)
+        self._position = 0  # as committed last
         self._admitted = 0  # batches up to this id are in the books
         self._undecided: deque[Stored] = deque()
         self._by_row: dict[int, Amount] = {}  # what was admitted of batches whose amount only reading tells
@@ -91,7 +93,7 @@ class Pump:
         self._last_commit = 0.0
         self._oldest: float | None = None
         self._wake = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self._open = False
 
     # --- life -------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ class Pump:
         self._state = await asyncio.to_thread(self._spool.state, self.name)
         counted = self._spool.query("SELECT count(*) FROM dead_letters WHERE sink = ?", self.name)
         self.dead_letters = counted[0][0]
-        self._admitted = position
+        self._admitted = self._position = position
         if kept is None:
             await self._commit_now()
         await self._admit_backlog()
@@ -138,6 +140,7 @@ class Pump:
 
     def _admit(self, batch: Stored, *, fresh: bool) -> None:
         """Count a batch as received, as far as the sink's options let it in."""
+        batch = _what_is_left(batch)
         known = self._registry.of(batch.session)
         speaks: bool | None = True
         if batch.amount.rows and known.session.kind == "run" and self._selection.primary_only:
@@ -176,12 +179,13 @@ class Pump:
         """The next parcel's parts; waits until there are some."""
         while True:
             if not self._reading.buffered:
-                async with self._turn:
+                async with self.turn:
                     await self._fill()
             if self._reading.buffered:
                 return self._reading.cut(self.sink.traits.max_records)
             if self._changes or self._delivered or self._reading.moved:
-                await self._commit_soon()
+                async with self.turn:
+                    await self._commit_soon()
             self._wake.clear()
             if self._reading.behind(self._admitted):
                 continue
@@ -236,7 +240,7 @@ class Pump:
         self._oldest = min((part.records[0].time for part in parts), default=None)
         while self._in_flight:
             pause = 0.0
-            async with self._turn:
+            async with self.turn:
                 if self._in_flight:
                     pause = await self._try()
             if pause:
@@ -357,6 +361,7 @@ class Pump:
                 self.last_error = str(problem)
                 await asyncio.sleep(1.0)
         self._last_commit = time.monotonic()
+        self._position = position
         self.books.delivered = self.books.delivered.plus(delivered)
         for key, value in changes.items():
             if value is None:
@@ -367,34 +372,65 @@ class Pump:
 
     # --- limits and status ------------------------------------------------------------------------
 
-    async def lose(self, batches: Sequence[Stored], chain: str, reason: str) -> SinkCommit:
-        """These batches' file is about to be dropped: book what of it this sink still had to deliver, and say how the
-        sink then stands, for the transaction that drops it.
+    def plan_loss(self, batches: Sequence[Stored], chain: str, reason: str) -> "Loss":
+        """What this sink loses when these batches' file is dropped; `turn` is held until `take_loss`, or until it is
+        known that the file stays. Changes nothing.
         """
-        async with self._turn:
-            await self._commit_now()
-            lost = NOTHING
-            for batch in batches:
-                if batch.id > self._reading.scan:
-                    lost = lost.plus(self._unread_amount(batch, chain))
-            held = self._reading.lose(batches, chain == "events", self._in_flight)
-            self._in_flight = [part for part in self._in_flight if part.records]
-            self.books.drop(reason, lost.plus(held))
-            position, cursors = self._reading.cursors(self._in_flight)
-            return SinkCommit(self.name, position, cursors, self.books.to_text())
+        lost = self._reading.held_in(batches, chain == "events", self._in_flight)
+        late = NOTHING
+        undecided = {batch.id for batch in self._undecided}
+        for batch in batches:
+            if batch.id in undecided:
+                late = late.plus(self._unread_amount(batch, chain))
+            elif batch.id > self._reading.scan:
+                lost = lost.plus(self._unread_amount(batch, chain))
+        books = self.books.copy()
+        books.drop(reason, lost.plus(late))
+        return Loss(reason, lost.plus(late), late, SinkCommit(self.name, self._position, {}, books.to_text()))
+
+    def take_loss(self, loss: "Loss", batches: Sequence[Stored], chain: str) -> None:
+        """The file is gone, and the loss is booked on disk."""
+        self.books.received = self.books.received.plus(loss.late)
+        self.books.drop(loss.reason, loss.amount)
+        self._reading.forget(batches, chain == "events", self._in_flight)
+        self._in_flight = [part for part in self._in_flight if part.records]
+        gone = {batch.id for batch in batches}
+        self._undecided = deque(batch for batch in self._undecided if batch.id not in gone)
 
     def _unread_amount(self, batch: Stored, chain: str) -> Amount:
         counted = self._by_row.get(batch.id)
         if counted is None:
             known = self._registry.of(batch.session)
             speaks = self._election.verdict(batch.session, batch.id) if self._selection.primary_only else True
-            counted = self._counting.amount(known, batch, bool(speaks))
+            counted = self._counting.amount(known, _what_is_left(batch), speaks is not False)
         return Amount(0, 0, counted.events) if chain == "events" else Amount(counted.points, counted.rows, 0)
 
     def status(self) -> PumpStatus:
         waiting = bool(self.books.waiting)
         lag = max(0.0, self._clock() - self._oldest) if waiting and self._oldest is not None else 0.0
         return PumpStatus(self.books, lag, self.last_error, self.failures, dict(self.counters), self.dead_letters)
+
+
+class Loss(NamedTuple):
+    """What a sink loses with a file. late: the part of it that was not in the books before, since the election had
+    not decided on it. commit: how the books then stand, for the transaction that drops the file.
+    """
+
+    reason: str
+    amount: Amount
+    late: Amount
+    commit: SinkCommit
+
+
+def _what_is_left(batch: Stored) -> Stored:
+    """A batch whose rows or events were dropped counts what it still has."""
+    points, rows, events = batch.amount
+    if batch.rows is None and rows:
+        points = rows = 0
+        batch = batch._replace(composition=())
+    if batch.events is None:
+        events = 0
+    return batch._replace(amount=Amount(points, rows, events))
 
 
 def _amount(parts: Iterable[Part]) -> Amount:

@@ -272,28 +272,48 @@ class Reading:
                 self._mergers.pop(session, None)
                 self._selection.last.pop(session, None)
 
-    def lose(self, batches: Iterable[Stored], events: bool, in_flight: list[Part]) -> Amount:
-        """Take out of memory what belongs to batches that are about to be dropped: their events, or their rows. Returns
-        what that was in the books. A merged step goes as a whole.
-        """
+    def held_in(self, batches: Iterable[Stored], events: bool, in_flight: list[Part]) -> Amount:
+        """What in memory belongs to these batches, their events or their rows. A merged step counts as a whole."""
+        ranges = self._ranges(batches)
+        held = [
+            record
+            for part in [*in_flight, *self._buffer]
+            for record in part.records
+            if isinstance(record, Event) == events and _within(record, ranges.get(part.session.id, ()))
+        ]
+        amount = amount_of_records(held)
+        for merger in self._mergers_in(ranges, events):
+            amount = amount.plus(merger.open_amount)
+        return amount
+
+    def forget(self, batches: Iterable[Stored], events: bool, in_flight: list[Part]) -> None:
+        """Take that out of memory."""
+        ranges = self._ranges(batches)
+        for part in [*in_flight, *self._buffer]:
+            found = ranges.get(part.session.id, ())
+            part.records[:] = [r for r in part.records if isinstance(r, Event) != events or not _within(r, found)]
+        for merger in self._mergers_in(ranges, events):
+            merger.close()
+        self._buffer = deque(part for part in self._buffer if part.records)
+
+    def _ranges(self, batches: Iterable[Stored]) -> dict[str, list[range]]:
+        """The seqs of batches, by session id."""
         ranges: dict[str, list[range]] = {}
         for batch in batches:
             id = self._registry.of(batch.session).session.id
             ranges.setdefault(id, []).append(range(batch.first_seq, batch.next_seq))
-        lost = Amount()
-        for part in [*in_flight, *self._buffer]:
-            found = ranges.get(part.session.id)
-            if not found:
-                continue
-            gone = [r for r in part.records if isinstance(r, Event) == events and _within(r, found)]
-            if gone:
-                lost = lost.plus(amount_of_records(gone))
-                part.records[:] = [record for record in part.records if record not in gone]
+        return ranges
+
+    def _mergers_in(self, ranges: dict[str, list[range]], events: bool) -> list[StepMerger]:
+        """Mergers whose open step has a row in these ranges."""
+        if events:
+            return []
+        found = []
         for session, merger in self._mergers.items():
-            found = ranges.get(self._registry.of(session).session.id)
-            if found and not events and any(seq in one for seq in merger.open_seqs for one in found):
-                lost = lost.plus(amount_of_records(list(merger.close())))
-        return lost
+            of = ranges.get(self._registry.of(session).session.id, ())
+            if any(seq in one for seq in merger.open_seqs for one in of):
+                found.append(merger)
+        return found
 
     def amount_of_rest(self, known: Known, batch: Stored, counting: Selection, speaks: bool) -> Amount:
         """What of a batch is still to come for this sink: for the accounts, at a start or where options depend on
@@ -316,7 +336,7 @@ def _time(record: Record) -> float:
     return record.time
 
 
-def _within(record: Record, ranges: list[range]) -> bool:
+def _within(record: Record, ranges: Iterable[range]) -> bool:
     seqs = record.seqs if isinstance(record, Step) else (record.seq,)
     return any(seq in one for seq in seqs for one in ranges)
 

@@ -17,11 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from wayside import wire
-from wayside.segments import boot_id
+from wayside.segments import DROPPED, boot_id
 
 from ..intake import Inlet, Intake, Refused, Stream
 from ..spool import SpoolError
-from .segments import OpenSegment, find_segment, journal_folders, open_segment, owner_lives, written_pages
+from .segments import (
+    OpenSegment,
+    Owner,
+    find_segment,
+    journal_folders,
+    open_segment,
+    owner_of,
+    read_dropped,
+    written_pages,
+)
 
 BUSY = 0.005  #: seconds between looks while rows flow: adds at most this to the time from log() to a sink
 REST = 0.1  #: seconds between looks while nothing comes
@@ -29,6 +38,7 @@ READ_SIZE = 4 << 20  #: bytes of one session at a look: a quarter of what its jo
 LOOK_SIZE = 16 << 20  #: bytes of all sessions at a look: what the collector holds in memory at once
 LIFE_INTERVAL = 1.0  #: seconds between two questions whether an owner lives
 ORPHAN_INTERVAL = 2.0  #: seconds between two looks for journals without an owner
+GONE_AFTER = 10.0  #: seconds a journal's folder may be gone, its owner silent, before the owner counts as dead
 HOLD = 5.0  #: seconds a walk may fail to reach the committed position before the rest is set aside
 RETRY = 0.25  #: seconds before the next attempt after the spool could not take rows
 
@@ -49,6 +59,7 @@ class Followed:
     held_since: float = 0.0
     next_life: float = 0.0
     missing_since: float = 0.0
+    silent_since: float = 0.0
 
 
 class JournalSource:
@@ -66,6 +77,7 @@ class JournalSource:
         self.set_aside = 0
         self.last_error: str | None = None
         self.on_stored: Callable[[Inlet], None] = lambda inlet: None
+        self.is_connected: Callable[[Inlet], bool] = lambda inlet: False
         self._adopts = adopts
         self._damaged = damaged
         self._followed: dict[str, Followed] = {}
@@ -76,7 +88,7 @@ class JournalSource:
 
     def follow(self, inlet: Inlet, folders: Sequence[Path]) -> None:
         """Read this session's journal from now on; also after it moved."""
-        id = inlet.known.session.id
+        id = inlet.client_id
         old = self._followed.get(id)
         if old is not None:
             self._close(old)
@@ -84,7 +96,7 @@ class JournalSource:
         self._wake.set()
 
     def follows(self, inlet: Inlet) -> bool:
-        return inlet.known.session.id in self._followed
+        return inlet.client_id in self._followed
 
     @property
     def idle(self) -> bool:
@@ -165,9 +177,6 @@ class JournalSource:
             followed.done.append(segment)
             followed.segment = None
             followed.number = segment.header.number + 1
-            rows, points = segment.dropped()
-            if rows and followed.orphan and find_segment(followed.folders, followed.number) is None:
-                followed.inlet.book_loss(rows, points)
         return taken
 
     def _take(self, followed: Followed, segment: OpenSegment, position: int, most: int) -> int:
@@ -244,29 +253,44 @@ class JournalSource:
         now = time.monotonic()
         for id, followed in list(self._followed.items()):
             if not followed.orphan:
-                if now < followed.next_life:
-                    continue
-                followed.next_life = now + LIFE_INTERVAL
-                if any(owner_lives(folder) for folder in followed.folders):
-                    continue
-                followed.orphan = True  # from now on read to the end, sealed or not
+                if now >= followed.next_life:
+                    followed.next_life = now + LIFE_INTERVAL
+                    followed.orphan = self._is_dead(followed, now)  # from now on read to the end, sealed or not
                 continue
-            if (
-                followed.segment is None
-                and not followed.done
-                and find_segment(followed.folders, followed.number) is None
-            ):
+            read = followed.segment is None and not followed.done
+            if read and find_segment(followed.folders, followed.number) is None:
+                await self._book_untold(followed)
                 for folder in followed.folders:
                     _remove(folder, self._damaged)
                 del self._followed[id]
                 self._close(followed)
                 await self.intake.end(followed.inlet)
 
+    def _is_dead(self, followed: Followed, now: float) -> bool:
+        """A free lock is proof. A folder that is gone is not: its owner, if it lives, begins another and says hello."""
+        states = [owner_of(folder) for folder in followed.folders]
+        if Owner.LIVES in states or (Owner.DEAD not in states and self.is_connected(followed.inlet)):
+            followed.silent_since = 0.0
+            return False
+        if Owner.DEAD in states:
+            return True
+        followed.silent_since = followed.silent_since or now
+        return now - followed.silent_since > GONE_AFTER
+
+    async def _book_untold(self, followed: Followed) -> None:
+        """What the owner dropped last, and never came to tell by the numbers of a next segment."""
+        rows, points = map(max, zip(*(read_dropped(folder) for folder in followed.folders), strict=True))
+        if rows:
+            known = await asyncio.to_thread(self.intake.spool.lost_by_client, followed.inlet.key)
+            if rows > known[0]:
+                followed.inlet.book_loss(rows - known[0], max(0, points - known[1]))
+                await self.intake.store([followed.inlet])
+
     async def look_for_orphans(self) -> None:
         """Adopt journals below the roots whose owner is dead and whose record says they are ours."""
         for root in self.roots:
             for folder in journal_folders(root):
-                if folder.name in self._followed or folder in self._ignored or owner_lives(folder):
+                if folder.name in self._followed or folder in self._ignored or owner_of(folder) != Owner.DEAD:
                     continue
                 await self._adopt(folder)
 
@@ -314,7 +338,7 @@ def _remove(folder: Path, damaged: Path | None = None) -> None:
                 damaged.mkdir(parents=True, exist_ok=True)
                 shutil.move(path, damaged / f"{folder.name}-{path.name}")
                 log.error("%s is no journal segment; set aside in %s", path, damaged)
-            elif path.suffix == ".seg" or path.name == "lock":
+            elif path.suffix == ".seg" or path.name in ("lock", DROPPED):
                 path.unlink()
         folder.rmdir()
 

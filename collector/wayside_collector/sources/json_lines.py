@@ -95,7 +95,7 @@ class LineSession:
     def not_stored(self) -> None:
         """The spool could not take what came last; its senders were told."""
         for inlet, stream, writer in self._open.values():
-            stream.seq, stream.point = inlet.next_seq, inlet.next_point
+            stream.seq, stream.point = inlet.stream().seq, inlet.stream().point
             writer.announce_again()
 
     @property

@@ -4,8 +4,9 @@ Calls go through the `pynvml` module (distribution nvidia-ml-py), handed in, so 
 Each field is a call of its own, so that one that is not supported hides no other. When to ask is `nvidia`'s business.
 
 What shaped the table: `PcieThroughput` waits 20 ms for each direction (nvml.h), the byte counters of newer drivers do
-not, but others have measured 0.2 to 0.4 ms for each, so they are asked slowly. `MemoryInfo` counts what the driver reserves as used; its
-version 2 tells the two apart. `PowerUsage` is an average over a second on Ampere (but not GA100) and newer.
+not, but others have measured 0.2 to 0.4 ms for each, so they are asked slowly. `MemoryInfo` counts what the driver
+reserves as used; its version 2 tells the two apart. `PowerUsage` is an average over a second on Ampere (but not
+GA100) and newer.
 """
 
 from collections.abc import Callable, Iterable, Iterator

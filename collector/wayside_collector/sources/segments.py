@@ -4,6 +4,7 @@ Files are read with `pread`, never mapped: a peer that truncates its file must n
 what the bytes mean; `sources/journal.py` does.
 """
 
+import enum
 import fcntl
 import os
 import struct
@@ -11,26 +12,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wayside import wire
-from wayside.segments import JOURNALS
+from wayside.segments import DROPPED, JOURNALS
 
 PAGE = 4096
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
 
 
-def owner_lives(folder: Path) -> bool:
-    """Whether a process holds the journal's lock. A folder without a lock file has no owner."""
+class Owner(enum.Enum):
+    """Whether the process that writes a journal lives; UNKNOWN where there is no lock to ask, or none that we may
+    ask.
+    """
+
+    LIVES = enum.auto()
+    DEAD = enum.auto()
+    UNKNOWN = enum.auto()
+
+
+def owner_of(folder: Path) -> Owner:
+    """Whether a process holds the journal's lock."""
     try:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except PermissionError:
-        return True  # not ours to judge: a journal we may not lock we may not adopt
     except OSError:
-        return False
+        return Owner.UNKNOWN
     try:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         found = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
-        return bool(found[0] != fcntl.F_UNLCK)
+        return Owner.LIVES if found[0] != fcntl.F_UNLCK else Owner.DEAD
     except OSError:
-        return True
+        return Owner.UNKNOWN
     finally:
         os.close(fd)
 
@@ -51,11 +60,6 @@ class OpenSegment:
         if sealed:
             data = os.pread(self.fd, 8, 8)  # again: a position read before the seal may not be the last
         return max(wire.HEADER_SIZE, int.from_bytes(data[:8], "little")), sealed
-
-    def dropped(self) -> tuple[int, int]:
-        """Rows and points its owner dropped after it was sealed; a next segment's header tells them, too."""
-        data = os.pread(self.fd, 16, 8 * wire.DROPPED_ROWS_WORD)
-        return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
 
     def bytes_to(self, position: int, most: int) -> bytes:
         return os.pread(self.fd, min(position - self.read, most), self.read)
@@ -117,6 +121,15 @@ def _segment_files(folder: Path) -> list[Path]:
         return sorted(folder / name for name in os.listdir(folder) if name.endswith(".seg"))
     except OSError:
         return []
+
+
+def read_dropped(folder: Path) -> tuple[int, int]:
+    """Rows and points a session dropped in all, as its owner told last; zeros when it did not."""
+    try:
+        data = (folder / DROPPED).read_bytes()[:16]
+    except OSError:
+        return 0, 0
+    return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:16], "little")
 
 
 def written_pages(data: bytes, start: int) -> int:

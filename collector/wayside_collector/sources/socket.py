@@ -31,6 +31,7 @@ READ_SIZE = 256 << 10
 HELLO_TIMEOUT = 10.0  #: seconds a new peer may take to say who it is
 GONE_AFTER = 10.0  #: seconds a session without a journal may be away before it counts as ended
 RETRY = 0.25  #: seconds before storing again after the spool could not take rows
+LOOK_INTERVAL = 1.0  #: seconds between looks whether the socket is still there
 SOCKET_MODE = 0o660
 
 log = logging.getLogger(__name__)
@@ -55,23 +56,38 @@ class SocketSource:
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         journals.on_stored = self._say_stored
+        journals.is_connected = lambda inlet: inlet.client_id in self._writers
 
     async def run(self) -> None:
+        try:
+            while True:
+                await self._serve()
+                log.warning("%s is gone: made again", self.path)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def _serve(self) -> None:
+        """Listen until the socket's file is not ours any more: someone deleted it, perhaps with its whole folder."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._take_lock(self.path.parent / "collector.lock")
+        ours: int | None = None
         try:
             server = await asyncio.start_unix_server(self._meet, self.path, limit=MAX_LINE)
             os.chmod(self.path, SOCKET_MODE)
             self._leave_note()
+            ours = _inode(self.path)
             log.info("listening on %s", self.path)
-            async with server:
-                await server.serve_forever()
+            try:
+                while _inode(self.path) == ours:  # noqa: ASYNC110 -- nothing tells of a file that is deleted
+                    await asyncio.sleep(LOOK_INTERVAL)
+            finally:
+                server.close()
         finally:
-            for path in (self.path, self._note):
-                with contextlib.suppress(OSError):
-                    path.unlink()
-            for task in self._tasks:
-                task.cancel()
+            if ours is not None and _inode(self.path) == ours:
+                for path in (self.path, self._note):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
             os.close(self._lock_fd)
 
     @property
@@ -146,7 +162,7 @@ class SocketSource:
         inlet = await self._begin(record, writer)
         if inlet is None:
             return
-        id = inlet.known.session.id
+        id = inlet.client_id
         self._writers[id] = writer
         try:
             await self._take_frames(inlet, buffer[hello.end :], reader, writer)
@@ -175,7 +191,7 @@ class SocketSource:
                 await asyncio.sleep(RETRY)
         if folders:
             self._journals.follow(inlet, folders)
-        answer.update(journal="ok" if folders else "unreadable", reason=reason, stored=inlet.stored_seq)
+        answer.update(journal="ok" if folders else "unreadable", reason=reason, stored=inlet.told_seq)
         writer.write(wire.json_frame(wire.ANSWER, answer))
         await writer.drain()
         return inlet
@@ -189,7 +205,7 @@ class SocketSource:
             buffer = buffer[taken:]
             if taken:
                 await self._store(inlet)
-                writer.write(wire.stored_frame(inlet.stored_seq))
+                writer.write(wire.stored_frame(inlet.told_seq))
                 await writer.drain()
             data = await reader.read(READ_SIZE)
             if not data:
@@ -214,9 +230,9 @@ class SocketSource:
         return data
 
     def _say_stored(self, inlet: Inlet) -> None:
-        writer = self._writers.get(inlet.known.session.id)
+        writer = self._writers.get(inlet.client_id)
         if writer is not None and not writer.is_closing():
-            writer.write(wire.stored_frame(inlet.stored_seq))
+            writer.write(wire.stored_frame(inlet.told_seq))
 
     def expect(self, inlet: Inlet) -> None:
         """A session without a connection: it comes again, has a journal that is read, or is over."""
@@ -230,7 +246,7 @@ class SocketSource:
 
     async def _end_when_gone(self, inlet: Inlet) -> None:
         """A session whose frames came on the socket is over when it said so, or when it stays away."""
-        id = inlet.known.session.id
+        id = inlet.client_id
         if not inlet.finished:
             await asyncio.sleep(GONE_AFTER)
         if id not in self._writers and not self._journals.follows(inlet):
@@ -280,6 +296,13 @@ class SocketSource:
             self.errors += 1
             writer.write(_error_line(str(problem)))
             await writer.drain()
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return None
 
 
 def _error_line(message: str) -> bytes:

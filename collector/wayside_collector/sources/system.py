@@ -39,7 +39,7 @@ class SystemSession:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": time.time(),
-            "workload": environ.get("WORKLOAD_UID"),
+            "workload": environ.get("WORKLOAD_UID") or None,
             "pod": {key: value for key, value in [*pod.items(), ("node", environ.get("NODE_NAME"))] if value},
         }
 
@@ -78,7 +78,7 @@ class SystemSession:
             await self._intake.store([inlet])
         except SpoolError:
             self.dropped += len(samples)
-            self._stream = Stream(inlet.stored_seq, inlet.next_point)
+            self._stream = inlet.stream()
             self._writer.announce_again()
 
     def _frames(self, sample: Sample, at: float) -> bytes:

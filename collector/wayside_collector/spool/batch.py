@@ -79,7 +79,10 @@ class Loss(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """A session as the spool knows it. record: its HELLO frame. ended: Unix time in seconds, or None while it lives."""
+    """A session as the spool knows it. record: its HELLO frame. ended: Unix time in seconds, or None while it lives.
+    finish: where the collector itself wrote the session's end, its seq and the points before it; None when the session
+    said so, or lives.
+    """
 
     key: int
     id: str
@@ -89,6 +92,7 @@ class SessionRow(NamedTuple):
     started: float
     ended: float | None
     journals: tuple[str, ...]
+    finish: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)

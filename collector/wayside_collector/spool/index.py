@@ -17,7 +17,8 @@ _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sessions (
   key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, record BLOB NOT NULL, next_seq INTEGER NOT NULL DEFAULT 0,
-  next_point INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, ended REAL, journals TEXT NOT NULL DEFAULT '[]');
+  next_point INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, ended REAL, journals TEXT NOT NULL DEFAULT '[]',
+  finish TEXT);
 CREATE TABLE schemas (session INTEGER NOT NULL, number INTEGER NOT NULL, frame BLOB NOT NULL,
   PRIMARY KEY (session, number)) WITHOUT ROWID;
 CREATE TABLE files (number INTEGER PRIMARY KEY, chain TEXT NOT NULL, born REAL NOT NULL);
@@ -179,7 +180,8 @@ def last_batch(db: sqlite3.Connection) -> int:
 
 
 def _session(row: Sequence[Any]) -> SessionRow:
-    return SessionRow._make([*row[:7], tuple(json.loads(row[7]))])
+    finish = tuple(json.loads(row[8])) if row[8] is not None else None
+    return SessionRow._make([*row[:7], tuple(json.loads(row[7])), finish])
 
 
 def _stored(row: Sequence[Any]) -> Stored:

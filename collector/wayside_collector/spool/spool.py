@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import json
 import logging
 import os
 import sqlite3
@@ -173,11 +174,14 @@ class Spool:
 
         return self._hand_in((), apply)
 
-    def end_session(self, key: int, time: float) -> "Future[None]":
-        """The session is over: its process finished or is gone, and its journal is in the spool."""
+    def end_session(self, key: int, time: float, finish: tuple[int, int] | None = None) -> "Future[None]":
+        """The session is over: its process finished or is gone, and its journal is in the spool. finish: as in
+        `SessionRow`.
+        """
+        text = json.dumps(finish) if finish is not None else None
 
         def apply(db: sqlite3.Connection, stored: list[Stored]) -> None:
-            db.execute("UPDATE sessions SET ended = ?, journals = '[]' WHERE key = ?", (time, key))
+            db.execute("UPDATE sessions SET ended = ?, finish = ?, journals = '[]' WHERE key = ?", (time, text, key))
 
         return self._hand_in((), apply)
 
@@ -444,6 +448,12 @@ class Spool:
     def sessions(self) -> list[SessionRow]:
         with self._reading:
             return index.sessions(self._reader)
+
+    def lost_by_client(self, session: int) -> tuple[int, int]:
+        """Rows and points of a session that are booked as lost at the client."""
+        query = "SELECT coalesce(sum(next_seq - first_seq), 0), coalesce(sum(points), 0) FROM lost WHERE session = ?"
+        rows, points = self.query(query, session)[0]
+        return rows, points
 
     def schemas(self, session: int) -> dict[int, bytes]:
         """Schema frames of a session, by number."""
