@@ -13,8 +13,8 @@ EXACT = 1 << 53  #: whole numbers up to here are exact as 64-bit floats
 MAX_STEP = (1 << 63) - 1  #: a step is a signed 64-bit number, and the lowest of them means none
 MAX_DEPTH = 16  #: of nested dictionaries; deeper is a structure that refers to itself, or no metric
 MAX_TEXT = 65536  #: characters of one text value: a page of output, not a log file
-MAX_NAMES = 300_000  #: characters of all names of a row, six bytes each in JSON at worst, beside MAX_WIDTH numbers
-MAX_TEXTS = 500_000  #: characters of all texts of a call, with their names: either fits a frame of 4 MiB
+MAX_NAMES = 1_100_000  #: characters of all names of a row, two bytes each in JSON, beside MAX_WIDTH numbers
+MAX_TEXTS = 500_000  #: characters of all texts of a call, six bytes each at worst: either fits a frame of 4 MiB
 
 _SHOWN = 40  # characters of an object in a message
 
@@ -79,11 +79,12 @@ class _Taking:
         if name not in self.points:
             if len(self.points) >= MAX_WIDTH:
                 return f"more than {MAX_WIDTH} points in one row"
-            if self._names_size + len(name) > MAX_NAMES:
+            size = len(name) if name.isascii() and name.isprintable() else 3 * len(name)
+            if self._names_size + size > MAX_NAMES:
                 return f"the names of one row are longer than {MAX_NAMES} characters together"
-            self._names_size += len(name)
+            self._names_size += size
         self.points[name] = number
-        if isinstance(value, int) and abs(number) > EXACT and int(number) != value:
+        if isinstance(value, int) and abs(value) > EXACT and int(number) != value:
             self.rounded.append(name)
         return None
 
@@ -98,7 +99,7 @@ class _Taking:
 
 def _name(key: Any, prefix: str) -> Tuple[str, Optional[str]]:
     """The full name of a key, and what is wrong with it, None when nothing is."""
-    if not isinstance(key, str):
+    if not issubclass(type(key), str):  # and not isinstance, which would ask the key
         return prefix + shown(key), f"a metric's name must be text, not {type(key).__name__}"
     name = prefix + str.__str__(key)  # plain text even where the key is of a class of its own
     if not name.isascii():
