@@ -148,6 +148,7 @@ async def test_sigkill_in_the_middle_of_a_send(backend: WandbBackend, pump: Mini
     assert not psutil.pid_exists(child.core)
 
 
+@pytest.mark.long
 @pytest.mark.asyncio
 async def test_a_summary_that_was_ahead_gives_no_row_up(backend: WandbBackend, pump: MiniPump):
     """After a crash W&B shows a summary further than its history (a backlog of several requests): the rows in between

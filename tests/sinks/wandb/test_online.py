@@ -101,6 +101,7 @@ async def test_the_same_parcel_twice_is_there_once(shared_backend: WandbBackend,
     assert [row["x"] for row in shared_backend.run("twice").rows] == list(range(13))
 
 
+@pytest.mark.long
 async def test_several_runs_in_one_child(backend: WandbBackend, online: WandbOptions, tmp_path: Path):
     """More runs than may be open at once: the longest unused is closed, goes on when it has rows, and stays one run."""
     async with MiniPump(online, tmp_path, Limits(pause=1.0, open_runs=1)) as pump:
@@ -154,6 +155,7 @@ async def test_a_run_that_was_there_before(shared_backend: WandbBackend, shared:
     assert [row.get("wayside/step") for row in rows] == [None, None, 0, 1]
 
 
+@pytest.mark.long
 async def test_the_step_axis_can_be_the_users(backend: WandbBackend, tmp_path: Path):
     """With `step_axis: wayside` every row carries the user's step, and W&B is told to draw over it."""
     options = WandbOptions(base_url=backend.url, api_key=backend.key, upload_interval=1, step_axis="wayside")
