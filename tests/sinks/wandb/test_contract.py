@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ async def test_without_wandb_rows_wait(online: WandbOptions, tmp_path: Path, mon
     with pytest.raises(Retry, match=r"wandb is not installed: pip install 'wayside-collector\[wandb\]'"):
         await sink.open(Context("wandb", tmp_path))
     monkeypatch.undo()
+    (tmp_path / "empty" / "wandb").mkdir(parents=True)  # as the SDK makes them where it runs
+    with monkeypatch.context() as only:
+        only.setattr(sys, "path", [str(tmp_path / "empty")])
+        only.delitem(sys.modules, "wandb", raising=False)
+        with pytest.raises(Retry, match="wandb is not installed"):
+            await sink.open(Context("wandb", tmp_path))
     await sink.open(Context("wandb", tmp_path))
     await sink.close()
 

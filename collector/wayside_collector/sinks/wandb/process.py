@@ -122,7 +122,10 @@ class Child:
     async def start(self, start: Start, environ: Mapping[str, str]) -> None:
         """Raises ChildFailed or ChildLost."""
         folder = Path(start.folder)
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        try:
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        except OSError as problem:
+            raise ChildFailed(f"{folder} cannot be made: {problem.strerror}") from problem
         there, back = os.pipe(), os.pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -183,9 +186,13 @@ class Child:
         if self._gone or self._writer is None:
             raise ChildLost(self._why())
         id = self._id = self._id + 1
+        try:
+            frame = pack(id, command)
+        except (ValueError, TypeError, OverflowError) as problem:
+            raise ChildFailed(f"a message that cannot be sent: {problem}") from problem
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[id] = reply
-        self._writer.write(pack(id, command))
+        self._writer.write(frame)
         try:
             answer = await asyncio.wait_for(reply, timeout)
         except TimeoutError:

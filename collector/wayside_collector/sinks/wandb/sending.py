@@ -235,7 +235,7 @@ class Sending:
     def _retry(self, left: list[Ref], delivered: set[Ref], changes: Changes) -> Retry:
         texts = list(dict.fromkeys(problem.text for problem in self.problems))
         times = [problem.not_before for problem in self.problems if problem.not_before is not None]
-        aloft = any(ref in course.flight for course in self._runs.courses.values() for ref in left)
+        aloft = any(ref in self._runs.course(key).flight for ref in left for key in self._needs.get(ref, ()))
         return Retry(
             "; ".join(texts[:3]) or "some rows are still on their way to W&B",
             not_before=max(times, default=None),

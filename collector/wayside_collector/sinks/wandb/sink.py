@@ -75,18 +75,22 @@ class WandbSink:
     async def open(self, context: Context) -> None:
         """Raises Retry when wandb is not installed, there is no API key, or a file cannot be read."""
         await self.close()
-        if importlib.util.find_spec("wandb") is None:
+        spec = importlib.util.find_spec("wandb")
+        if spec is None or spec.origin is None:  # a folder of that name, as the SDK makes them, is no package
             raise Retry("wandb is not installed: pip install 'wayside-collector[wandb]' in the collector's environment")
         self._context = context
         self._folder = (Path(self._options.dir) if self._options.dir else context.folder).absolute()
+        relay = await self._start_relay() if self._options.mode == "online" else None
         state = State(context.state, self._limits.known_runs)
         ledger = Ledger(context.folder)
         try:
             uncertain = await asyncio.to_thread(ledger.open, state.batch)
             await asyncio.to_thread(reap, self._processes)
         except OSError as problem:
+            ledger.close()
+            if relay is not None:
+                await relay.stop()
             raise Retry(f"the W&B sink's folder {context.folder} cannot be read: {problem.strerror}") from problem
-        relay = await self._start_relay() if self._options.mode == "online" else None
         runs = Runs(self._options, self._limits, relay, state)
         runs.restore(uncertain)
         self._tools = Tools(self._options, self._limits, context, ledger, state, runs, relay)

@@ -42,7 +42,7 @@ def measure(folder: Path) -> Taken:
             total += size
             if not inner.is_dir(follow_symlinks=False):
                 continue
-            found = RunFolder(inner.path, size, inner.stat(follow_symlinks=False).st_mtime)
+            found = RunFolder(inner.path, size, _changed(inner))
             if inner.name.startswith("run-"):
                 online.append(found)
             elif inner.name.startswith("offline-run-") and not _holds_something(inner.path):
@@ -80,6 +80,13 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
             return list(found)
     except OSError:
         return []
+
+
+def _changed(entry: os.DirEntry[str]) -> float:
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _size(entry: os.DirEntry[str]) -> int:
