@@ -122,6 +122,7 @@ class Runs:
             opened = await self._open(command, child)
         except ChildFailed as failed:
             await relay.dismiss(feed)
+            course.feed = None
             problem = feed.problem or Problem(f"the W&B SDK cannot open the run {course.key}: {failed}")
             raise Blocked(problem, alone=feed.problem is None or feed.problem.status is not None) from failed
         course.folder = opened.folder
