@@ -151,12 +151,11 @@ async def serve(found: Config, environ: Mapping[str, str]) -> int:
 async def _deliver_folder(found: Config, folder: Path, timeout: float) -> int:
     from .daemon import Collector
 
-    shared = Path(f"/dev/shm/wayside-{os.geteuid()}")
     collector = Collector(
         found,
         environ=config.environment(),
         listens=False,
-        journal_roots=[folder, shared],
+        journal_roots=[folder],
         adopts=lambda record: record.get("dir") == str(folder) or not record.get("dir"),
     )
     async with collector.opened():
@@ -178,7 +177,7 @@ async def _until_delivered(collector: Any, running: "asyncio.Task[None]", until:
     shown = 0.0
     while time.monotonic() < until and not running.done():
         waiting = sum(pump.books.waiting.points for pump in collector.pumps)
-        if collector.journals.idle and not any(pump.books.waiting for pump in collector.pumps):
+        if collector.journals.idle and collector.idle:
             return True
         if time.monotonic() - shown > 2.0:
             shown = time.monotonic()

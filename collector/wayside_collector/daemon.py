@@ -45,7 +45,8 @@ class Collector:
     """One collector. Used as an async context manager around `run`; only one of them at a time may hold a spool.
 
     listens: whether it takes sessions from a socket and samples hardware; without it, it only delivers what it finds
-    (`sync`). journal_roots: where journals without an owner are looked for.
+    (`sync`). journal_roots: where journals without an owner are looked for, beside the usual places: their ends may lie
+    in memory, in any of them.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Collector:
         options = SpoolOptions(config.spool_path, top.spool.max_size, top.spool.max_age)
         self.spool = Spool(options, on_stored=self._on_stored)
         self.intake = Intake(self.spool, self.registry)
-        roots = list(journal_roots) or _usual_roots(self.socket_path, config.dir)
+        roots = [*journal_roots, *_usual_roots(self.socket_path, config.dir)]
         self.journals = JournalSource(
             self.intake, roots, adopts or self._is_ours, config.spool_path / "damaged" / "journals"
         )
@@ -181,10 +182,15 @@ class Collector:
             tasks.append(group.create_task(run, name=f"sampler-{config.name}"))
         return tasks
 
+    @property
+    def idle(self) -> bool:
+        """Whether every sink has all there is for it. What was just stored may not be told to them yet."""
+        return all(pump.idle for pump in self.pumps)
+
     async def delivered(self, timeout: float) -> bool:
         """Wait until no sink has anything waiting, at most `timeout` seconds; whether it came to that."""
         until = time.monotonic() + timeout
-        while any(pump.books.waiting for pump in self.pumps):
+        while not self.idle:
             if time.monotonic() > until:
                 return False
             await asyncio.sleep(DRAIN_LOOK)

@@ -19,7 +19,7 @@ from wayside import row, wire
 
 from .registry import Known, Registry
 from .session import Session, read_session
-from .spool import Amount, Batch, Loss, Spool, SpoolError
+from .spool import Amount, Batch, Damaged, Loss, Spool, SpoolError
 
 BATCH_SIZE = (
     512 << 10
@@ -318,12 +318,17 @@ class Intake:
             raise Refused(f"{MAX_SESSIONS} sessions are open, the limit; end some, or run another collector")
         fields = {key: value for key, value in record.items() if key != "journal"}
         fields.update(self._continuation(session.id))
+        before = self.registry.by_id(fields["session"])
+        over = before is not None and before.ended is not None
         frame = wire.json_frame(wire.HELLO, fields)
         begun = self.spool.begin_session(fields["session"], frame, session.started or time.time(), journals)
         stored = await asyncio.wrap_future(begun)
         known = self.registry.add(stored)
-        inlet = self._inlets[session.id] = Inlet(known, stored.next_seq, stored.next_point, self.counters)
-        self._on_session(known)
+        inlet = self._inlets.get(session.id)
+        if inlet is None or inlet.known is not known:  # else it was begun twice at once, and the other was faster
+            inlet = self._inlets[session.id] = Inlet(known, stored.next_seq, stored.next_point, self.counters)
+            inlet.finished = over
+            self._on_session(known)
         return inlet
 
     def _continuation(self, id: str) -> dict[str, Any]:
@@ -344,9 +349,20 @@ class Intake:
         for stored in self.spool.sessions():
             if stored.ended is None:
                 inlet = Inlet(self.registry.of(stored.key), stored.next_seq, stored.next_point, self.counters)
+                inlet.finished = self._holds_finish(stored.key)
                 self._inlets[inlet.client_id] = inlet
                 found.append((inlet, stored.journals))
         return found
+
+    def _holds_finish(self, key: int) -> bool:
+        """Whether the last event stored of a session is its finish: it was all but ended when we stopped."""
+        last = self.spool.query("SELECT max(id) FROM batches WHERE session = ? AND events > 0", key)[0][0]
+        for batch in self.spool.batches(last - 1, 1, key) if last is not None else ():
+            with contextlib.suppress(Damaged, OSError, wire.WireError):
+                data = self.spool.read(batch.events) if batch.events is not None else b""
+                events = [span for span in wire.scan(data).spans if span.type == wire.EVENT]
+                return bool(events) and wire.read_event(data, events[-1], 0).kind == row.FINISH
+        return False
 
     async def store(self, inlets: Sequence[Inlet]) -> None:
         """Everything these inlets hold is on disk when this returns; raises SpoolError, and then nothing of it is.

@@ -18,12 +18,12 @@ def check_rows(rows: Sequence[dict[str, Any]], at_least: int, at_most: int) -> N
     check_payloads(rows)
 
 
-def check_payloads(rows: Sequence[dict[str, Any]]) -> None:
+def check_payloads(rows: Sequence[dict[str, Any]], wide: int = 0) -> None:
     """Each row as it was logged, with its step; seqs rise within a session."""
     last: dict[str, int] = {}
     for row in rows:
         number = int(row["metrics"]["n"])
-        assert row["metrics"] == payload(number), f"row {number} was changed on its way"
+        assert row["metrics"] == payload(number, wide), f"row {number} was changed on its way"
         assert row["step"] == number
         assert row["seq"] > last.get(row["session"], -1)
         last[row["session"]] = row["seq"]

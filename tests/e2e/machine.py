@@ -37,7 +37,7 @@ def until(ask: Callable[[], Found], what: str, *, within: float = PATIENCE) -> F
     while not (found := ask()):
         if time.monotonic() > deadline:
             raise AssertionError(f"after {within:g} s still not: {what}; the last answer was {found!r}")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return found
 
 
@@ -174,20 +174,22 @@ class Machine:
         """The command line, to its end."""
         return self.run(*COLLECTOR, *arguments, **environ)
 
-    def lines(self, run: str | None = None) -> list[dict[str, Any]]:
-        """What the jsonl sink has written so far, of one run or of all, in order; whole lines only."""
+    def lines(self, run: str | None = None, having: bytes = b"") -> list[dict[str, Any]]:
+        """What the jsonl sink has written so far, of one run or of all, in order; whole lines only, and of those only
+        the ones with these bytes in them.
+        """
         found = []
         for path in sorted((self.dir / "jsonl").glob("rows-*.jsonl")):
             for line in path.read_bytes().splitlines(keepends=True):
-                if line.endswith(b"\n"):
+                if having in line and line.endswith(b"\n"):
                     found.append(json.loads(line))
         return [line for line in found if run is None or line["run"] == run]
 
     def rows(self, run: str | None = None) -> list[dict[str, Any]]:
-        return [line for line in self.lines(run) if "metrics" in line]
+        return [line for line in self.lines(run, b',"metrics":{') if "metrics" in line]
 
     def events(self, kind: str, run: str | None = None) -> list[dict[str, Any]]:
-        return [line["event"] for line in self.lines(run) if "event" in line and line["event"]["kind"] == kind]
+        return [line["event"] for line in self.lines(run, b'"event":{"kind":"%b"' % kind.encode()) if "event" in line]
 
     def close(self) -> None:
         """End what still runs and remove the socket's folder."""

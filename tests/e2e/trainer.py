@@ -1,6 +1,6 @@
 """A trainer whose every row can be checked: row n holds numbers that follow from n alone.
 
-    python trainer.py RUN COUNT LEDGER [--pause SECONDS] [--every ROWS] [--die] [--until FILE]
+    python trainer.py RUN COUNT LEDGER [--pause SECONDS] [--every ROWS] [--die] [--until FILE] [--wide NAMES]
 
 The ledger is a mapped file of whole numbers of 64 bits: how many calls of `log()` have returned, how many were begun,
 and whether all are done. It outlives SIGKILL, so a test knows what must have arrived and what may have.
@@ -18,14 +18,18 @@ RETURNED, BEGUN, DONE = 0, 1, 2
 WORDS = 3
 
 
-def payload(number: int) -> dict[str, float]:
-    """What row `number` holds. Every seventh has a name more, every hundredth is of names of its own."""
+def payload(number: int, wide: int = 0) -> dict[str, float]:
+    """What row `number` holds. Every seventh has a name more, every hundredth is of names of its own. wide: so many
+    names beside these.
+    """
     mixed = (number * 2654435761) & 0xFFFFFFFF
     row = {"n": float(number), "mixed": mixed / 7.0, "loss": 1.0 / (1 + number)}
     if number % 7 == 0:
         row["every/seventh"] = float(mixed)
     if number % 100 == 99:
         row[f"block/{number // 100 % 40}"] = -float(number)
+    for name in range(wide):
+        row[f"wide/{name}"] = number / (1.0 + name)
     return row
 
 
@@ -62,13 +66,14 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=20)
     parser.add_argument("--die", action="store_true", help="SIGKILL itself when the last call has returned")
     parser.add_argument("--until", type=Path, help="finish only when this file is there")
+    parser.add_argument("--wide", type=int, default=0, help="names more in each row")
     chosen = parser.parse_args()
     import wayside
 
     words = Ledger(chosen.ledger).words
     run = wayside.init(project="e2e", id=chosen.run)
     for number in range(chosen.count):
-        row = payload(number)
+        row = payload(number, chosen.wide)
         words[BEGUN] = number + 1
         wayside.log(row, step=number)
         words[RETURNED] = number + 1

@@ -405,6 +405,11 @@ class Pump:
             counted = self._counting.amount(known, _what_is_left(batch), speaks is not False)
         return Amount(0, 0, counted.events) if chain == "events" else Amount(counted.points, counted.rows, 0)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that is stored is left to deliver, nor to decide whether it will be."""
+        return not self.books.waiting and not self._undecided
+
     def status(self) -> PumpStatus:
         waiting = bool(self.books.waiting)
         lag = max(0.0, self._clock() - self._oldest) if waiting and self._oldest is not None else 0.0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wayside import wire
-from wayside.segments import DROPPED, boot_id
+from wayside.segments import DROPPED, JOURNALS, boot_id
 
 from ..intake import Inlet, Intake, Refused, Stream
 from ..spool import SpoolError
@@ -85,6 +85,7 @@ class JournalSource:
         self._boot = boot_id()
         self._wake = asyncio.Event()
         self._stopping = False
+        self._looking = asyncio.Lock()  # two looks at once would adopt a journal twice
 
     def follow(self, inlet: Inlet, folders: Sequence[Path]) -> None:
         """Read this session's journal from now on; also after it moved."""
@@ -288,8 +289,8 @@ class JournalSource:
 
     async def look_for_orphans(self) -> None:
         """Adopt journals below the roots whose owner is dead and whose record says they are ours."""
-        for root in self.roots:
-            for folder in journal_folders(root):
+        async with self._looking:
+            for folder in [folder for root in self.roots for folder in journal_folders(root)]:
                 if folder.name in self._followed or folder in self._ignored or owner_of(folder) != Owner.DEAD:
                     continue
                 await self._adopt(folder)
@@ -318,7 +319,9 @@ class JournalSource:
             return
         finally:
             segment.close()
-        folders = [other / "journals" / folder.name for other in self.roots]
+        # Beside the socket that was looked for, too: without a collector the journal's end lies there, in memory.
+        beside = [Path(address).parent for address in record.get("addresses", ()) if isinstance(address, str)]
+        folders = [root / JOURNALS / folder.name for root in dict.fromkeys([*self.roots, *map(_real, beside)])]
         log.info("adopted the journal of session %s of run %s", inlet.known.session.id[:8], inlet.known.session.run.id)
         self._followed[folder.name] = Followed(inlet, [path for path in folders if path.exists()], orphan=True)
 
@@ -351,6 +354,10 @@ def _readable(path: Path) -> bool:
     if segment is not None:
         segment.close()
     return True
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _modified(folder: Path) -> float:

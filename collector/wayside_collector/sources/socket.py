@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import struct
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,14 @@ class SocketSource:
                 await self._serve()
                 log.warning("%s is gone: made again", self.path)
         finally:
-            for task in self._tasks:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """End every connection. Whoever is connected still has what is not stored, and comes again."""
+        while tasks := list(self._tasks):  # again, since a connection that ends leaves a session to be ended
+            for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self) -> None:
         """Listen until the socket's file is not ours any more: someone deleted it, perhaps with its whole folder."""
@@ -73,7 +80,7 @@ class SocketSource:
         self._take_lock(self.path.parent / "collector.lock")
         ours: int | None = None
         try:
-            server = await asyncio.start_unix_server(self._meet, self.path, limit=MAX_LINE)
+            server = await asyncio.start_unix_server(self._greet, self.path, limit=MAX_LINE)
             os.chmod(self.path, SOCKET_MODE)
             self._leave_note()
             ours = _inode(self.path)
@@ -117,6 +124,10 @@ class SocketSource:
 
     # --- one peer
     # ----------------------------------------------------------------------------------------------------------
+
+    def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A task of our own: asyncio's would be told as an error when it is cancelled."""
+        self._later(self._meet(reader, writer), "connection")
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.connections >= MAX_CONNECTIONS:
@@ -237,10 +248,10 @@ class SocketSource:
     def expect(self, inlet: Inlet) -> None:
         """A session without a connection: it comes again, has a journal that is read, or is over."""
         if not self._journals.follows(inlet):
-            self._later(self._end_when_gone(inlet))
+            self._later(self._end_when_gone(inlet), "session-end")
 
-    def _later(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work, name="session-end")
+    def _later(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -274,10 +274,10 @@ class Spool:
             return
         self.last_error = None
         self._last_cycle = time.monotonic()
+        if everything:
+            self.on_stored(everything)  # first: whoever waits for the result finds the sinks told of it
         for item, result in zip(work, results, strict=True):
             item.future.set_result(result)
-        if everything:
-            self.on_stored(everything)
 
     def _give_up(self, work: list[_Work], problem: Exception) -> None:
         """Nothing of this cycle counts: new files, since the kernel may have forgotten what failed to sync."""
