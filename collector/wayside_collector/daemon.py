@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -66,7 +65,7 @@ class Collector:
         self.socket_path = _socket_path(config, environ)
         top = config.top
         options = SpoolOptions(config.spool_path, top.spool.max_size, top.spool.max_age)
-        self.spool = Spool(options, on_stored=self._on_stored)
+        self.spool = Spool(options, on_stored=self._on_stored, on_forgotten=self._on_forgotten)
         self.intake = Intake(self.spool, self.registry)
         roots = [*journal_roots, *_usual_roots(self.socket_path, config.dir)]
         self.journals = JournalSource(
@@ -211,6 +210,20 @@ class Collector:
         for pump in self.pumps:
             pump.stored(batches)
 
+    def _on_forgotten(self, keys: list[int]) -> None:
+        """In the spool's thread: sessions long over are known no longer."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._forget, keys)
+
+    def _forget(self, keys: list[int]) -> None:
+        self._ended.difference_update(keys)
+        forgotten = self.registry.forget(keys)
+        for known in forgotten:
+            self.election.forget(known)
+        for pump in self.pumps:
+            pump.forget(forgotten)
+
     async def _tick(self) -> None:
         """Ends of sessions, and decisions that have waited long enough; what was decided is kept."""
         while True:
@@ -221,14 +234,8 @@ class Collector:
                     pump.decided()
             if self.election.changed:
                 self.election.changed = False
-                self._keep_election(self.election.to_text())
+                self.spool.keep_state("election", [("state", self.election.to_text())])
             await asyncio.sleep(TICK)
-
-    def _keep_election(self, text: bytes) -> None:
-        def apply(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO state VALUES ('election', 'state', ?)", (text,))
-
-        self.spool.execute(apply, lazy=True)
 
     def _see_ends(self, now: float) -> None:
         for known in self.registry.all():
@@ -281,6 +288,7 @@ class Collector:
                 "bytes": self.spool.size,
                 "max_bytes": self.spool.options.max_size,
                 "last_error": self.spool.last_error,
+                "damaged": self.spool.damaged,
                 "salvaged": self.spool.salvaged,
             },
             "sinks": {name: books_as_status(status) for name, status in self.statuses()},

@@ -4,7 +4,8 @@ One object on the event loop. The spool keeps the truth (`sessions`, `schemas`);
 the small questions asked of it: whose rows are these, which names has this schema, which runs are open.
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -39,7 +40,8 @@ class Registry:
         for row in spool.sessions():
             known = self.add(row)
             for number, frame in spool.schemas(row.key).items():
-                known.schemas[number] = wire.read_schema(frame, wire.scan(frame).spans[0])
+                with contextlib.suppress(wire.WireError, IndexError):  # rows of such a schema are told to be damaged
+                    known.schemas[number] = wire.read_schema(frame, wire.scan(frame).spans[0])
 
     def add(self, row: SessionRow) -> Known:
         """A session the spool has begun or knows; a session that was over lives again."""
@@ -48,6 +50,13 @@ class Registry:
             known = self._by_key[row.key] = self._by_id[row.id] = Known(row.key, _read_record(row))
         known.ended, known.finish = row.ended, row.finish
         return known
+
+    def forget(self, keys: Iterable[int]) -> list[Known]:
+        """Sessions the spool has forgotten; what was known of them."""
+        found = [known for key in keys if (known := self._by_key.pop(key, None)) is not None]
+        for known in found:
+            del self._by_id[known.session.id]
+        return found
 
     def of(self, key: int) -> Known:
         return self._by_key[key]

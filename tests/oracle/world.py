@@ -172,7 +172,7 @@ class World:
     def booked_as_lost(self) -> int:
         """Rows that clients dropped for want of journal, and the collector booked, over all its lives."""
         with contextlib.closing(sqlite3.connect(Path(self.status()["spool"]["path"]) / "spool.db")) as db:
-            rows: int = db.execute("SELECT coalesce(sum(next_seq - first_seq), 0) FROM lost").fetchone()[0]
+            rows: int = db.execute("SELECT coalesce(sum(rows), 0) FROM lost").fetchone()[0]
         return rows
 
     def verdict(self) -> list[str]:

@@ -6,10 +6,13 @@ again because an answer was lost is `redelivered`, apart from the equation.
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..spool import Amount
+from ..spool import Amount, PartName
 
 NOTHING = Amount()
+
+WrittenOff = tuple[int, PartName, str]  #: batch, part, reason: booked as dropped, and perhaps still in the spool
 
 
 @dataclass(slots=True)
@@ -29,23 +32,33 @@ class Books:
             gone = gone.plus(amount)
         return self.received.minus(gone)
 
-    def drop(self, reason: str, amount: Amount) -> None:
-        self.dropped[reason] = self.dropped.get(reason, NOTHING).plus(amount)
+    def receive(self, amount: Amount, left_out: Amount) -> None:
+        """What came in for the sink, and what its options leave out."""
+        self.received = self.received.plus(amount)
+        self.filtered = self.filtered.plus(left_out)
 
-    def to_text(self) -> str:
-        """What is kept across restarts: what is over. What waits is counted again from what is stored."""
-        return json.dumps(
-            {
-                "delivered": self.delivered,
-                "filtered": self.filtered,
-                "redelivered": self.redelivered,
-                "dropped": self.dropped,
-            }
-        )
+    def deliver(self, amount: Amount, again: Amount) -> None:
+        """What is delivered for good; of it, what was sent more than once."""
+        self.delivered = self.delivered.plus(amount)
+        self.redelivered = self.redelivered.plus(again)
+
+    def drop(self, reason: str, amount: Amount) -> None:
+        if amount:
+            self.dropped[reason] = self.dropped.get(reason, NOTHING).plus(amount)
+
+    def to_value(self, ahead: Amount) -> dict[str, Any]:
+        """What is kept across restarts: what is over. What waits is counted again from what is stored, and so is what
+        was left out of batches not yet read (`ahead`).
+        """
+        return {
+            "delivered": self.delivered,
+            "filtered": self.filtered.minus(ahead),
+            "redelivered": self.redelivered,
+            "dropped": self.dropped,
+        }
 
     @classmethod
-    def from_text(cls, text: str) -> "Books":
-        value = json.loads(text)
+    def from_value(cls, value: dict[str, Any]) -> "Books":
         books = cls(
             delivered=Amount(*value["delivered"]),
             filtered=Amount(*value["filtered"]),
@@ -59,3 +72,13 @@ class Books:
 
     def copy(self) -> "Books":
         return Books(self.received, self.delivered, self.filtered, self.redelivered, dict(self.dropped))
+
+
+def to_text(books: Books, ahead: Amount, written_off: list[WrittenOff]) -> str:
+    """Books as the spool keeps them, with the parts of batches that are booked as dropped and still lie there."""
+    return json.dumps({**books.to_value(ahead), "written_off": written_off})
+
+
+def from_text(text: str) -> tuple[Books, list[WrittenOff]]:
+    value = json.loads(text)
+    return Books.from_value(value), [(batch, part, reason) for batch, part, reason in value["written_off"]]

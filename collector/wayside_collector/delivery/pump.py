@@ -4,7 +4,8 @@
         → cursor, books and the sink's state committed in one transaction (delivered)
 
 A pump shares nothing with another but the spool it reads: a sink that is slow, down or refusing delays no one. What is
-unexpected ends here: whatever a sink raises is a reason to try again, never a reason to stop.
+unexpected ends here: whatever a sink raises is a reason to try again, never a reason to stop. Whoever touches what is
+read, in flight or committed holds the pump's turn.
 """
 
 import asyncio
@@ -12,25 +13,27 @@ import contextlib
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import msgspec
-
-from ..registry import Registry
-from ..sinks.base import Changes, Context, Parcel, Part, Record, Ref, Reject, Retry, Sink, SinkOptions, Step
-from ..spool import Amount, SinkCommit, Spool, SpoolError, Stored
+from ..registry import Known, Registry
+from ..sinks.base import Context, Reject, Retry, Sink, SinkOptions
+from ..spool import Amount, PartName, Spool, SpoolError, Stored
 from . import backoff
-from .books import NOTHING, Books
+from .admission import Admission
+from .books import Books, WrittenOff, from_text
+from .commit import Commits
 from .election import Election
-from .reading import READ_AHEAD, Reading, amount_of_records
+from .flight import Flight
+from .reading import READ_AHEAD, Reading
 from .selection import Selection
+from .waiting import outcome
 
 IDLE = 1.0  #: seconds a pump sleeps at most: how late a step timeout may be noticed
-MAX_DEAD_LETTERS = 10_000  #: of one sink: enough to see what is wrong; the oldest go first, the counter has them all
+SPOOL_PAUSE = 1.0  #: seconds before the spool is asked again after it failed
+SEND_LIMIT = 300.0  #: seconds a send may take: far beyond any sink's own timeouts, so that only a bug meets it
+CLOSE_LIMIT = 10.0  #: seconds a sink may take to close
 
 log = logging.getLogger(__name__)
 
@@ -67,400 +70,236 @@ class Pump:
     def __init__(self, name: str, sink: Sink, options: SinkOptions, shared: Shared) -> None:
         self.name = name
         self.sink = sink
-        self.books = Books()
         self.last_error: str | None = None
         self.failures = 0
         self.counters: dict[str, int] = {}
-        self.dead_letters = 0
+        self._shared = shared
         self._spool = shared.spool
-        self._registry = shared.registry
-        self._election = shared.election
-        self._folder = shared.folder / name
-        self._clock = shared.clock
-        self._random = shared.randomness
-        self._selection = Selection(options, sink.traits)
+        parts = (shared.spool, shared.registry, shared.election)
+        self._reading = Reading(*parts, Selection(options, sink.traits), sink.traits)
         self._counting = Selection(options, sink.traits)
-        self._reading = Reading(shared.spool, shared.registry, shared.election, self._selection, sink.traits)
-        self._position = 0  # as committed last
-        self._admitted = 0  # batches up to this id are in the books
-        self._undecided: deque[Stored] = deque()
-        self._by_row: dict[int, Amount] = {}  # what was admitted of batches whose amount only reading tells
-        self._in_flight: list[Part] = []
-        self._uncertain: set[Ref] = set()
-        self._state: dict[str, bytes] = {}
-        self._delivered = NOTHING  # sent, not yet committed
-        self._changes: dict[str, bytes | None] = {}
-        self._last_commit = 0.0
-        self._oldest: float | None = None
+        self._admission = Admission(*parts, self._counting, self._reading.standing)
+        self._reading.left_of = self._admission.left_of
+        self._flight = Flight(lambda id: known.key if (known := shared.registry.by_id(id)) else 0)
+        self._commits = Commits(name, shared.spool, self._reading, self._admission, self._flight)
         self._wake = asyncio.Event()
-        self.turn = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self._open = False
+
+    @property
+    def books(self) -> Books:
+        return self._admission.books
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that is stored is left to deliver, nor to decide whether it will be."""
+        return not self.books.waiting and not self._admission.undecided
 
     # --- life -------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Stand where the sink was at its last commit, and count what waits."""
-        kept = await asyncio.to_thread(self._spool.sink, self.name)
-        if kept is None:
-            position = self._spool.last_batch() if self.sink.traits.start == "now" else 0
-        else:
-            position = kept[0]
-            self.books = Books.from_text(kept[1])
+        """Stand where the sink was at its last commit, and count what waits. Raises SpoolError."""
+        kept = await self._commits.load()
         cursors = await asyncio.to_thread(self._spool.cursors, self.name)
+        position, books, written_off = 0, Books(), list[WrittenOff]()
+        if kept is not None:
+            position = kept[0]
+            books, written_off = from_text(kept[1])
+        elif self.sink.traits.start == "now":
+            position = await asyncio.to_thread(self._spool.last_batch)
         self._reading.resume(position, cursors)
-        self._counting.last = dict(self._selection.last)
-        self._state = await asyncio.to_thread(self._spool.state, self.name)
-        counted = self._spool.query("SELECT count(*) FROM dead_letters WHERE sink = ?", self.name)
-        self.dead_letters = counted[0][0]
-        self._admitted = self._position = position
+        self._counting.last = {key: one.kept for key, one in self._reading.standing.sessions.items() if one.kept}
+        self._admission.resume(position, books, written_off)
         if kept is None:
-            await self._commit_now()
-        await self._admit_backlog()
-
-    async def _admit_backlog(self) -> None:
-        while batches := await asyncio.to_thread(self._spool.batches, self._admitted, READ_AHEAD):
-            for batch in batches:
-                self._admit(batch, fresh=False)
-                self._admitted = batch.id
-
-    def stored(self, batches: Iterable[Stored]) -> None:
-        """New batches are on disk; the election has seen them."""
-        for batch in batches:
-            if batch.id > self._admitted:
-                self._admit(batch, fresh=True)
-                self._admitted = batch.id
-        self._wake.set()
-
-    def decided(self) -> None:
-        """The election decided something, or a session ended."""
-        waiting, self._undecided = self._undecided, deque()
-        for batch in waiting:
-            self._admit(batch, fresh=True)
-        self._wake.set()
-
-    def _admit(self, batch: Stored, *, fresh: bool) -> None:
-        """Count a batch as received, as far as the sink's options let it in."""
-        batch = _what_is_left(batch)
-        known = self._registry.of(batch.session)
-        speaks: bool | None = True
-        if batch.amount.rows and known.session.kind == "run" and self._selection.primary_only:
-            speaks = self._election.verdict(batch.session, batch.id)
-        if speaks is None:
-            self._undecided.append(batch)
-            return
-        if self._selection.is_plain(batch) and (fresh or self._reading.is_whole(batch)):
-            amount = self._counting.amount(known, batch, speaks)
-        else:
-            amount = self._reading.amount_of_rest(known, batch, self._counting, speaks)
-            self._by_row[batch.id] = amount
-        self.books.received = self.books.received.plus(amount)
-        if fresh or self._reading.is_whole(batch):
-            self.books.filtered = self.books.filtered.plus(batch.amount.minus(amount))
+            async with self._turn:
+                await self._commit()
+        while batches := await asyncio.to_thread(self._spool.batches, self._admission.seen, READ_AHEAD):
+            self._admission.admit_backlog(batches)
 
     async def run(self) -> None:
         """Read, send, commit, for ever."""
         try:
             while True:
-                parts = await self._next_parts()
-                await self._deliver(parts)
+                await self._next_parts()
+                while self._flight.parts:
+                    await self._send()
         finally:
-            await self.sink.close()
+            with contextlib.suppress(TimeoutError, SpoolError):
+                async with asyncio.timeout(CLOSE_LIMIT), self._turn:
+                    await self._commits.commit()
+            await self._close()
 
-    async def drain(self, until: float) -> None:
-        """Wait until nothing waits, at most until a time of the loop's clock."""
-        loop = asyncio.get_running_loop()
-        while self.books.waiting and loop.time() < until:
-            self._wake.set()
-            await asyncio.sleep(0.02)
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT):
+                await self.sink.close()
+        except Exception:
+            log.exception("sink %s could not be closed", self.name)
+
+    # --- what others tell it ----------------------------------------------------------------------
+
+    def stored(self, batches: Iterable[Stored]) -> None:
+        """New batches are on disk; the election has seen them."""
+        self._admission.admit(batches)
+        self._wake.set()
+
+    def decided(self) -> None:
+        """The election decided something, or a session ended."""
+        self._admission.settle()
+        self._wake.set()
+
+    def forget(self, sessions: Iterable[Known]) -> None:
+        """These sessions are known no longer."""
+        for known in sessions:
+            self._reading.forget(known.key)
+            self._counting.last.pop(known.key, None)
+
+    async def write_off(self, batches: Sequence[Stored], part: PartName, reason: str) -> Amount:
+        """A part of these batches is about to be dropped: book what of it this sink still had to deliver, and commit
+        that. `dropped` follows once it is gone. Returns what was lost; raises SpoolError.
+        """
+        async with self._turn:
+            standing = self._reading.standing
+            lost = self._reading.take_out(batches, part, self._flight.parts)
+            self.books.drop(reason, lost)
+            for batch in batches:
+                if not standing.is_taken(batch) or standing.comes_again(batch):
+                    lost = lost.plus(self._admission.write_off(batch, part, reason))
+                if (batch.rows if part == "events" else batch.events) is None:  # nothing of it is left to come again
+                    standing.of(batch.session).again.difference_update(range(batch.first_seq, batch.next_seq))
+            self._flight.parts = [held for held in self._flight.parts if held.records]
+            await self._commits.commit()
+            return lost
+
+    def dropped(self, batches: Iterable[Stored]) -> None:
+        self._admission.dropped(batches)
 
     # --- reading ----------------------------------------------------------------------------------
 
-    async def _next_parts(self) -> list[Part]:
-        """The next parcel's parts; waits until there are some."""
+    async def _next_parts(self) -> None:
+        """Put the next parcel's parts in flight; waits until there are some."""
         while True:
-            if not self._reading.buffered:
-                async with self.turn:
-                    await self._fill()
-            if self._reading.buffered:
-                return self._reading.cut(self.sink.traits.max_records)
-            if self._changes or self._delivered or self._reading.moved:
-                async with self.turn:
-                    await self._commit_soon()
             self._wake.clear()
-            if self._reading.behind(self._admitted):
-                continue
-            await self._rest()
+            try:
+                async with self._turn:
+                    await self._fill()
+                    self._flight.parts = self._reading.cut(self.sink.traits.max_records)
+                    if self._flight.parts:
+                        return
+                    if self._commits.needed:
+                        await self._commit_at_pace()
+            except SpoolError as problem:
+                self.last_error = str(problem)
+                await asyncio.sleep(SPOOL_PAUSE)
+            if not self._reading.behind(self._admission.seen):
+                await self._rest()
 
     async def _fill(self) -> None:
         """Read until a parcel is full or nothing is left."""
-        while self._reading.buffered < self.sink.traits.max_records:
-            after, session = self._reading.next_fetch()
-            if session is None and after >= self._admitted:
-                break
-            batches = await asyncio.to_thread(self._fetch, after, session)
-            self._settle_gone()
-            if session is None and not batches:
-                break
-        self._reading.close_stale(self._clock())
-
-    def _fetch(self, after: int, session: int | None) -> list[Stored]:
-        """Off the event loop: the index, the files, the decoding."""
-        batches = [batch for batch in self._spool.batches(after, READ_AHEAD, session) if batch.id <= self._admitted]
-        room = self.sink.traits.max_records
-        taken: list[Stored] = []
-        for batch in batches:  # no more than a parcel's worth is decoded ahead
-            taken.append(batch)
-            room -= batch.amount.rows + batch.amount.events
-            if room <= 0:
-                break
-        self._reading.fetched(session, taken, self._clock())
-        return taken
-
-    def _settle_gone(self) -> None:
-        """Book what was admitted and can no longer be read."""
-        for gone in self._reading.gone:
-            amount = self._by_row.get(gone.batch, gone.amount)
-            self.books.drop(gone.reason, amount)
-        self._reading.gone.clear()
-        for batch in self._reading.taken:
-            self._by_row.pop(batch, None)
-        self._reading.taken.clear()
+        now = self._shared.clock()
+        more = True
+        while more and self._reading.buffered < self.sink.traits.max_records:
+            reading = asyncio.ensure_future(asyncio.to_thread(self._reading.fetch, self._admission.seen, now))
+            try:
+                more, cancelled = await outcome(reading)
+            finally:
+                self._admission.settle()
+                for taken in self._reading.taken:
+                    self._admission.took(*taken)
+                self._reading.taken.clear()
+            if cancelled is not None:
+                raise cancelled
+        self._reading.close_stale(now)
 
     async def _rest(self) -> None:
         stale = self._reading.next_stale()
-        wait = IDLE if stale is None else max(0.0, min(IDLE, stale - self._clock()))
+        wait = IDLE if stale is None else max(0.005, min(IDLE, stale - self._shared.clock()))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(wait, 0.005))
+            await asyncio.wait_for(self._wake.wait(), wait)
 
     # --- sending ----------------------------------------------------------------------------------
 
-    async def _deliver(self, parts: list[Part]) -> None:
-        """Send these parts until all of them are delivered, refused or lost."""
-        self._in_flight = parts
-        self._oldest = min((part.records[0].time for part in parts), default=None)
-        while self._in_flight:
-            pause = 0.0
-            async with self.turn:
-                if self._in_flight:
-                    pause = await self._try()
-            if pause:
-                await asyncio.sleep(pause)
-        self._oldest = None
+    async def _send(self) -> None:
+        """One attempt, and the pause after it if it failed."""
+        async with self._turn:
+            pause = await self._try() if self._flight.parts else 0.0
+        if pause:
+            await asyncio.sleep(pause)
 
     async def _try(self) -> float:
         """One attempt; returns the seconds to wait before the next."""
-        parcel = Parcel(self._in_flight)
-        again = {ref for ref in parcel.refs() if ref in self._uncertain} if self._uncertain else set()
+        limit = asyncio.timeout(SEND_LIMIT)
         try:
-            if not self._open:
-                await self.sink.open(Context(self.name, self._folder, dict(self._state), self._count))
-                self._open = True
-            changes = await self.sink.send(parcel)
+            async with limit:
+                if not self._open:
+                    context = Context(
+                        self.name, self._shared.folder / self.name, dict(self._commits.state), self._count
+                    )
+                    await self.sink.open(context)
+                    self._open = True
+                changes = await self.sink.send(self._flight.parcel())
         except Retry as answer:
-            return await self._retry(answer, parcel, again)
+            return await self._retry(answer)
         except Reject as answer:
-            await self._reject(answer, parcel, again)
+            await self._refuse(answer)
             return 0.0
-        except asyncio.CancelledError:
-            raise
         except Exception as problem:
+            if limit.expired():
+                return await self._retry(Retry(f"no answer within {SEND_LIMIT:g} s", uncertain=True))
             log.exception("sink %s failed in a way it should not; tried again", self.name)
-            return await self._retry(Retry(f"{type(problem).__name__}: {problem}", uncertain=True), parcel, again)
-        self._succeed(self._in_flight, again, changes)
-        self._in_flight = []
-        await self._commit_soon()
+            return await self._retry(Retry(f"{type(problem).__name__}: {problem}", uncertain=True))
+        self._flight.accepted(changes)
+        self.failures, self.last_error = 0, None
+        await self._commit_at_pace()
         return 0.0
 
-    def _succeed(self, parts: Sequence[Part], again: set[Ref], changes: Changes) -> None:
-        self.failures = 0
-        self.last_error = None
-        self._delivered = self._delivered.plus(_amount(parts))
-        if again:
-            self.books.redelivered = self.books.redelivered.plus(_amount(_only(parts, again)))
-            self._uncertain -= again
-        self._changes.update(changes)
-
-    async def _retry(self, answer: Retry, parcel: Parcel, again: set[Ref]) -> float:
-        through = _only(parcel.parts, answer.delivered)
-        if through or answer.changes:
-            self._succeed(through, again & answer.delivered, answer.changes)
-            self._in_flight = _without(parcel.parts, answer.delivered)
-            await self._commit_soon()
-        if answer.uncertain:
-            self._uncertain |= parcel.refs() - answer.delivered
+    async def _retry(self, answer: Retry) -> float:
+        if self._flight.retried(answer):
+            self.failures = 0
+            await self._commit_at_pace()
         self.failures += 1
         self.last_error = str(answer)
         if self.failures == 1:
             log.warning("sink %s: %s; tried again", self.name, answer)
-        now = self._clock()
-        return backoff.wait(self.failures, self._random, not_before=answer.not_before, now=now)
+        now = self._shared.clock()
+        return backoff.wait(self.failures, self._shared.randomness, not_before=answer.not_before, now=now)
 
-    async def _reject(self, answer: Reject, parcel: Parcel, again: set[Ref]) -> None:
-        refused = _only(parcel.parts, answer.rows)
-        self._succeed(_without(parcel.parts, answer.rows), again - answer.rows, answer.changes)
-        self._uncertain -= answer.rows
+    async def _refuse(self, answer: Reject) -> None:
+        refused = self._flight.refused(answer, self._shared.clock())
+        self.failures = 0
+        log.error("sink %s refused %d rows for good: %s; see dead letters", self.name, refused.rows, answer)
+        await self._commit()
         self.last_error = str(answer)
-        amount = _amount(refused)
-        log.error("sink %s refused %d rows for good: %s; see dead letters", self.name, amount.rows, answer)
-        self.books.drop("rejected", amount)
-        await self._bury(refused, str(answer))
-        self._in_flight = []
-        await self._commit_now()
-
-    async def _bury(self, parts: Sequence[Part], reason: str) -> None:
-        """Keep refused rows where a person can see them and send them again."""
-        now = self._clock()
-        letters = []
-        for part in parts:
-            known = self._registry.by_id(part.session.id)
-            for record in part.records:
-                seq = record.seqs[0] if isinstance(record, Step) else record.seq
-                points = _amount([part._replace(records=[record])]).points
-                body = msgspec.json.encode(record)
-                letters.append((self.name, now, known.key if known else 0, seq, reason, points, body))
-        statement = (
-            "INSERT INTO dead_letters (sink, time, session, seq, reason, points, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
-        trim = (
-            "DELETE FROM dead_letters WHERE sink = ?1 AND id <= (SELECT max(id) FROM dead_letters WHERE sink = ?1) - ?2"
-        )
-        self.dead_letters += len(letters)
-        with contextlib.suppress(SpoolError):
-            await asyncio.wrap_future(
-                self._spool.execute(
-                    lambda db: (db.executemany(statement, letters), db.execute(trim, (self.name, MAX_DEAD_LETTERS))),
-                    lazy=True,
-                )
-            )
 
     def _count(self, name: str, by: int) -> None:
         self.counters[name] = self.counters.get(name, 0) + by
 
-    # --- committing -------------------------------------------------------------------------------
+    # --- committing, within the turn --------------------------------------------------------------
 
-    async def _commit_soon(self) -> None:
+    async def _commit_at_pace(self) -> None:
         """Commit, unless the sink's pace says that it can wait for more."""
-        interval = self.sink.traits.commit_interval
-        if time.monotonic() - self._last_commit >= interval:
-            await self._commit_now()
+        if time.monotonic() - self._commits.last >= self.sink.traits.commit_interval:
+            await self._commit()
 
-    async def _commit_now(self) -> None:
-        """Cursor, books and state of this moment, in one transaction; while that fails, the pump pauses."""
-        position, cursors = self._reading.cursors(self._in_flight)
-        delivered, self._delivered = self._delivered, NOTHING
-        changes, self._changes = self._changes, {}
-        books = self.books.copy()
-        books.delivered = books.delivered.plus(delivered)
-        commit = SinkCommit(self.name, position, cursors, books.to_text(), changes)
-        lazy = not (self._reading.buffered or self._reading.behind(self._admitted))
+    async def _commit(self) -> None:
+        """Commit; while that fails, the pump pauses."""
+        failed = False
         while True:
             try:
-                await asyncio.shield(asyncio.wrap_future(self._spool.commit(commit, lazy=lazy)))
+                await self._commits.commit()
                 break
             except SpoolError as problem:
-                self.last_error = str(problem)
-                await asyncio.sleep(1.0)
-        self._last_commit = time.monotonic()
-        self._position = position
-        self.books.delivered = self.books.delivered.plus(delivered)
-        for key, value in changes.items():
-            if value is None:
-                self._state.pop(key, None)
-            else:
-                self._state[key] = value
-        self._reading.forgotten(cursors.items())
+                failed, self.last_error = True, str(problem)
+                await asyncio.sleep(SPOOL_PAUSE)
+        if failed:
+            self.last_error = None
 
-    # --- limits and status ------------------------------------------------------------------------
-
-    def plan_loss(self, batches: Sequence[Stored], chain: str, reason: str) -> "Loss":
-        """What this sink loses when these batches' file is dropped; `turn` is held until `take_loss`, or until it is
-        known that the file stays. Changes nothing.
-        """
-        lost = self._reading.held_in(batches, chain == "events", self._in_flight)
-        late = NOTHING
-        undecided = {batch.id for batch in self._undecided}
-        for batch in batches:
-            if batch.id in undecided:
-                late = late.plus(self._unread_amount(batch, chain))
-            elif batch.id > self._reading.scan:
-                lost = lost.plus(self._unread_amount(batch, chain))
-        books = self.books.copy()
-        books.drop(reason, lost.plus(late))
-        return Loss(reason, lost.plus(late), late, SinkCommit(self.name, self._position, {}, books.to_text()))
-
-    def take_loss(self, loss: "Loss", batches: Sequence[Stored], chain: str) -> None:
-        """The file is gone, and the loss is booked on disk."""
-        self.books.received = self.books.received.plus(loss.late)
-        self.books.drop(loss.reason, loss.amount)
-        self._reading.forget(batches, chain == "events", self._in_flight)
-        self._in_flight = [part for part in self._in_flight if part.records]
-        gone = {batch.id for batch in batches}
-        self._undecided = deque(batch for batch in self._undecided if batch.id not in gone)
-
-    def _unread_amount(self, batch: Stored, chain: str) -> Amount:
-        counted = self._by_row.get(batch.id)
-        if counted is None:
-            known = self._registry.of(batch.session)
-            speaks = self._election.verdict(batch.session, batch.id) if self._selection.primary_only else True
-            counted = self._counting.amount(known, _what_is_left(batch), speaks is not False)
-        return Amount(0, 0, counted.events) if chain == "events" else Amount(counted.points, counted.rows, 0)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing that is stored is left to deliver, nor to decide whether it will be."""
-        return not self.books.waiting and not self._undecided
+    # --- status -----------------------------------------------------------------------------------
 
     def status(self) -> PumpStatus:
-        waiting = bool(self.books.waiting)
-        lag = max(0.0, self._clock() - self._oldest) if waiting and self._oldest is not None else 0.0
-        return PumpStatus(self.books, lag, self.last_error, self.failures, dict(self.counters), self.dead_letters)
-
-
-class Loss(NamedTuple):
-    """What a sink loses with a file. late: the part of it that was not in the books before, since the election had
-    not decided on it. commit: how the books then stand, for the transaction that drops the file.
-    """
-
-    reason: str
-    amount: Amount
-    late: Amount
-    commit: SinkCommit
-
-
-def _what_is_left(batch: Stored) -> Stored:
-    """A batch whose rows or events were dropped counts what it still has."""
-    points, rows, events = batch.amount
-    if batch.rows is None and rows:
-        points = rows = 0
-        batch = batch._replace(composition=())
-    if batch.events is None:
-        events = 0
-    return batch._replace(amount=Amount(points, rows, events))
-
-
-def _amount(parts: Iterable[Part]) -> Amount:
-    return amount_of_records(record for part in parts for record in part.records)
-
-
-def _only(parts: Iterable[Part], refs: frozenset[Ref] | set[Ref]) -> list[Part]:
-    """Parts with those records alone that are named. A step is named by any of its rows."""
-    return _split(parts, lambda part, record: _named(part, record, refs))
-
-
-def _without(parts: Iterable[Part], refs: frozenset[Ref] | set[Ref]) -> list[Part]:
-    return _split(parts, lambda part, record: not _named(part, record, refs))
-
-
-def _named(part: Part, record: Record, refs: frozenset[Ref] | set[Ref]) -> bool:
-    if isinstance(record, Step):
-        return any((part.session.id, seq) in refs for seq in record.seqs)
-    return (part.session.id, record.seq) in refs
-
-
-def _split(parts: Iterable[Part], keep: Callable[[Part, Record], bool]) -> list[Part]:
-    kept = []
-    for part in parts:
-        records = [record for record in part.records if keep(part, record)]
-        if records:
-            kept.append(part._replace(records=records))
-    return kept
+        """From any thread: copies, since the pump goes on meanwhile."""
+        oldest = self._flight.oldest
+        lag = max(0.0, self._shared.clock() - oldest) if oldest is not None else 0.0
+        return PumpStatus(
+            self.books.copy(), lag, self.last_error, self.failures, dict(self.counters), self._commits.dead_letters
+        )

@@ -1,14 +1,13 @@
 """What one sink reads from the spool: batches in the order they were stored, decoded, selected, merged by step, cut
 into parcels.
 
-Reading runs ahead of delivery by at most one parcel. It knows of each session how far it has read and which rows are
-taken and not yet done, so that the sink's cursor, whenever it is committed, stands at the oldest row not done, and
-one session's open step or undecided rank holds no other session.
+Reading runs ahead of delivery by at most one parcel. A session whose rank is not yet elected is held, and read later
+from where it was held; no other session waits for it.
 """
 
 import logging
-from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from wayside import wire
@@ -16,10 +15,11 @@ from wayside.row import FINISH, Event, Row
 
 from ..registry import Known, Registry
 from ..sinks.base import Part, Record, Step, Traits
-from ..spool import Amount, Damaged, Spool, Stored
+from ..spool import Amount, Damaged, PartName, Spool, Stored
 from .election import Election
-from .progress import Progress
-from .selection import Selection, decode
+from .parcels import amount_of, seqs_of
+from .progress import Outstanding, Standing
+from .selection import Selection, decode, merge
 from .steps import StepMerger
 
 READ_AHEAD = 64  #: batches fetched from the index at a time
@@ -27,80 +27,85 @@ READ_AHEAD = 64  #: batches fetched from the index at a time
 log = logging.getLogger(__name__)
 
 
-class Gone(NamedTuple):
-    """A batch that was for the sink and can no longer be read, why, and what of it is lost as its composition tells."""
+class Taken(NamedTuple):
+    """A batch that was taken. fresh: for the first time. lost: parts that cannot be read, and why. kept: what it came
+    to, where only reading tells.
+    """
 
-    batch: int
-    reason: str
-    amount: Amount
+    batch: Stored
+    fresh: bool
+    lost: tuple[tuple[PartName, str], ...]
+    kept: Amount | None
 
 
 class Reading:
-    """One sink's reading. position: every batch up to this id is done."""
+    """One sink's. scan: batches up to this id have been looked at. left_of: a batch without what is written off of it.
+    taken: what was taken since the pump last looked.
+    """
 
     def __init__(
         self, spool: Spool, registry: Registry, election: Election, selection: Selection, traits: Traits
     ) -> None:
-        self.scan = 0  # batches up to this id have been looked at
-        self.gone: list[Gone] = []
-        self.taken: list[int] = []  # batches read since the pump last looked
+        self.scan = 0
+        self.standing = Standing()
+        self.left_of: Callable[[Stored], Stored] = lambda batch: batch
+        self.taken: list[Taken] = []
         self._spool = spool
         self._registry = registry
         self._election = election
         self._selection = selection
         self._traits = traits
-        self._progress: dict[int, Progress] = {}
         self._mergers: dict[int, StepMerger] = {}
         self._buffer: deque[Part] = deque()
         self._held: dict[int, int] = {}  # session to its first batch that waits for the election
-        self._rereads: dict[int, tuple[int, int]] = {}  # session to (read up to, read to) of batches that waited
-        self._finished: dict[int, int] = {}  # session to the batch of its finish
-        self._pending: OrderedDict[int, tuple[int, int]] = OrderedDict()  # batch to (session, next_seq), not yet done
-        self._touched: set[int] = set()
-
-    # --- starting ---------------------------------------------------------------------------------
+        self._rereads: dict[int, tuple[int, int]] = {}  # session that waited: (read up to, read to)
 
     def resume(self, position: int, cursors: dict[int, str]) -> None:
         """Stand where the sink was at its last commit."""
         self.scan = position
-        for session, text in cursors.items():
-            progress = self._progress[session] = Progress.from_text(text)
+        self.standing.resume(position, cursors)
+        for session, progress in self.standing.sessions.items():
             if self._traits.unit == "step":
                 self._mergers[session] = StepMerger(progress.closed)
             if progress.kept is not None:
                 self._selection.last[session] = progress.kept
 
-    def is_whole(self, batch: Stored) -> bool:
-        """Whether nothing of a batch has been done before."""
-        progress = self._progress.get(batch.session)
-        return progress is None or (batch.first_seq >= progress.read and not progress.again)
+    # --- reading, off the event loop --------------------------------------------------------------
 
-    # --- reading ----------------------------------------------------------------------------------
-
-    def next_fetch(self) -> tuple[int, int | None]:
-        """Which batches to ask the spool for: those after an id, of one session or of all."""
+    def fetch(self, upto: int, now: float) -> bool:
+        """Take the next batches, up to a batch and no more than a parcel's worth; whether there are more. Reads files
+        and decodes rows. Raises SpoolError.
+        """
         self._release()
-        for session, (after, _) in self._rereads.items():
-            return after, session
-        return self.scan, None
-
-    def fetched(self, session: int | None, batches: list[Stored], now: float) -> None:
-        """Take what the spool gave. Called off the event loop: it reads files and decodes rows."""
-        if session is None:
-            for batch in batches:
-                self._look_at(batch, now)
-            return
-        _, to = self._rereads[session]
-        known = self._registry.of(session)
-        for batch in batches:
-            if batch.id <= to:
-                self._take(known, batch, bool(self._election.verdict(session, batch.id)), now)
-                self._rereads[session] = (batch.id, to)
-        if not batches or batches[-1].id >= to:
+        session = next(iter(self._rereads), None)
+        after, to = (self.scan, upto) if session is None else self._rereads[session]
+        found = self._spool.batches(after, READ_AHEAD, session)
+        room = self._traits.max_records
+        for batch in found:
+            if batch.id > to:
+                break
+            self._look_at(self.left_of(batch), now)
+            if session is not None and session in self._held:
+                del self._rereads[session]  # it must wait again
+                return True
+            self._read_up_to(session, batch.id)
+            room -= batch.amount.rows + batch.amount.events
+            if room <= 0:
+                return True
+        if len(found) == READ_AHEAD and found[-1].id <= to:
+            return True
+        self._read_up_to(session, to)
+        if session is not None:
             del self._rereads[session]
+        return bool(self._rereads)
+
+    def _read_up_to(self, session: int | None, batch: int) -> None:
+        if session is None:
+            self.scan = max(self.scan, batch)
+        else:
+            self._rereads[session] = (batch, self._rereads[session][1])
 
     def _look_at(self, batch: Stored, now: float) -> None:
-        self.scan = max(self.scan, batch.id)
         if batch.session in self._held:
             return
         known = self._registry.of(batch.session)
@@ -110,7 +115,8 @@ class Reading:
             if verdict is None and self._selection.primary_only and self._selection.wants(known):
                 self._held[batch.session] = batch.id
                 return
-        self._take(known, batch, bool(verdict), now)
+        if not self.standing.is_taken(batch) or self.standing.comes_again(batch):
+            self._take(known, batch, bool(verdict), now)
 
     def _release(self) -> None:
         """Sessions that waited for the election and need not any more are read anew from where they were held."""
@@ -120,75 +126,75 @@ class Reading:
                 del self._held[session]
 
     def _take(self, known: Known, batch: Stored, speaks: bool, now: float) -> None:
-        progress = self._progress.setdefault(batch.session, Progress())
-        records = self._records(known, batch, progress, speaks)
-        again = progress.again
-        if again:
-            fresh = [record for record in records if progress.is_new(record.seq)]
-            again.difference_update(range(batch.first_seq, batch.next_seq))
-        else:
-            fresh = records if batch.first_seq >= progress.read else [r for r in records if r.seq >= progress.read]
-        kept = list(self._selection.rows(known, fresh, speaks))
-        progress.read = max(progress.read, batch.next_seq)
-        progress.kept = self._selection.last.get(batch.session)
-        self._touched.add(batch.session)
-        self.taken.append(batch.id)
-        self._pending[batch.id] = (batch.session, batch.next_seq)
-        if any(isinstance(record, Event) and record.kind == FINISH for record in fresh):
-            self._finished[batch.session] = batch.id
-        out: list[Record] = list(kept) if self._traits.unit == "row" else self._merge(batch.session, kept, now)
+        progress = self.standing.of(batch.session)
+        fresh = batch.first_seq >= progress.read
+        records, lost = self._records(known, batch, speaks)
+        if not fresh:
+            records = [record for record in records if progress.is_new(record.seq)]
+        kept = list(self._selection.rows(known, records, speaks, progress.read))
+        self.standing.take(batch, self._selection.last.get(batch.session))
+        told = None if self._selection.is_plain(batch) else amount_of(kept)
+        self.taken.append(Taken(batch, fresh, lost, told))
+        out: list[Record] = list(kept) if self._traits.unit == "row" else self._merge(known, kept, now)
         self._push(known, out, speaks)
 
-    def _records(self, known: Known, batch: Stored, progress: Progress, speaks: bool) -> list[Row | Event]:
-        """A batch's records, or what is left of them; what cannot be had any more is booked."""
+    def _records(
+        self, known: Known, batch: Stored, speaks: bool
+    ) -> tuple[list[Row | Event], tuple[tuple[PartName, str], ...]]:
+        """A batch's records, as far as they are for this sink and can be had."""
+        found: dict[PartName, list[Row | Event]] = {"rows": [], "events": []}
+        lost: list[tuple[PartName, str]] = []
         if not self._selection.wants(known):
-            return []
-        try:
-            rows = self._spool.read(batch.rows) if batch.rows is not None else b""
-            events = self._spool.read(batch.events) if batch.events is not None else b""
-            return decode(known, rows, events, batch.first_seq)
-        except (Damaged, OSError, wire.WireError, KeyError) as problem:
-            log.error("batch %d of session %s cannot be read: %s", batch.id, known.session.id[:8], problem)
-            reason = "damaged" if isinstance(problem, (Damaged, wire.WireError, KeyError)) else "missing"
-            lost = self._selection.amount(known, batch, speaks) if self._selection.is_plain(batch) else batch.amount
-            self.gone.append(Gone(batch.id, reason, lost))
-            return []
+            return [], ()
+        parts: tuple[PartName, ...] = ("rows", "events") if self._selection.takes_rows(known, speaks) else ("events",)
+        for part in parts:
+            extent = batch.rows if part == "rows" else batch.events
+            if extent is None:
+                continue
+            try:
+                found[part] = decode(known, self._spool.read(extent), batch.first_seq)
+            except (Damaged, OSError, wire.WireError, KeyError) as problem:
+                log.error(
+                    "the %s of batch %d of session %s cannot be read: %s", part, batch.id, known.session.id[:8], problem
+                )
+                lost.append((part, "missing" if isinstance(problem, OSError) else "damaged"))
+        return merge(found["rows"], found["events"]), tuple(lost)
 
-    def _merge(self, session: int, records: Iterable[Row | Event], now: float) -> list[Record]:
-        merger = self._mergers.setdefault(session, StepMerger())
+    def _merge(self, known: Known, records: Iterable[Row | Event], now: float) -> list[Record]:
+        merger = self._mergers.setdefault(known.key, StepMerger())
         out: list[Record] = []
         for record in records:
-            if isinstance(record, Row):
-                if self._registry.of(session).session.kind == "system":
-                    out.append(record)
-                else:
-                    out += merger.add(record, now)
-            else:
+            if isinstance(record, Event):
                 if record.kind == FINISH:
                     out += merger.close()
                 out.append(record)
+            elif known.session.kind == "system":
+                out.append(record)
+            else:
+                out += merger.add(record, now)
         return out
 
     def _push(self, known: Known, records: list[Record], speaks: bool) -> None:
         if not records:
             return
         system = known.session.kind == "system"
-        primary = (
-            speaks if any(not isinstance(record, Event) for record in records) else self._election.leads(known.key)
-        )
+        only_events = all(isinstance(record, Event) for record in records)
+        primary = self._election.leads(known.key) if only_events and not system else speaks
         last = self._buffer[-1] if self._buffer else None
         if last is not None and last.session is known.session and last.primary == primary and not system:
             last.records.extend(records)
             return
-        open_runs = self._registry.open_runs(_time(records[0])) if system else ()
+        open_runs = self._registry.open_runs(records[0].time) if system else ()
         self._buffer.append(Part(known.session, records, open_runs, primary))
+
+    # --- what is ready ----------------------------------------------------------------------------
 
     def close_stale(self, now: float) -> None:
         """Hand over steps that no row has come to for the sink's step timeout."""
         for session, merger in self._mergers.items():
             steps: list[Record] = list(merger.close_stale(now, self._traits.step_timeout))
             if steps:
-                self._touched.add(session)
+                self.standing.touch(session)
                 self._push(self._registry.of(session), steps, True)
 
     def next_stale(self) -> float | None:
@@ -196,17 +202,10 @@ class Reading:
         times = [merger.stale_at(self._traits.step_timeout) for merger in self._mergers.values()]
         return min((time for time in times if time is not None), default=None)
 
-    @property
-    def moved(self) -> bool:
-        """Whether anything was read that the last commit does not know of."""
-        return bool(self._touched)
-
-    def behind(self, admitted: int) -> bool:
+    def behind(self, seen: int) -> bool:
         """Whether there are batches to read."""
         self._release()
-        return bool(self._rereads) or self.scan < admitted
-
-    # --- parcels ----------------------------------------------------------------------------------
+        return bool(self._rereads) or self.scan < seen
 
     @property
     def buffered(self) -> int:
@@ -229,128 +228,66 @@ class Reading:
 
     def cursors(self, in_flight: Iterable[Part]) -> tuple[int, dict[int, str | None]]:
         """The position and the changed cursors, if the parts in flight are not done and all handed over before is."""
-        outstanding = self._outstanding(in_flight)
-        changed: dict[int, str | None] = {}
-        for session in self._touched:
-            progress, merger = self._progress[session], self._mergers.get(session)
-            progress.closed = merger.closed if merger is not None else None
-            changed[session] = progress.to_text(outstanding.get(session, ()))
-        for batch, (session, next_seq) in list(self._pending.items()):
-            if session not in outstanding or min(outstanding[session]) >= next_seq:
-                del self._pending[batch]
-        waiting = [*list(self._pending)[:1], *self._held.values(), *(after + 1 for after, _ in self._rereads.values())]
-        position = min([self.scan, *(batch - 1 for batch in waiting)])
-        for session, batch in list(self._finished.items()):
-            if batch <= position and session not in outstanding:
-                changed[session] = None
-        self._touched = set(outstanding)
-        return position, changed
+        waiting = [*self._held.values(), *(after + 1 for after, _ in self._rereads.values())]
+        closed = {session: merger.closed for session, merger in self._mergers.items()}
+        changed = self.standing.cursors(
+            self._outstanding(in_flight), closed, min([self.scan, *(batch - 1 for batch in waiting)])
+        )
+        return self.standing.position, changed
 
-    def _outstanding(self, in_flight: Iterable[Part]) -> dict[int, set[int]]:
-        """Session to the seqs taken from the spool and not yet done."""
-        found: dict[int, set[int]] = {}
+    def _outstanding(self, in_flight: Iterable[Part]) -> dict[int, Outstanding]:
+        """Session to what is taken from the spool and not yet done."""
+        seqs: dict[int, set[int]] = {}
+        steps: dict[int, int] = {}
         for part in [*in_flight, *self._buffer]:
             known = self._registry.by_id(part.session.id)
             assert known is not None
-            seqs = found.setdefault(known.key, set())
+            mine = seqs.setdefault(known.key, set())
             for record in part.records:
-                seqs.update(record.seqs if isinstance(record, Step) else (record.seq,))
+                if isinstance(record, Step):
+                    mine.update(record.seqs)
+                    if not record.late:
+                        steps[known.key] = min(record.step, steps.get(known.key, record.step))
+                else:
+                    mine.add(record.seq)
         for session, merger in self._mergers.items():
             if merger.open_seqs:
-                found.setdefault(session, set()).update(merger.open_seqs)
-        for session, progress in self._progress.items():
+                seqs.setdefault(session, set()).update(merger.open_seqs)
+        for session, progress in self.standing.sessions.items():
             if progress.again:
-                found.setdefault(session, set()).update(progress.again)
-        return found
+                seqs.setdefault(session, set()).update(progress.again)
+        return {session: Outstanding(found, steps.get(session)) for session, found in seqs.items()}
 
-    def forgotten(self, cursors: Iterable[tuple[int, str | None]]) -> None:
-        """Cursors that were removed for good: these sessions are over and done."""
-        for session, text in cursors:
-            if text is None:
-                self._finished.pop(session, None)
-                self._progress.pop(session, None)
-                self._mergers.pop(session, None)
-                self._selection.last.pop(session, None)
-
-    def held_in(self, batches: Iterable[Stored], events: bool, in_flight: list[Part]) -> Amount:
-        """What in memory belongs to these batches, their events or their rows. A merged step counts as a whole."""
-        ranges = self._ranges(batches)
-        held = [
-            record
-            for part in [*in_flight, *self._buffer]
-            for record in part.records
-            if isinstance(record, Event) == events and _within(record, ranges.get(part.session.id, ()))
-        ]
-        amount = amount_of_records(held)
-        for merger in self._mergers_in(ranges, events):
-            amount = amount.plus(merger.open_amount)
-        return amount
-
-    def forget(self, batches: Iterable[Stored], events: bool, in_flight: list[Part]) -> None:
-        """Take that out of memory."""
-        ranges = self._ranges(batches)
-        for part in [*in_flight, *self._buffer]:
-            found = ranges.get(part.session.id, ())
-            part.records[:] = [r for r in part.records if isinstance(r, Event) != events or not _within(r, found)]
-        for merger in self._mergers_in(ranges, events):
-            merger.close()
-        self._buffer = deque(part for part in self._buffer if part.records)
-
-    def _ranges(self, batches: Iterable[Stored]) -> dict[str, list[range]]:
-        """The seqs of batches, by session id."""
+    def take_out(self, batches: Sequence[Stored], part: PartName, in_flight: list[Part]) -> Amount:
+        """Take out of memory what belongs to a part of batches that is about to be dropped, and say how much that is. A
+        merged step goes as a whole.
+        """
         ranges: dict[str, list[range]] = {}
         for batch in batches:
-            id = self._registry.of(batch.session).session.id
-            ranges.setdefault(id, []).append(range(batch.first_seq, batch.next_seq))
-        return ranges
-
-    def _mergers_in(self, ranges: dict[str, list[range]], events: bool) -> list[StepMerger]:
-        """Mergers whose open step has a row in these ranges."""
-        if events:
-            return []
-        found = []
+            session_id = self._registry.of(batch.session).session.id
+            ranges.setdefault(session_id, []).append(range(batch.first_seq, batch.next_seq))
+        lost = Amount()
+        for held in [*in_flight, *self._buffer]:
+            found = ranges.get(held.session.id, [])
+            gone = [r for r in held.records if isinstance(r, Event) == (part == "events") and _within(r, found)]
+            if gone:
+                lost = lost.plus(amount_of(gone))
+                left = {id(record) for record in gone}
+                held.records[:] = [record for record in held.records if id(record) not in left]
         for session, merger in self._mergers.items():
-            of = ranges.get(self._registry.of(session).session.id, ())
-            if any(seq in one for seq in merger.open_seqs for one in of):
-                found.append(merger)
-        return found
+            found = ranges.get(self._registry.of(session).session.id, [])
+            if part == "rows" and any(seq in one for seq in merger.open_seqs for one in found):
+                lost = lost.plus(amount_of(merger.close()))
+                self.standing.touch(session)
+        self._buffer = deque(held for held in self._buffer if held.records)
+        return lost
 
-    def amount_of_rest(self, known: Known, batch: Stored, counting: Selection, speaks: bool) -> Amount:
-        """What of a batch is still to come for this sink: for the accounts, at a start or where options depend on
-        rows.
-        """
-        progress = self._progress.get(batch.session)
-        records: list[Row | Event] = []
-        if counting.wants(known):
-            try:
-                rows = self._spool.read(batch.rows) if batch.rows is not None else b""
-                events = self._spool.read(batch.events) if batch.events is not None else b""
-                records = decode(known, rows, events, batch.first_seq)
-            except (Damaged, OSError, wire.WireError, KeyError):
-                return batch.amount if counting.every is None else Amount()
-        fresh = [record for record in records if progress is None or progress.is_new(record.seq)]
-        return amount_of_records(counting.rows(known, fresh, speaks))
-
-
-def _time(record: Record) -> float:
-    return record.time
+    def forget(self, session: int) -> None:
+        """A session is known no longer: nothing of it is stored, nothing outstanding."""
+        self.standing.forget(session)
+        self._mergers.pop(session, None)
+        self._selection.last.pop(session, None)
 
 
 def _within(record: Record, ranges: Iterable[range]) -> bool:
-    seqs = record.seqs if isinstance(record, Step) else (record.seq,)
-    return any(seq in one for seq in seqs for one in ranges)
-
-
-def amount_of_records(records: Iterable[Record]) -> Amount:
-    """What records count in the books, merged steps by the rows they are made of."""
-    points = rows = events = 0
-    for record in records:
-        if isinstance(record, Event):
-            events += 1
-        elif isinstance(record, Row):
-            rows += 1
-            points += len(record.names)
-        else:
-            rows += len(record.seqs)
-            points += record.points
-    return Amount(points, rows, events)
+    return any(seq in one for seq in seqs_of(record) for one in ranges)

@@ -1,18 +1,15 @@
-"""Keeps the spool within its limits: the oldest file of the least valuable class goes first, and every sink's loss is
-booked in the transaction that drops it.
+"""Keeps the spool within its limits: the oldest file of the least valuable class goes first. Every sink books its loss
+and commits it, then the file is dropped; a crash in between finds it booked, and drops it again.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
-from ..spool import Spool, SpoolError
+from ..spool import PartName, Spool, SpoolError
 from .pump import Pump
 
 INTERVAL = 1.0  #: seconds between looks at the limits: a burst writes at most some files more in that time
-
-PATIENCE = 2.0  #: seconds the other sinks may be held up by one that is in the middle of a send
 
 log = logging.getLogger(__name__)
 
@@ -25,29 +22,22 @@ async def keep_limits(spool: Spool, pumps: Callable[[], Iterable[Pump]]) -> None
                 pass
         except SpoolError as problem:
             log.error("the spool's limits cannot be kept: %s", problem)
-        except TimeoutError:
-            log.warning("the spool is over its limit, and a sink is in the middle of a long send: tried again")
-            await asyncio.sleep(PATIENCE * 4)
         await asyncio.sleep(INTERVAL)
 
 
 async def drop_one(spool: Spool, pumps: list[Pump]) -> bool:
-    """Drop one file if a limit is passed; whether one was. Raises TimeoutError when a sink's send takes too long for
-    it.
-    """
+    """Drop one file if a limit is passed; whether one was."""
     found = await asyncio.to_thread(spool.over_limit)
     if found is None:
         return False
     file, chain, reason = found
-    async with contextlib.AsyncExitStack() as turns:
-        async with asyncio.timeout(PATIENCE):
-            for pump in pumps:  # no sink moves between what is counted as lost and the transaction that says so
-                await turns.enter_async_context(pump.turn)
-        batches = await asyncio.to_thread(spool.batches_of_file, file)
-        losses = [pump.plan_loss(batches, chain, f"spool_{reason}") for pump in pumps]
-        await asyncio.wrap_future(spool.drop(file, [loss.commit for loss in losses]))
-        for pump, loss in zip(pumps, losses, strict=True):
-            pump.take_loss(loss, batches, chain)
-    if any(loss.amount for loss in losses):
+    batches = await asyncio.to_thread(spool.batches_of_file, file)
+    part: PartName = "events" if chain == "events" else "rows"
+    # At once: a sink in the middle of a send holds up no other.
+    losses = await asyncio.gather(*(pump.write_off(batches, part, f"spool_{reason}") for pump in pumps))
+    await asyncio.wrap_future(spool.drop(file))
+    for pump in pumps:
+        pump.dropped(batches)
+    if any(losses):
         log.error("the spool is over its limit (%s): undelivered %s were dropped, and booked", reason, chain)
-    return True
+    return reason != "disk"  # with a full disk one file must do until the next write has been tried

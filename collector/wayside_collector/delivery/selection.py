@@ -114,20 +114,19 @@ class Selection:
             return False
         return not any(pattern.match(name) for pattern in self._exclude)
 
-    # --- a whole batch
-    # ---------------------------------------------------------------------------------------------------
+    # --- a whole batch ------------------------------------------------------------------------------------------------
 
     def is_plain(self, batch: Stored) -> bool:
         """Whether what a batch amounts to follows from its composition, without reading it."""
-        return self.every is None and all(number >= 0 for number, _ in batch.composition)
+        return self.every is None and (self._plain or all(number >= 0 for number, _ in batch.composition))
 
     def amount(self, known: Known, batch: Stored, primary: bool) -> Amount:
-        """What of a batch is for this sink; only for batches that are plain."""
+        """What of a batch is for this sink; the most it can be, for batches that are not plain."""
         if not self.wants(known):
             return Amount()
-        if self.primary_only and not primary:
-            return Amount(0, 0, batch.amount.events)
-        if self._plain:
+        if not self.takes_rows(known, primary):
+            return batch.amount.of("events")
+        if self._plain or any(number not in known.schemas for number, _ in batch.composition):
             return batch.amount
         points = rows = 0
         for number, count in batch.composition:
@@ -137,19 +136,25 @@ class Selection:
                 points += count * len(plan.names)
         return Amount(points, rows, batch.amount.events)
 
-    def rows(self, known: Known, records: Iterable[Row | Event], primary: bool) -> Iterator[Row | Event]:
-        """The records of a batch that stay, as the sink gets them."""
+    def takes_rows(self, known: Known, primary: bool) -> bool:
+        """Whether rows of this session, which speaks for its run or does not, are for this sink."""
+        return primary or not self.primary_only or known.session.kind == "system"
+
+    def rows(
+        self, known: Known, records: Iterable[Row | Event], primary: bool, decided_below: int = 0
+    ) -> Iterator[Row | Event]:
+        """The records of a batch that stay, as the sink gets them. Rows below a seq have passed `every` before."""
         if not self.wants(known):
             return
-        drop_rows = self.primary_only and not primary
+        takes_rows = self.takes_rows(known, primary)
         for record in records:
             if isinstance(record, Event):
                 yield record
-            elif not drop_rows:
+            elif takes_rows:
                 plan = self.plan(record.names)
                 if not plan.kept:
                     continue
-                if self.every is not None:
+                if self.every is not None and record.seq >= decided_below:
                     kept = keeps(self.every, self.last.get(known.key), record)
                     if kept is None:
                         continue
@@ -160,23 +165,29 @@ class Selection:
                 yield record
 
 
-def decode(known: Known, rows: bytes, events: bytes, first_seq: int) -> list[Row | Event]:
-    """The records of a batch's two parts, in the order of their seq. Raises wire.WireError for bytes that are none."""
+def decode(known: Known, data: bytes, first_seq: int) -> list[Row | Event]:
+    """The records of one part of a batch, in order. Raises wire.WireError for bytes that are none, KeyError for rows of
+    a schema nobody knows.
+    """
     found: list[Row | Event] = []
-    for data in (rows, events):
-        seq = first_seq
-        for span in wire.scan(data).spans:
-            if span.type == wire.ROW:
-                found += wire.read_rows(data, span, known.schemas[span.schema], seq)
-                seq += span.frames
-            elif span.type == wire.SEQ:
-                seq, _ = wire.read_pair(data, span)
-            elif span.type == wire.EVENT:
-                found.append(wire.read_event(data, span, seq))
-                seq += 1
-            elif span.type == wire.NAMED_ROW:
-                found.append(wire.read_named_row(data, span, seq))
-                seq += 1
-    if events and rows:
-        found.sort(key=itemgetter(0))
+    seq = first_seq
+    for span in wire.scan(data).spans:
+        if span.type == wire.ROW:
+            found += wire.read_rows(data, span, known.schemas[span.schema], seq)
+            seq += span.frames
+        elif span.type == wire.SEQ:
+            seq, _ = wire.read_pair(data, span)
+        elif span.type == wire.EVENT:
+            found.append(wire.read_event(data, span, seq))
+            seq += 1
+        elif span.type == wire.NAMED_ROW:
+            found.append(wire.read_named_row(data, span, seq))
+            seq += 1
     return found
+
+
+def merge(rows: list[Row | Event], events: list[Row | Event]) -> list[Row | Event]:
+    """Both parts of a batch in the order of their seqs."""
+    if not (rows and events):
+        return rows or events
+    return sorted(rows + events, key=itemgetter(0))

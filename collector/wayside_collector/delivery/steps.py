@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from wayside.row import Row
 
 from ..sinks.base import Step
-from ..spool import Amount
 
 
 @dataclass(slots=True)
@@ -35,11 +34,6 @@ class StepMerger:
     def open_seqs(self) -> list[int]:
         """Rows taken and not yet handed over."""
         return self._open.seqs if self._open is not None else []
-
-    @property
-    def open_amount(self) -> Amount:
-        """What the open step counts in the books."""
-        return Amount(self._open.points, len(self._open.seqs), 0) if self._open is not None else Amount()
 
     def add(self, row: Row, now: float) -> list[Step]:
         """Take a row; returns the steps that are complete now."""

@@ -8,37 +8,41 @@ On disk, below one folder that one collector owns (`lock`, a POSIX lock; its tex
     damaged/                  what failed its checksum, kept for a person to look at
     ballast                   space given back when the disk is full, so that the database can still say so
 
-A segment file is blocks, one after the other, each a header of 64 bytes and its bytes, padded to eight:
+A segment file is blocks, one after the other, each a header of 72 bytes and its bytes, padded to eight:
 
-    0  magic u32 · kind u32 (1 rows, 2 events, 3 context)      8  session id, 16 bytes
-    24 first_seq u64     32 next_seq u64     40 stored_at f64     48 length u64     56 crc32 of the bytes · crc32 of
-    0-56
+    0  magic u32 · kind u32 (1 rows, 2 events, 3 context)      8  session id, 16 bytes       24 batch u64
+    32 first_seq u64     40 next_seq u64     48 time f64     56 length u64     64 crc32 of the bytes · crc32 of 0-64
 
 A context block holds the session's record and the schemas its rows in this file use, before their first use: a file
-can be read without the database. What a database row refers to is a *batch*: consecutive rows and events of one
-session, in at most one rows block and one events block.
+can be read without the database. Its first_seq is the session's key there. What a database row refers to is a
+*batch*: consecutive rows and events of one session, in at most one rows block and one events block. Batches are
+numbered in the order they are written, and a number is never used again, so a database made anew from the files
+(`salvage.py`) means the same by them.
 
 One transaction, made after the blocks are synced, contains the batches, the sessions' totals, and every cursor,
-account and state blob of sinks that came in since the last. So what is told to be stored is on disk, and cursor,
-books and state of a sink are always those of one moment. A crash before the transaction leaves bytes at a file's end
-that nothing refers to; the next start begins new files. After a failed write or sync nothing of that cycle counts:
-the file is closed and a new one begun.
+account, dead letter and state blob of sinks that came in since the last. So what is told to be stored is on disk, and
+cursor, books and state of a sink are always those of one moment. A crash before the transaction leaves bytes at a
+file's end that nothing refers to; the next start begins new files. After a failed write or sync nothing of that cycle
+counts: the file is closed and a new one begun.
 
 Lost in a crash: nothing that was told to be stored. Lost to a limit: whole files, oldest first, each batch of it
 booked.
 """
 
-from .batch import Amount, Batch, Extent, Loss, SessionRow, SinkCommit, Stored
+from .batch import Amount, Batch, DeadLetter, Extent, Loss, PartName, SessionRow, SinkCommit, Stored
 from .errors import SpoolError, SpoolHeld
-from .files import Damaged
+from .files import Damaged, Files
 from .spool import Spool, SpoolOptions
 
 __all__ = [
     "Amount",
     "Batch",
     "Damaged",
+    "DeadLetter",
     "Extent",
+    "Files",
     "Loss",
+    "PartName",
     "SessionRow",
     "SinkCommit",
     "Spool",

@@ -4,6 +4,7 @@ import contextlib
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,17 +16,19 @@ ROWS, EVENTS, CONTEXT = 1, 2, 3
 ROLL_SIZE = 16 << 20  #: bytes of a file before the next is begun: what a limit drops at once
 ROLL_AGE = 3600.0  #: seconds, likewise: what is delivered leaves the disk within the hour
 MAGIC = 0x4C50_5357  #: "WSPL"
-HEADER = struct.Struct("<II16sQQdQII")
+_FIELDS = struct.Struct("<II16sQQQdQI")
+HEADER = struct.Struct("<II16sQQQdQII")
 
 
 class Block(NamedTuple):
-    """A block's header."""
+    """A block's header. batch: its number in the index. crc: of the bytes that follow."""
 
     kind: int
     session: bytes
+    batch: int
     first_seq: int
     next_seq: int
-    stored_at: float
+    time: float
     length: int
     crc: int
 
@@ -35,7 +38,7 @@ class Damaged(Exception):
 
 
 def pack_block(block: Block) -> bytes:
-    head = struct.pack("<II16sQQdQI", MAGIC, *block)
+    head = _FIELDS.pack(MAGIC, *block)
     return head + struct.pack("<I", zlib.crc32(head))
 
 
@@ -45,18 +48,45 @@ def read_block(data: bytes, offset: int = 0) -> Block:
         magic, *fields, check = HEADER.unpack_from(data, offset)
     except struct.error:
         raise Damaged("the file ends within a block's header") from None
-    if magic != MAGIC or zlib.crc32(data[offset : offset + HEADER.size - 4]) != check:
+    if magic != MAGIC or zlib.crc32(data[offset : offset + _FIELDS.size]) != check:
         raise Damaged("a block's header fails its checksum")
     return Block(*fields)
+
+
+def read_blocks(data: bytes) -> Iterator[tuple[int, Block | None, bytes]]:
+    """Every block of a file's bytes: its offset, its header and what it holds. A header of None stands for one block
+    that fails its checksum; one whose own header does ends the file, since nobody knows where the next begins.
+    """
+    offset = 0
+    while offset < len(data):
+        try:
+            block = read_block(data, offset)
+        except Damaged:
+            yield offset, None, b""
+            return
+        held = data[offset + HEADER.size : offset + HEADER.size + block.length]
+        whole = len(held) == block.length and zlib.crc32(held) == block.crc
+        yield offset, block if whole else None, held
+        offset += HEADER.size + block.length + -block.length % 8
 
 
 def file_name(chain: str, number: int) -> str:
     return f"{chain}-{number:08d}.spool"
 
 
+def segment_files(folder: Path) -> list[tuple[int, str, Path]]:
+    """Number, chain and path of every segment file in a folder, oldest first."""
+    found = []
+    for path in folder.glob("*-*.spool"):
+        chain, _, number = path.stem.rpartition("-")
+        if chain in CHAINS and number.isdigit():
+            found.append((int(number), chain, path))
+    return sorted(found)
+
+
 @dataclass(slots=True)
 class Active:
-    """The file of a chain that is being appended to."""
+    """The file of a chain that is appended to. committed: its size at the last transaction, 0 before its first."""
 
     number: int
     chain: str
@@ -64,6 +94,7 @@ class Active:
     size: int
     born: float
     dirty: bool = False
+    committed: int = 0
 
 
 class Files:
@@ -73,10 +104,18 @@ class Files:
         self.folder = folder
         self.active: dict[str, Active] = {}
         self._names: dict[int, str] = {}
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(list(self._sizes.values()))
 
     def know(self, number: int, chain: str) -> None:
         """A file that exists from before."""
         self._names[number] = file_name(chain, number)
+        with contextlib.suppress(FileNotFoundError):
+            self._sizes[number] = (self.folder / self._names[number]).stat().st_size
 
     def begin(self, chain: str, number: int, now: float) -> Active:
         """A new file for a chain; its name is synced to the folder before anything in it counts. Raises OSError."""
@@ -86,13 +125,15 @@ class Files:
             sync_folder(self.folder)
         except OSError:
             os.close(fd)
+            os.unlink(path)
             raise
         self._names[number] = path.name
+        self._sizes[number] = 0
         self.active[chain] = Active(number, chain, fd, 0, now)
         return self.active[chain]
 
     def append(self, active: Active, block: Block, data: bytes) -> Extent:
-        """Write a block at a file's end. Raises OSError, after which the file must be given up (`abandon`)."""
+        """Write a block at a file's end. Raises OSError, after which it must be given up (`abandon`)."""
         offset = active.size
         whole = pack_block(block) + data + b"\0" * (-len(data) % 8)
         active.dirty = True
@@ -100,6 +141,7 @@ class Files:
         while written < len(whole):
             written += os.pwrite(active.fd, memoryview(whole)[written:], offset + written)
         active.size += len(whole)
+        self._sizes[active.number] = active.size
         return Extent(active.number, offset, len(data))
 
     def sync(self) -> None:
@@ -110,41 +152,50 @@ class Files:
                 active.dirty = False
 
     def close_chain(self, chain: str) -> None:
-        """No more is appended to this file: it is full, old, or was given up after a failure."""
+        """No more is appended to this file: it is full or old."""
         active = self.active.pop(chain, None)
         if active is not None:
+            os.close(active.fd)
+
+    def abandon(self) -> None:
+        """After a failure: no file is appended to again, and what the last transaction does not know of goes."""
+        for active in self.active.values():
             with contextlib.suppress(OSError):
-                os.close(active.fd)
+                if active.committed:
+                    self._sizes[active.number] = active.committed
+                    os.ftruncate(active.fd, active.committed)
+                else:
+                    self.unlink(active.number)
+            os.close(active.fd)
+        self.active.clear()
 
     def read(self, extent: Extent) -> bytes:
         """A block's bytes, checked; raises Damaged, or OSError when the file is gone. From any thread."""
+        whole = self.read_raw(extent)
+        block = read_block(whole)
+        data = whole[HEADER.size :]
+        if len(data) != extent.length or block.length != extent.length or zlib.crc32(data) != block.crc:
+            raise Damaged(f"{self._names.get(extent.file)} at byte {extent.offset} fails its checksum")
+        return data
+
+    def read_raw(self, extent: Extent) -> bytes:
+        """A block as it lies there, header and bytes; raises OSError when the file is gone."""
         name = self._names.get(extent.file)
         if name is None:
             raise FileNotFoundError(f"segment file {extent.file} is gone")
         fd = os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            whole = os.pread(fd, HEADER.size + extent.length, extent.offset)
+            return os.pread(fd, HEADER.size + extent.length, extent.offset)
         finally:
             os.close(fd)
-        block = read_block(whole)
-        data = whole[HEADER.size :]
-        if len(data) != extent.length or block.length != extent.length or zlib.crc32(data) != block.crc:
-            raise Damaged(f"{name} at byte {extent.offset} fails its checksum")
-        return data
 
     def unlink(self, number: int) -> None:
         """Remove a file; what is already gone is fine."""
         name = self._names.pop(number, None)
+        self._sizes.pop(number, None)
         if name is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.folder / name)
-
-    def size(self, number: int) -> int:
-        """Bytes of a file, 0 when it is gone."""
-        try:
-            return (self.folder / self._names[number]).stat().st_size
-        except (KeyError, OSError):
-            return 0
 
     def close(self) -> None:
         for chain in list(self.active):

@@ -1,24 +1,21 @@
-"""The spool's database: statements and the shapes of rows. Called from the writer's thread, and for reading under a
-lock.
-"""
+"""The tables of the spool's database: statements and the shapes of rows. Pure but for the connection handed in."""
 
 import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from .batch import Amount, Batch, Extent, SessionRow, SinkCommit, Stored
+from .batch import Amount, Batch, DeadLetter, Extent, Loss, SessionRow, SinkCommit, Stored
 
-FORMAT = 1  #: of the tables below; raised when they change, with a step in `_upgrade`
+FORMAT = 2  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
+MAX_DEAD_LETTERS = 10_000  #: of one sink: enough to see what is wrong; the oldest go first, the books have them all
 
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+TABLES = """
 CREATE TABLE sessions (
-  key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, record BLOB NOT NULL, next_seq INTEGER NOT NULL DEFAULT 0,
-  next_point INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, ended REAL, journals TEXT NOT NULL DEFAULT '[]',
-  finish TEXT);
+  key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, record BLOB NOT NULL,
+  next_seq INTEGER NOT NULL DEFAULT 0, next_point INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, ended REAL,
+  finished INTEGER NOT NULL DEFAULT 0, finish TEXT, journals TEXT NOT NULL DEFAULT '[]');
 CREATE TABLE schemas (session INTEGER NOT NULL, number INTEGER NOT NULL, frame BLOB NOT NULL,
   PRIMARY KEY (session, number)) WITHOUT ROWID;
 CREATE TABLE files (number INTEGER PRIMARY KEY, chain TEXT NOT NULL, born REAL NOT NULL);
@@ -27,6 +24,7 @@ CREATE TABLE batches (
   time REAL NOT NULL, rows_file INTEGER, rows_offset INTEGER, rows_length INTEGER, events_file INTEGER,
   events_offset INTEGER, events_length INTEGER, points INTEGER NOT NULL, rows INTEGER NOT NULL, events INTEGER NOT NULL,
   composition BLOB NOT NULL);
+CREATE INDEX batches_by_session ON batches (session);
 CREATE INDEX batches_by_rows_file ON batches (rows_file);
 CREATE INDEX batches_by_events_file ON batches (events_file);
 CREATE TABLE sinks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, books TEXT NOT NULL) WITHOUT ROWID;
@@ -38,46 +36,17 @@ CREATE TABLE dead_letters (
   id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, time REAL NOT NULL, session INTEGER NOT NULL,
   seq INTEGER NOT NULL, reason TEXT NOT NULL, points INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE INDEX dead_letters_by_sink ON dead_letters (sink, id);
+CREATE INDEX dead_letters_by_session ON dead_letters (session);
 CREATE TABLE lost (
-  session INTEGER NOT NULL, first_seq INTEGER NOT NULL, next_seq INTEGER NOT NULL, points INTEGER NOT NULL,
-  reason TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (session, first_seq)) WITHOUT ROWID;
+  session INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL, points INTEGER NOT NULL, time REAL NOT NULL,
+  PRIMARY KEY (session, reason)) WITHOUT ROWID;
 """
 
+_SESSION = "key, id, record, next_seq, next_point, started, ended, finished, finish, journals"
 _BATCH = (
     "id, session, first_seq, next_seq, time, rows_file, rows_offset, rows_length, "
     "events_file, events_offset, events_length, points, rows, events, composition"
 )
-
-
-def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    """The database, set up as the spool needs it; raises sqlite3.DatabaseError when it is none or too new."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA secure_delete=OFF")  # Debian's default is on and costs half the speed
-        db.execute("PRAGMA cache_size=-2048")
-        db.execute("PRAGMA wal_autocheckpoint=1000")
-        db.execute("PRAGMA journal_size_limit=8388608")
-        if create:
-            _prepare(db)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT;")
-    elif version > FORMAT:
-        raise sqlite3.DatabaseError(
-            f"the spool was written by a newer collector (format {version}, this one knows {FORMAT}): upgrade this one"
-        )
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise sqlite3.DatabaseError(f"the spool's database is damaged: {found}")
 
 
 # --- writing, within the writer's transaction -----------------------------------------------------------------------
@@ -90,45 +59,59 @@ def add_session(db: sqlite3.Connection, id: str, record: bytes, started: float, 
         "ended = NULL, record = excluded.record, journals = excluded.journals",
         (id, record, started, json.dumps(list(journals))),
     )
-    row = db.execute("SELECT * FROM sessions WHERE id = ?", (id,)).fetchone()
-    return _session(row)
+    return _session(db.execute(f"SELECT {_SESSION} FROM sessions WHERE id = ?", (id,)).fetchone())
 
 
-def add_batch(db: sqlite3.Connection, batch: Batch, rows: Extent | None, events: Extent | None) -> Stored:
-    composition = pack_composition(batch.composition)
-    cursor = db.execute(
-        "INSERT INTO batches (session, first_seq, next_seq, time, rows_file, rows_offset, rows_length, events_file, "
-        "events_offset, events_length, points, rows, events, composition) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+def end_session(db: sqlite3.Connection, key: int, time: float, finish: tuple[int, int] | None) -> None:
+    text = json.dumps(finish) if finish is not None else None
+    db.execute("UPDATE sessions SET ended = ?, finish = ?, journals = '[]' WHERE key = ?", (time, text, key))
+
+
+def add_batch(db: sqlite3.Connection, id: int, batch: Batch, rows: Extent | None, events: Extent | None) -> Stored:
+    db.execute(
+        f"INSERT INTO batches ({_BATCH}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         (
-            *(batch.session, batch.first_seq, batch.next_seq, batch.time),
+            *(id, batch.session, batch.first_seq, batch.next_seq, batch.time),
             *(rows or (None, None, None)),
             *(events or (None, None, None)),
             *batch.amount,
-            composition,
+            pack_composition(batch.composition),
         ),
     )
     db.execute(
-        "UPDATE sessions SET next_seq = ?, next_point = ? WHERE key = ?",
-        (batch.next_seq, batch.next_point, batch.session),
+        "UPDATE sessions SET next_seq = ?, next_point = ?, finished = finished OR ? WHERE key = ?",
+        (batch.next_seq, batch.next_point, batch.finishes, batch.session),
     )
     for number, frame in batch.defines.items():
         db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?, ?)", (batch.session, number, frame))
-    assert cursor.lastrowid is not None
-    place = (cursor.lastrowid, batch.session, batch.first_seq, batch.next_seq, batch.time)
+    place = (id, batch.session, batch.first_seq, batch.next_seq, batch.time)
     return Stored(*place, rows, events, batch.amount, batch.composition)
 
 
+def add_losses(db: sqlite3.Connection, losses: Iterable[Loss]) -> None:
+    """What never came: a sum for each session and reason, and the session's numbers go on after it."""
+    for loss in losses:
+        db.execute(
+            "INSERT INTO lost VALUES (?, ?, ?, ?, ?) ON CONFLICT (session, reason) DO UPDATE SET "
+            "rows = rows + excluded.rows, points = points + excluded.points, time = excluded.time",
+            (loss.session, loss.reason, loss.next_seq - loss.first_seq, loss.points, loss.time),
+        )
+        db.execute(
+            "UPDATE sessions SET next_seq = ?, next_point = next_point + ? WHERE key = ? AND next_seq < ?",
+            (loss.next_seq, loss.points, loss.session, loss.next_seq),
+        )
+
+
 def commit_sink(db: sqlite3.Connection, commit: SinkCommit) -> None:
-    db.execute(
-        "INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)",
-        (commit.sink, commit.position, commit.books),
-    )
+    db.execute("INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)", (commit.sink, commit.position, commit.books))
     for session, cursor in commit.cursors.items():
         if cursor is None:
             db.execute("DELETE FROM cursors WHERE sink = ? AND session = ?", (commit.sink, session))
         else:
             db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (commit.sink, session, cursor))
     put_state(db, commit.sink, commit.state.items())
+    if commit.letters:
+        bury(db, commit.sink, commit.letters)
 
 
 def put_state(db: sqlite3.Connection, owner: str, changes: Iterable[tuple[str, bytes | None]]) -> None:
@@ -139,24 +122,78 @@ def put_state(db: sqlite3.Connection, owner: str, changes: Iterable[tuple[str, b
             db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, key, value))
 
 
-def drop_file(db: sqlite3.Connection, number: int) -> None:
-    """Forget a file: its batches lose that part, those that have nothing left go."""
-    db.execute("UPDATE batches SET rows_file=NULL, rows_offset=NULL, rows_length=NULL WHERE rows_file=?", (number,))
+def bury(db: sqlite3.Connection, sink: str, letters: Iterable[DeadLetter]) -> None:
+    db.executemany(
+        "INSERT INTO dead_letters (sink, time, session, seq, reason, points, record) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(sink, *letter) for letter in letters],
+    )
     db.execute(
-        "UPDATE batches SET events_file=NULL, events_offset=NULL, events_length=NULL WHERE events_file=?", (number,)
+        "DELETE FROM dead_letters WHERE sink = ?1 AND id <= "
+        "(SELECT id FROM dead_letters WHERE sink = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        (sink, MAX_DEAD_LETTERS),
+    )
+
+
+def drop_file(db: sqlite3.Connection, number: int) -> None:
+    """Forget a file: its batches lose that part and what it amounted to; those that have nothing left go."""
+    db.execute(
+        "UPDATE batches SET rows_file=NULL, rows_offset=NULL, rows_length=NULL, points=0, rows=0, composition=x'' "
+        "WHERE rows_file=?",
+        (number,),
+    )
+    db.execute(
+        "UPDATE batches SET events_file=NULL, events_offset=NULL, events_length=NULL, events=0 WHERE events_file=?",
+        (number,),
     )
     db.execute("DELETE FROM files WHERE number=?", (number,))
+
+
+def drop_empty(db: sqlite3.Connection, done: int) -> None:
+    """Forget batches of which nothing is left, as far as everyone has read."""
+    db.execute("DELETE FROM batches WHERE id <= ? AND rows_file IS NULL AND events_file IS NULL", (done,))
+
+
+def forget_sessions(db: sqlite3.Connection, ended_before: float, keep: int) -> list[int]:
+    """Forget sessions that are over, of which no batch and no dead letter is left: those that ended before a time, and
+    the oldest beyond `keep`. Returns their keys.
+    """
+    over = [
+        (key, ended)
+        for key, ended in db.execute(
+            "SELECT key, ended FROM sessions WHERE ended IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM batches WHERE session = sessions.key) "
+            "AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE session = sessions.key) ORDER BY ended"
+        )
+    ]
+    beyond = len(over) - keep
+    forgotten = [key for place, (key, ended) in enumerate(over) if place < beyond or ended < ended_before]
+    for table, column in (("sessions", "key"), ("schemas", "session"), ("cursors", "session"), ("lost", "session")):
+        db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(key,) for key in forgotten])
+    return forgotten
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def sessions(db: sqlite3.Connection) -> list[SessionRow]:
-    return [_session(row) for row in db.execute("SELECT * FROM sessions ORDER BY key")]
+    return [_session(row) for row in db.execute(f"SELECT {_SESSION} FROM sessions ORDER BY key")]
+
+
+def session_context(db: sqlite3.Connection, key: int) -> tuple[str, bytes]:
+    """A session's id and record."""
+    id, record = db.execute("SELECT id, record FROM sessions WHERE key = ?", (key,)).fetchone()
+    return id, record
 
 
 def schemas(db: sqlite3.Connection, session: int) -> dict[int, bytes]:
     return dict(db.execute("SELECT number, frame FROM schemas WHERE session = ?", (session,)).fetchall())
+
+
+def lost_by_client(db: sqlite3.Connection, session: int) -> tuple[int, int]:
+    """Rows and points of a session that are booked as lost at the client."""
+    query = "SELECT rows, points FROM lost WHERE session = ? AND reason = 'client'"
+    rows, points = db.execute(query, (session,)).fetchone() or (0, 0)
+    return rows, points
 
 
 def batches(db: sqlite3.Connection, after: int, limit: int, session: int | None = None) -> list[Stored]:
@@ -173,15 +210,31 @@ def batches_of_file(db: sqlite3.Connection, number: int) -> Iterator[Stored]:
     return (_stored(row) for row in db.execute(query, (number, number)))
 
 
+def newest_of_file(db: sqlite3.Connection, number: int) -> int:
+    """The highest batch in a file, 0 when there is none."""
+    return int(
+        db.execute(
+            "SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM batches WHERE rows_file = ?1 UNION ALL "
+            "SELECT max(id) FROM batches WHERE events_file = ?1)",
+            (number,),
+        ).fetchone()[0]
+    )
+
+
 def last_batch(db: sqlite3.Connection) -> int:
     """The id of the newest batch ever stored, 0 when there was none."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batches'").fetchone()
     return int(row[0]) if row else 0
 
 
+def files(db: sqlite3.Connection) -> list[tuple[int, str, float]]:
+    """Number, chain and birth of every segment file, oldest first."""
+    return db.execute("SELECT number, chain, born FROM files ORDER BY number").fetchall()
+
+
 def _session(row: Sequence[Any]) -> SessionRow:
     finish = tuple(json.loads(row[8])) if row[8] is not None else None
-    return SessionRow._make([*row[:7], tuple(json.loads(row[7])), finish])
+    return SessionRow._make([*row[:7], bool(row[7]), finish, tuple(json.loads(row[9]))])
 
 
 def _stored(row: Sequence[Any]) -> Stored:

@@ -1,0 +1,71 @@
+"""What one sink commits: its cursors, its books, its kept state and its dead letters, of one moment and in one
+transaction of the spool.
+"""
+
+import asyncio
+import time
+
+from ..spool import SinkCommit, Spool, SpoolError
+from ..spool.index import MAX_DEAD_LETTERS
+from .admission import Admission
+from .books import Books, to_text
+from .flight import Flight, Sent
+from .reading import Reading
+from .waiting import outcome
+
+
+class Commits:
+    """One sink's. state: what it keeps, as of the last commit. last: when that was, on the monotonic clock."""
+
+    def __init__(self, name: str, spool: Spool, reading: Reading, admission: Admission, flight: Flight) -> None:
+        self.state: dict[str, bytes] = {}
+        self.dead_letters = 0
+        self.last = 0.0
+        self._name = name
+        self._spool = spool
+        self._reading = reading
+        self._admission = admission
+        self._flight = flight
+
+    async def load(self) -> tuple[int, str] | None:
+        """What is kept beside the cursors; the position and the books, or None for a sink that never committed."""
+        self.state = await asyncio.to_thread(self._spool.state, self._name)
+        self.dead_letters = await asyncio.to_thread(self._spool.dead_letters, self._name)
+        return await asyncio.to_thread(self._spool.sink, self._name)
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is anything the last one does not know of."""
+        return bool(self._flight.sent) or self._reading.standing.moved
+
+    async def commit(self) -> None:
+        """Raises SpoolError, and then nothing changed: what was sent is still to be committed."""
+        position, cursors = self._reading.cursors(self._flight.parts)
+        sent = self._flight.sent
+        books = self._admission.books.copy()
+        _apply(books, sent)
+        text = to_text(books, self._admission.ahead, self._admission.written_off())
+        commit = SinkCommit(self._name, position, cursors, text, sent.changes, sent.letters)
+        lazy = not (self._reading.buffered or self._reading.behind(self._admission.seen))
+        try:
+            _, cancelled = await outcome(asyncio.wrap_future(self._spool.commit(commit, lazy=lazy)))
+        except SpoolError:
+            for session in cursors:
+                self._reading.standing.touch(session)
+            raise
+        self._flight.sent = Sent()
+        _apply(self._admission.books, sent)
+        for key, value in sent.changes.items():
+            if value is None:
+                self.state.pop(key, None)
+            else:
+                self.state[key] = value
+        self.dead_letters = min(MAX_DEAD_LETTERS, self.dead_letters + len(sent.letters))
+        self.last = time.monotonic()
+        if cancelled is not None:
+            raise cancelled
+
+
+def _apply(books: Books, sent: Sent) -> None:
+    books.deliver(sent.delivered, sent.again)
+    books.drop("rejected", sent.rejected)

@@ -1,0 +1,18 @@
+"""Waiting for what cannot be stopped half-way: a thread that reads, a commit that was handed in."""
+
+import asyncio
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+async def outcome(future: "asyncio.Future[Result]") -> tuple[Result, asyncio.CancelledError | None]:
+    """What it came to, and the cancellation that came meanwhile, for the caller to raise once he has put things right.
+
+    Raises what it raised.
+    """
+    try:
+        return await asyncio.shield(future), None
+    except asyncio.CancelledError as cancelled:
+        await asyncio.wait([future])
+        return future.result(), cancelled
