@@ -6,7 +6,7 @@ from typing import Any
 from e2e.trainer import payload
 
 
-def check_rows(rows: Sequence[dict[str, Any]], at_least: int, at_most: int) -> None:
+def check_rows(rows: Sequence[dict[str, Any]], at_least: int, at_most: int, wide: int = 0) -> None:
     """Rows 0, 1, 2 … without a gap or a double, `at_least` of them and not more than `at_most`, each as logged."""
     numbers = [int(row["metrics"]["n"]) for row in rows]
     doubled = len(numbers) - len(set(numbers))
@@ -15,7 +15,7 @@ def check_rows(rows: Sequence[dict[str, Any]], at_least: int, at_most: int) -> N
     assert not missing, f"{len(missing)} rows of {at_least} whose log() had returned are missing: {missing[:5]} …"
     assert len(numbers) <= at_most, f"rows that nobody logged: {sorted(numbers)[at_most:][:5]} …"
     assert numbers == list(range(len(numbers))), "rows are out of order"
-    check_payloads(rows)
+    check_payloads(rows, wide)
 
 
 def check_payloads(rows: Sequence[dict[str, Any]], wide: int = 0) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from e2e.checking import check_rows
 from e2e.machine import COLLECTOR, QUIET, Machine, free_port, until
-from e2e.trainers import Trainer
+from e2e.trainers import Trainer, wait_finishes
 from wayside_collector import __version__
 
 pytestmark = pytest.mark.timeout(90)
@@ -248,6 +248,21 @@ def test_a_signal_ends_it_with_everything_delivered(machine: Machine, transport:
     assert "Traceback" not in collector.read_log()
     go_on.touch()
     trainer.end()
+
+
+def test_a_signal_ends_it_beside_a_trainer_that_goes_on(machine: Machine, transport: str) -> None:
+    """Rows that keep coming do not hold the end up, whatever the grace time; the next collector has all of them."""
+    config = {**QUIET, "grace": "1h"}
+    first = machine.collector(config).wait_ready()
+    trainer = Trainer(machine, "r1", "--pause", "0.01", rows=10_000, WAYSIDE_TRANSPORT=transport)
+    until(lambda: machine.rows("r1"), "the first rows")
+    assert first.stop() == 0, first.read_log()
+    assert not trainer.ledger.done, "the trainer was done first: the test asks too little"
+    assert "Traceback" not in first.read_log()
+    second = machine.collector(config).wait_ready()
+    trainer.end()
+    wait_finishes(machine, [trainer], second)
+    trainer.check(machine)
 
 
 def blocked_lens(grace: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ import pytest
 from e2e.checking import check_rows
 from e2e.machine import HERE, Machine, free_port, until
 from e2e.trainer import payload
+from e2e.trainers import Trainer, wait_finishes
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -75,6 +76,22 @@ def test_everything_beside_the_rows_arrives(machine: Machine, transport: str) ->
     assert rows[5]["metrics"] == {"loss": "NaN", "norm": "Infinity"}
     assert [row["step"] for row in rows][:6] == list(range(6))
     assert all(began <= row["time"] <= ended for row in rows)
+
+
+def test_a_journal_is_let_go_while_the_run_goes_on(machine: Machine, transport: str) -> None:
+    """A session that logs twice what its journal may hold loses nothing, as long as the collector keeps up."""
+    wide, step, rows = 400, 1000, 10_000  # 32 MiB
+    collector = machine.collector().wait_ready()
+    trainer = Trainer(machine, "r1", "--wide", str(wide), rows=rows, allowed=step, WAYSIDE_TRANSPORT=transport)
+    for stored in range(step, rows + 1, step):
+        until(lambda to=stored: collector.status()["ingest"]["received_rows"] >= to, f"{stored} rows in the spool")
+        trainer.ledger.allow(stored + step)
+    trainer.end()
+    wait_finishes(machine, [trainer], collector)
+    status = collector.wait_delivered()
+    trainer.check(machine, wide)
+    assert status["ingest"]["lost_rows"] == 0
+    assert not list(machine.beside.glob("journals/*/*.seg")), "segments are left over"
 
 
 @pytest.mark.parametrize(

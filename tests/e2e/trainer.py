@@ -3,7 +3,8 @@
     python trainer.py RUN COUNT LEDGER [--pause SECONDS] [--every ROWS] [--die] [--until FILE] [--wide NAMES]
 
 The ledger is a mapped file of whole numbers of 64 bits: how many calls of `log()` have returned, how many were begun,
-and whether all are done. It outlives SIGKILL, so a test knows what must have arrived and what may have.
+whether all are done, and how many may be begun (0: any number). It outlives SIGKILL, so a test knows what must have
+arrived and what may have.
 """
 
 import argparse
@@ -14,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-RETURNED, BEGUN, DONE = 0, 1, 2
-WORDS = 3
+RETURNED, BEGUN, DONE, ALLOWED = 0, 1, 2, 3
+WORDS = 4
 
 
 def payload(number: int, wide: int = 0) -> dict[str, float]:
@@ -51,6 +52,10 @@ class Ledger:
     def begun(self) -> int:
         return self.words[BEGUN]
 
+    def allow(self, count: int) -> None:
+        """Let the trainer begin so many calls, and no more."""
+        self.words[ALLOWED] = count
+
     @property
     def done(self) -> bool:
         """Whether the last call of `log()` has returned, and only `finish()` is to come."""
@@ -74,6 +79,8 @@ def main() -> None:
     run = wayside.init(project="e2e", id=chosen.run)
     for number in range(chosen.count):
         row = payload(number, chosen.wide)
+        while words[ALLOWED] and number >= words[ALLOWED]:
+            time.sleep(0.01)
         words[BEGUN] = number + 1
         wayside.log(row, step=number)
         words[RETURNED] = number + 1

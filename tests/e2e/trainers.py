@@ -11,13 +11,16 @@ ROWS = 4000  #: of one trainer: a quarter megabyte, so that no limit is reached 
 
 
 class Trainer:
-    """A trainer that logs ROWS rows in about a second and a half, and its ledger."""
+    """A trainer and its ledger. allowed: how many rows it may log before it is told to go on; 0 for any number."""
 
-    def __init__(self, machine: Machine, run: str, *options: str, rows: int = ROWS, **environ: str) -> None:
+    def __init__(
+        self, machine: Machine, run: str, *options: str, rows: int = ROWS, allowed: int = 0, **environ: str
+    ) -> None:
         self.run = run
         self.rows = rows
         ledger = machine.folder / f"{run}.ledger"
         self.ledger = Ledger(ledger)
+        self.ledger.allow(allowed)
         command = [sys.executable, str(HERE / "trainer.py"), run, str(rows), str(ledger), *options]
         self.process, self.log = machine.start(command, **environ)
 
@@ -28,9 +31,9 @@ class Trainer:
         code = self.process.wait(60)
         assert code in (0, -signal.SIGKILL), self.log.read_text()
 
-    def check(self, machine: Machine) -> None:
-        """Every row it logged is there once, none that it did not log, and one finish."""
-        check_rows(machine.rows(self.run), self.ledger.returned, self.ledger.begun)
+    def check(self, machine: Machine, wide: int = 0) -> None:
+        """Every row it logged is there once, none that it did not log, and one finish. wide: as it was told."""
+        check_rows(machine.rows(self.run), self.ledger.returned, self.ledger.begun, wide)
         finishes = machine.events("finish", self.run)
         assert len(finishes) == 1, finishes
         if self.process.returncode == 0:
