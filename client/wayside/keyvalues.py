@@ -6,6 +6,7 @@ on changing.
 
 from typing import Any, Callable, Dict, Iterator, List, Mapping, MutableMapping, Optional
 
+from .handlers import raised_by_handler
 from .values import text_of
 from .wire import spell
 
@@ -89,7 +90,9 @@ def plain(value: Any, depth: int = 0) -> Any:
     """
     try:
         return _plain(value, depth)
-    except Exception as problem:  # noqa: BLE001 -- a user's object may raise anything when asked
+    except Exception as problem:
+        if raised_by_handler(problem):
+            raise
         return f"<{type(value).__name__} that cannot be shown: {type(problem).__name__}>"
 
 

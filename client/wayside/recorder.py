@@ -13,6 +13,7 @@ import weakref
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from . import row, wire
+from .handlers import raised_by_handler
 from .journal import Journal
 from .link import Link
 from .notices import Notices
@@ -25,6 +26,7 @@ RETRY_PLACE = 10.0  #: seconds before a place for the journal is looked for agai
 _FLOAT = frozenset((float,))
 _COMMIT = wire.COMMIT << 40
 _AUTO = wire.AUTO_STEP << 40
+_AUTO_COMMIT = _AUTO | _COMMIT
 _POSITION = wire.POSITION_WORD
 _time = time.time
 
@@ -49,7 +51,7 @@ class Recorder:
         self._begin_session()
         _recorders.add(self)
 
-    def log(  # noqa: C901 -- one piece for speed: each call taken out of it costs a tenth of it (bench/log.py)
+    def log(  # noqa: C901, PLR0915 -- one piece for speed: a call taken out of it costs a tenth of it (bench/log.py)
         self, data: Dict[str, Any], step: Optional[int] = None, commit: Optional[bool] = None
     ) -> None:
         """Log one row: names and numbers of this moment.
@@ -70,8 +72,10 @@ class Recorder:
             try:
                 exact = _FLOAT.issuperset(map(type, values)) or _are_exact(values)
                 ready = journal.ready.get(names) if exact else None
-            except Exception:  # noqa: BLE001 -- a key or a class may have a hash of its own; the slow way asks for none
-                ready = None
+            except Exception as problem:
+                if raised_by_handler(problem):
+                    raise
+                ready = None  # the slow way asks for no hash
             if ready is not None:
                 pack_into, size, head, width, segment, room, words, limit = ready
                 written = False
@@ -82,18 +86,21 @@ class Recorder:
                             position = words[_POSITION] if segment is journal.segment else limit
                             end = position + size
                             if end <= limit:
-                                if step is None:
+                                if step is not None:
+                                    at = step
+                                    if commit:
+                                        head |= _COMMIT
+                                elif commit is False:
                                     at = self._step
                                     head |= _AUTO
-                                    following = at if commit is False else at + 1
                                 else:
-                                    at = step
-                                    following = at + 1 if commit else at
-                                if following > at:
-                                    head |= _COMMIT
+                                    self._step = (at := self._step) + 1  # ours from here on, whoever logs meanwhile
+                                    head |= _AUTO_COMMIT
                                 pack_into(room, position, head, _time(), at, *values, head)
-                                if following > self._step:
-                                    self._step = following
+                                if step is not None:
+                                    following = step + 1 if commit else step
+                                    if following > self._step:
+                                        self._step = following
                                 words[_POSITION] = end
                                 journal.seq += 1
                                 journal.points += width
@@ -119,7 +126,9 @@ class Recorder:
         now = _time()
         try:
             taken = take(data) if isinstance(data, Mapping) else None
-        except Exception as problem:  # noqa: BLE001 -- a user's dictionary may raise anything when asked
+        except Exception as problem:
+            if raised_by_handler(problem):
+                raise
             self.notices.refuse("data", "unreadable", f"a row is not kept: its data cannot be read: {text_of(problem)}")
             return
         if taken is None:
@@ -158,21 +167,24 @@ class Recorder:
             return None
         try:
             return as_step(step)
-        except Exception as problem:  # noqa: BLE001 -- a step may be any object
+        except Exception as problem:
+            if raised_by_handler(problem):
+                raise
             why = f"step={shown(step)} is no whole number of 64 bits ({text_of(problem)}): the run's own counter"
             self.notices.refuse("step", "not a step", why)
             return None
 
     def _take_step(self, step: Optional[int], commit: Optional[bool]) -> Tuple[int, int]:
         """The row's step and flags, and the counter moved on; the journal's lock is held."""
-        flags = 0
-        if step is None:
-            step = min(self._step, MAX_STEP)
-            flags = wire.AUTO_STEP
-            commit = commit is not False
-        following = step + 1 if commit else step
-        self._step = max(self._step, following)
-        return step, flags | (wire.COMMIT if commit else 0)
+        if step is not None:
+            following = step + 1 if commit else step
+            if following > self._step:
+                self._step = following
+            return step, wire.COMMIT if commit else 0
+        if commit is False:
+            return min(self._step, MAX_STEP), wire.AUTO_STEP
+        self._step = (step := self._step) + 1
+        return min(step, MAX_STEP), wire.AUTO_STEP | wire.COMMIT
 
     def _event(self, kind: str, data: Dict[str, Any]) -> None:
         now = _time()
@@ -251,7 +263,9 @@ def _truth(commit: Any) -> Optional[bool]:
     """`commit` as wandb takes it: anything that can be true or false."""
     try:
         return None if commit is None else bool(commit)
-    except Exception:  # noqa: BLE001 -- a user's object may raise anything when asked
+    except Exception as problem:
+        if raised_by_handler(problem):
+            raise
         return None
 
 

@@ -7,6 +7,7 @@ row goes on. A user's object may run any code of its own when asked, so nothing 
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from .handlers import raised_by_handler
 from .wire import MAX_NAME, MAX_WIDTH
 
 EXACT = 1 << 53  #: whole numbers up to here are exact as 64-bit floats
@@ -60,7 +61,9 @@ class _Taking:
             if problem is None:
                 try:
                     problem = self._take(name, value, depth)
-                except Exception as raised:  # noqa: BLE001 -- a user's object may raise anything when asked
+                except Exception as raised:
+                    if raised_by_handler(raised):
+                        raise
                     problem = text_of(raised) or type(raised).__name__
             if problem is not None:
                 self.refused.append((name, problem))

@@ -1,10 +1,9 @@
-"""The command `wayside-collector`. Only this module exits, prints, and sets up the log."""
+"""The command `wayside-collector`. Only this module exits and prints."""
 
 import argparse
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 from . import __version__, config
 from .config import Config, ConfigError
+from .log import set_up_log
 from .table import format_sinks, format_status
 
 EXIT_CONFIG = 2  #: the configuration is wrong
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(chosen: argparse.Namespace) -> int:
     found = config.load(chosen.config, config.environment())
-    set_up_log(found)
+    set_up_log(found.top.log)
     return _guarded(lambda: serve(found, config.environment()))
 
 
@@ -119,7 +119,7 @@ def _sync(chosen: argparse.Namespace) -> int:
         return EXIT_CONFIG
     environ = {**config.environment(), "WAYSIDE_LISTEN": "127.0.0.1:0"}
     found = config.load(chosen.config, environ)
-    set_up_log(found)
+    set_up_log(found.top.log)
     return _guarded(lambda: _deliver_folder(found, chosen.path.resolve(), chosen.timeout))
 
 
@@ -129,7 +129,7 @@ def _exec(chosen: argparse.Namespace) -> int:
         _say("nothing to run: wayside-collector exec -- python train.py")
         return EXIT_CONFIG
     found = config.load(chosen.config, config.environment())
-    set_up_log(found)
+    set_up_log(found.top.log)
     return _guarded(lambda: _beside(found, command))
 
 
@@ -280,31 +280,6 @@ def _first(group: BaseExceptionGroup[Exception]) -> str:
 
 
 # --- saying things -----------------------------------------------------------------------------------
-
-
-def set_up_log(found: Config) -> None:
-    """The log on stderr, as configured."""
-    handler = logging.StreamHandler()
-    if found.top.log.format == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=found.top.log.level.upper(), handlers=[handler], force=True)
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the traceback when there is one."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        entry = {
-            "time": record.created,
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
 
 
 def _status_url(found: Config) -> str:

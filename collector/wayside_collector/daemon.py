@@ -15,16 +15,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wayside.settings import read_settings, socket_candidates
-
 from . import __version__
 from .config import Config, load_name
 from .delivery.election import Election
 from .delivery.pump import Pump, PumpStatus, Shared
 from .delivery.retention import keep_limits
-from .health import FAMILIES, Health, books_as_status
+from .health import FAMILIES, Health, books_as_status, session_as_status
 from .intake import Intake
-from .registry import Known, Registry
+from .places import journal_roots_of, socket_path
+from .registry import Registry
 from .sinks.prometheus.encode import join
 from .sinks.prometheus.negotiate import negotiate
 from .sources.journal import JournalSource
@@ -62,12 +61,12 @@ class Collector:
         self.ready = asyncio.Event()
         self.registry = Registry()
         self.election = Election(self.registry)
-        self.socket_path = _socket_path(config, environ)
+        self.socket_path = socket_path(config, environ)
         top = config.top
         options = SpoolOptions(config.spool_path, top.spool.max_size, top.spool.max_age)
         self.spool = Spool(options, on_stored=self._on_stored, on_forgotten=self._on_forgotten)
         self.intake = Intake(self.spool, self.registry)
-        roots = [*journal_roots, *_usual_roots(self.socket_path, config.dir)]
+        roots = [*journal_roots, *journal_roots_of(self.socket_path, config.dir)]
         self.journals = JournalSource(
             self.intake, roots, adopts or self._is_ours, config.spool_path / "damaged" / "journals"
         )
@@ -280,7 +279,9 @@ class Collector:
             "ready": self.missing() or True,
             "socket": str(self.socket_path),
             "listen": self.web.url,
-            "sessions": [_session_status(known) for known in self.registry.all() if known.session.kind == "run"][-200:],
+            "sessions": [session_as_status(known) for known in self.registry.all() if known.session.kind == "run"][
+                -200:
+            ],
             "ingest": counters,
             "sources": {name: asdict(health) for name, health in self.samplers.items()},
             "spool": {
@@ -293,46 +294,6 @@ class Collector:
             },
             "sinks": {name: books_as_status(status) for name, status in self.statuses()},
         }
-
-
-def _session_status(known: Known) -> dict[str, Any]:
-    session = known.session
-    return {
-        "session": session.id,
-        "run": session.run.id,
-        "name": session.run.name,
-        "project": session.run.project,
-        "rank": session.rank,
-        "world_size": session.world_size,
-        "host": session.host,
-        "pid": session.pid,
-        "started": session.started,
-        "state": "open" if known.ended is None else "ended",
-        "ended": known.ended,
-    }
-
-
-def _socket_path(config: Config, environ: Mapping[str, str]) -> Path:
-    """Where to listen: as configured, else the first of the clients' usual places that this user can use."""
-    if config.top.socket:
-        return Path(config.top.socket).expanduser().absolute()
-    settings = read_settings(environ)
-    candidates = [Path(path) for path in socket_candidates(settings)]
-    for path in candidates[:-1]:
-        folder = path.parent if path.parent.exists() else path.parent.parent
-        # /run/wayside is used when it is there; a folder of ours is made only in the user's own runtime directory.
-        made = path.parent.exists() or str(folder) == settings.runtime_dir
-        if made and os.access(folder, os.W_OK | os.X_OK):
-            return path
-    return candidates[-1]
-
-
-def _usual_roots(socket: Path, folder: Path) -> list[Path]:
-    return [
-        Path(os.path.realpath(socket.parent)),
-        Path(f"/dev/shm/wayside-{os.geteuid()}"),
-        Path(os.path.realpath(folder)),
-    ]
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -17,6 +17,7 @@ from . import __version__
 from .delivery.books import Books
 from .delivery.pump import PumpStatus
 from .intake import Counters
+from .registry import Known
 from .sources.sampling import SamplerHealth
 from .spool import Amount, Spool
 
@@ -67,6 +68,24 @@ def books_as_status(status: PumpStatus) -> dict[str, Any]:
     shown["dead_letters"] = status.dead_letters
     shown["counters"] = status.counters
     return shown
+
+
+def session_as_status(known: Known) -> dict[str, Any]:
+    """One session in `/status`."""
+    session = known.session
+    return {
+        "session": session.id,
+        "run": session.run.id,
+        "name": session.run.name,
+        "project": session.run.project,
+        "rank": session.rank,
+        "world_size": session.world_size,
+        "host": session.host,
+        "pid": session.pid,
+        "started": session.started,
+        "state": "open" if known.ended is None else "ended",
+        "ended": known.ended,
+    }
 
 
 def _unit(books: Books, unit: str) -> dict[str, Any]:

@@ -94,11 +94,15 @@ def read_segments(folder: Path) -> list[SegmentFile]:
 
 
 def read_journal(*folders: Path) -> Frames:
-    """All rows and events of one session, whose segments lie in these folders."""
+    """All rows and events of one session, whose segments lie in these folders; of two copies the longer one."""
     found = Frames()
     numbers = []
-    segments = [segment for folder in folders for segment in read_segments(folder)]
-    for segment in sorted(segments, key=lambda segment: segment.header.number):
+    segments: dict[int, SegmentFile] = {}
+    for segment in [segment for folder in folders for segment in read_segments(folder)]:
+        other = segments.setdefault(segment.header.number, segment)
+        if len(segment.data) > len(other.data):
+            segments[segment.header.number] = segment
+    for _, segment in sorted(segments.items()):
         numbers.append(segment.header.number)
         found.jump(segment.header.first_seq, segment.header.first_point)
         found.take(segment.data, wire.HEADER_SIZE)

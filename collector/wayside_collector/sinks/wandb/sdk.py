@@ -11,10 +11,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import wandb
 from wandb.proto import wandb_internal_pb2
 from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
-
-import wandb
 
 from .protocol import (
     AlertOp,
