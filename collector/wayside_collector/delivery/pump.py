@@ -215,7 +215,8 @@ class Pump:
         stale = self._reading.next_stale()
         wait = IDLE if stale is None else max(0.005, min(IDLE, stale - self._shared.clock()))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), wait)
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
 
     # --- sending ----------------------------------------------------------------------------------
 

@@ -129,7 +129,8 @@ class JournalSource:
             if not self._stopping:
                 self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     # --- one look
     # --------------------------------------------------------------------------------------------------------

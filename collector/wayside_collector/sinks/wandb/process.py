@@ -194,7 +194,8 @@ class Child:
         self._waiting[id] = reply
         self._writer.write(frame)
         try:
-            answer = await asyncio.wait_for(reply, timeout)
+            async with asyncio.timeout(timeout):
+                answer = await reply
         except TimeoutError:
             raise ChildLost(f"the W&B SDK did not answer within {timeout:g} s") from None
         finally:
@@ -220,7 +221,8 @@ class Child:
         """Its end of the pipe is closed: everyone who waits learns why."""
         self._gone = True
         with contextlib.suppress(TimeoutError):  # its last words come on another pipe
-            await asyncio.wait_for(asyncio.shield(self._tasks[1]), 1.0)
+            async with asyncio.timeout(1.0):
+                await asyncio.shield(self._tasks[1])
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ChildLost(self._why()))

@@ -96,7 +96,8 @@ class Relay:
         """
         self._feeds.pop(feed.token, None)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(feed.idle.wait(), self._limits.drain)
+            async with asyncio.timeout(self._limits.drain):
+                await feed.idle.wait()
 
     # --- requests ----------------------------------------------------------------------------------------------------
 

@@ -162,7 +162,8 @@ class Sending:
             if not waiting or left <= 0:
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(relay.changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await relay.changed.wait()
         for plan, course in ready:
             self._tell(course)
             if course.feed is not None and course.feed.problem is not None and self._aloft(plan, course):
