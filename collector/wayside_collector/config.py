@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 
-from .options import Problems, Text, read_struct, read_text, show
+from .options import Problems, Text, kind_of, read_struct, read_text
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
 from .sources import SAMPLERS, SamplerKind
 from .units import Bytes, Seconds
+from .yaml_text import MAX_TEXT, BadYaml, load_yaml
 
 PREFIX = "WAYSIDE_"
 
@@ -62,6 +62,11 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sources: dict[str, Any] = {}
     sinks: dict[str, Any] = {}
     log: LogSection = LogSection()
+
+    def check(self) -> list[str]:
+        """What is wrong beyond the types, each text beginning with the option's name."""
+        port = int(self.listen.rpartition(":")[2][:9])
+        return [] if port <= 65535 else [f"listen: {port} is no port: 0, which takes a free one, to 65535"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +122,22 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     tree: Any = {}
     if path is not None:
         try:
-            tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            tree = load_yaml(_read(path)) or {}
         except OSError as problem:
             raise ConfigError([f"{path} cannot be read: {problem.strerror}"]) from problem
-        except (yaml.YAMLError, UnicodeDecodeError) as problem:
-            raise ConfigError([f"{path} is not YAML: {_yaml_problem(problem)}"]) from problem
+        except UnicodeDecodeError as problem:
+            raise ConfigError([f"{path} is not YAML: {problem.reason} at byte {problem.start}"]) from None
+        except BadYaml as problem:
+            raise ConfigError([f"{path} is not YAML: {problem}"]) from None
         if not isinstance(tree, dict):
             raise ConfigError([f"{path} must hold names and values, like `sinks: {{prometheus: {{}}}}`"])
     return build(tree, environ)
+
+
+def _read(path: Path) -> str:
+    """A file's text, at most a little more than is taken. Raises OSError or UnicodeDecodeError."""
+    with path.open("rb") as file:
+        return file.read(4 * MAX_TEXT + 1).decode("utf-8")
 
 
 def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
@@ -136,7 +149,7 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
     if tree.get("sources") is None:
         tree["sources"] = {name: {} for name in DEFAULT_SOURCES}
     tree = _overlay(tree, environ)
-    top = read_struct(Top, tree, "", problems)
+    top = read_struct(Top, {**tree, "sinks": {}, "sources": {}}, "", problems)  # each part's own options follow
     sinks = _parts(tree["sinks"], "sinks", SINKS, problems)
     samplers = _parts(tree["sources"], "sources", SAMPLERS, problems)
     if problems.found:
@@ -160,6 +173,8 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]
         branch = tree
         for key in keys[:-1]:
             inner = branch.get(key)
+            if isinstance(inner, Text):
+                inner = read_text(inner)
             branch[key] = dict(inner) if isinstance(inner, dict) else {}
             branch = branch[key]
         branch[keys[-1]] = Text(text)
@@ -169,8 +184,10 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]
 def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -> list[tuple[str, Any, Any]]:
     """Named parts of one table: (name, kind, options)."""
     found: list[tuple[str, Any, Any]] = []
+    if isinstance(tree, Text):
+        tree = read_text(tree)
     if not isinstance(tree, dict):
-        problems.add(path, f"must be names with their options, like `{next(iter(table))}: {{}}`, not {show(tree)}")
+        problems.add(path, f"must be names with their options, like `{next(iter(table))}: {{}}`, not {kind_of(tree)}")
         return found
     for name, options in tree.items():
         here = f"{path}.{name}"
@@ -183,7 +200,7 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -
         if options is False:
             continue
         if not isinstance(options, dict):
-            problems.add(here, f"must be options, like `{{}}`, or false to leave it out, not {show(options)}")
+            problems.add(here, f"must be options, like `{{}}`, or false to leave it out, not {kind_of(options)}")
             continue
         kind_name = str(options.get("kind", name))
         kind = table.get(kind_name)
@@ -200,13 +217,6 @@ def load_name(text: str) -> Any:
     """What an import string names."""
     module, _, name = text.partition(":")
     return getattr(import_module(module), name)
-
-
-def _yaml_problem(problem: Exception) -> str:
-    """What is wrong and where, without the line itself: a key may stand in it."""
-    mark = getattr(problem, "problem_mark", None)
-    where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
-    return f"{getattr(problem, 'problem', None) or getattr(problem, 'reason', 'unreadable')}{where}"
 
 
 def environment() -> Mapping[str, str]:

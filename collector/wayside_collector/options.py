@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import yaml
 
 from .units import parse_duration, parse_size, unit_of
+from .yaml_text import BadYaml, load_yaml
 
 _SECRET = re.compile("key|token|secret|password|header|proxy", re.IGNORECASE)  # options whose values no error repeats
 
@@ -28,8 +28,10 @@ class Problems:
 
 def read_struct(kind: type[msgspec.Struct], values: Any, path: str, problems: Problems) -> msgspec.Struct | None:
     """A struct from a mapping, field by field, so that one problem does not hide the next; None when there was one."""
+    if isinstance(values, Text):
+        values = read_text(values)
     if not isinstance(values, dict):
-        problems.add(path, f"must be names and values, not {show(values)}")
+        problems.add(path, f"must be names and values, not {kind_of(values)}")
         return None
     before = len(problems.found)
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
@@ -79,7 +81,7 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
             return msgspec.convert(_with_unit(kind, candidate), kind)
         except (msgspec.ValidationError, ValueError) as problem:
             message = str(problem)
-    shown = "not shown" if _SECRET.search(path) else show(candidates[-1])
+    shown = "not shown" if _SECRET.search(path) else show(value)
     problems.add(path, f"{message.replace(' - at `$', ' at `')}; it is {shown}")
     return None
 
@@ -87,8 +89,8 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
 def read_text(text: str) -> Any:
     """What YAML reads in a text; the text itself where it reads nothing, as in `[::]:9750`, which is a good address."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return load_yaml(text)
+    except BadYaml:
         return str(text)
 
 
@@ -97,14 +99,25 @@ def _with_unit(kind: Any, value: Any) -> Any:
     unit = unit_of(kind)
     if unit is None or not isinstance(value, str):
         return value
-    return parse_size(value) if unit == "bytes" else parse_duration(value)
+    if unit == "bytes":
+        return parse_size(value)
+    number = parse_duration(value)
+    return int(number) if number.is_integer() else number  # whole, since an option may take whole seconds only
 
 
 def _join(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
+def kind_of(value: Any) -> str:
+    """What a value is, without saying it: whole branches stand here, and a key may be in them."""
+    words = {dict: "names and values", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    return words.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
+
+
 def show(value: Any) -> str:
     """A value for an error text; nothing long, and nothing that may be a secret's whole."""
+    if isinstance(value, dict | list | tuple | set):
+        return kind_of(value)
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -2,7 +2,9 @@
 and seconds.
 """
 
+import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, get_origin
 
 import msgspec
@@ -14,9 +16,13 @@ _SIZES = {
 _TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
+MAX_BYTES = 1 << 60  #: an exbibyte: more is a slip of the pen, or a wish for no limit
+MAX_SECONDS = 3.2e8  #: ten years, likewise
+
 #: Field types of options: plain numbers when read, written with or without a unit in the configuration.
-Bytes = Annotated[int, msgspec.Meta(ge=1, extra={"unit": "bytes"})]
-Seconds = Annotated[float, msgspec.Meta(gt=0, extra={"unit": "seconds"})]
+Bytes = Annotated[int, msgspec.Meta(ge=1, le=MAX_BYTES, extra={"unit": "bytes"})]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS, extra={"unit": "seconds"})]
+SampleInterval = Annotated[float, msgspec.Meta(ge=0.1, le=3600, extra={"unit": "seconds"})]
 
 
 def unit_of(kind: Any) -> str | None:
@@ -38,13 +44,13 @@ def parse_duration(value: Any) -> float:
     return _parse(value, _TIMES, 'a time is a number of seconds or a text like "30s", "5m", "7d"')
 
 
-def _parse(value: Any, units: dict[str, Any], help: str) -> float:
-    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*", str(value).lower())
+def _parse(value: Any, units: Mapping[str, float], help: str) -> float:
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([a-z]*)", str(value)[:80].strip().lower())
     if isinstance(value, bool) or match is None or match[2] not in units:
-        raise ValueError(f"{help}, not {value!r}")
-    number = float(match[1]) * float(units[match[2]])
-    if not number > 0:
-        raise ValueError(f"{help}, more than zero, not {value!r}")
+        raise ValueError(f"{help}, not {value!r:.40}")
+    number = float(match[1]) * units[match[2]]
+    if not 0 < number < math.inf:
+        raise ValueError(f"{help}, more than zero, not {value!r:.40}")
     return number
 
 

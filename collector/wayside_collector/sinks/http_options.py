@@ -39,7 +39,7 @@ class HttpOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     header_files: dict[str, str] = msgspec.field(default_factory=dict)
     header_env: dict[str, str] = msgspec.field(default_factory=dict)
     # A server that stores before it answers may need this long, and cutting it off may lose what it was storing.
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=600, extra={"unit": "seconds"})] = 30.0
     verify_tls: bool = True
     ca_file: str | None = None
     cert_file: str | None = None

@@ -41,7 +41,7 @@ class JsonlOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
     path: str | None = None
     layout: Literal["wayside", "primus"] = "wayside"
     max_size: Bytes = 64 << 20
-    max_files: Annotated[int, msgspec.Meta(ge=2)] = 160
+    max_files: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 160
 
 
 class Place(NamedTuple):

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from ..units import SampleInterval
 from . import amdgpu
 from .amd_library import AmdLibrary, LibraryError, NoLibrary, parse_temperatures, parse_throttles, residencies
 from .base import Sample, Unavailable
@@ -38,8 +39,8 @@ class AmdOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     "memory" tells the memory of each compute process, "count" only how many there are. root: where sysfs is.
     """
 
-    interval: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 1.0
-    slow_interval: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 10.0
+    interval: SampleInterval = 1.0
+    slow_interval: SampleInterval = 10.0
     devices: tuple[int | str, ...] = ()
     library: Literal["auto", "off"] = "auto"
     processes: Literal["memory", "count"] = "memory"

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import psutil
 
+from ..units import SampleInterval
 from . import cgroup, machine
 from .base import Sample
 from .machine import CpuTimes, Metrics
@@ -32,7 +33,7 @@ class HostOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     collector's own, for example the pod's, where it is mounted.
     """
 
-    interval: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 5.0
+    interval: SampleInterval = 5.0
     filesystems: dict[Name, str] = msgspec.field(default_factory=lambda: {"root": "/"})
     exclude_disks: tuple[str, ...] = ("loop*", "ram*", "zram*", "sr*")
     exclude_interfaces: tuple[str, ...] = (

@@ -11,10 +11,11 @@ import contextlib
 import importlib
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+from ..units import SampleInterval
 from .base import Sample, Unavailable
 from .gpu import Draft, Reading
 from .nvml import say_xid, verdict, why_unavailable
@@ -34,8 +35,8 @@ class NvidiaOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     processes: "memory" tells the memory of each process, "count" only how many there are.
     """
 
-    interval: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 1.0
-    slow_interval: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 10.0
+    interval: SampleInterval = 1.0
+    slow_interval: SampleInterval = 10.0
     devices: tuple[int | str, ...] = ()
     pcie: Literal["counters", "sampled"] = "counters"
     processes: Literal["memory", "count"] = "memory"

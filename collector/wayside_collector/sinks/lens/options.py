@@ -33,7 +33,7 @@ class LensOptions(HttpOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     workload_from: Literal["session", "pod"] = "session"
     # Lens writes the steps of a request one by one, each several statements: fifty stay well within the timeout.
     steps_per_request: Annotated[int, msgspec.Meta(ge=1, le=50)] = 50
-    workload_wait: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 600.0
+    workload_wait: Annotated[float, msgspec.Meta(ge=0, le=86400, extra={"unit": "seconds"})] = 600.0
     run_prefix: Literal["none", "id", "name"] = "none"
     ensure_tflops: bool = False
     target_iteration: Annotated[int, msgspec.Meta(ge=1, le=MAX_INT32)] | None = None

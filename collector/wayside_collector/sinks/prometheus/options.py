@@ -4,9 +4,10 @@ from typing import Annotated
 
 import msgspec
 
+from ...units import Seconds
 from ..base import SinkOptions
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
 class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,4 +28,4 @@ class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_f
     max_label_length: Annotated[int, msgspec.Meta(ge=32)] = 256
     linger_scrapes: Positive = 2
     ended_runs: Positive = 50
-    stale_after: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    stale_after: Seconds = 60.0

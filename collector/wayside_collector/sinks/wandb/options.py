@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from ...units import MAX_BYTES
 from ..base import Retry, SinkOptions
 from ..http_options import shown
 
@@ -38,13 +39,13 @@ class WandbOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
     api_key: str | None = None
     dir: str | None = None
     # Some 20 million rows of ten metrics offline: weeks of a run, and a part of a node's disk.
-    max_dir_size: Annotated[int, msgspec.Meta(ge=1 << 20, extra={"unit": "bytes"})] = 10 << 30
+    max_dir_size: Annotated[int, msgspec.Meta(ge=1 << 20, le=MAX_BYTES, extra={"unit": "bytes"})] = 10 << 30
     proxy: str | None = None
     verify_tls: bool = True
     ca_file: str | None = None
     tags: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...] = ()
     # W&B asks for at most some 1,000 requests a minute of a project; its SDK's own 15 s make a chart feel stuck.
-    upload_interval: Annotated[int, msgspec.Meta(ge=1, le=300)] = 5
+    upload_interval: Annotated[int, msgspec.Meta(ge=1, le=300, extra={"unit": "seconds"})] = 5
     finish_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600, extra={"unit": "seconds"})] = 60.0
     step_axis: Literal["wandb", "wayside"] = "wandb"
 
