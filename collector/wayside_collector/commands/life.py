@@ -1,0 +1,55 @@
+"""What the commands share that run a collector: signals, and what becomes of an error."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .base import EXIT_FAILED, EXIT_HELD, say
+
+
+@contextlib.contextmanager
+def signals(stop: asyncio.Event, reload: Callable[[], None] | None = None) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop`, a second one ends the process at once; SIGHUP calls `reload`."""
+    loop = asyncio.get_running_loop()
+
+    def heard(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heard, number)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+def guarded(work: Callable[[], Any]) -> int:
+    """Run the collector; what an operator must act on becomes a sentence and an exit code."""
+    from ..sources.socket import SocketHeld
+    from ..spool import SpoolError, SpoolHeld
+
+    try:
+        code: int = asyncio.run(work())
+        return code
+    except* (SpoolHeld, SocketHeld) as held:
+        say(_first(held))
+        code = EXIT_HELD
+    except* (SpoolError, OSError) as failed:
+        say(f"the collector stopped: {_first(failed)}")
+        code = EXIT_FAILED
+    return code
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

@@ -1,0 +1,42 @@
+"""`run`: collects and delivers until told to stop."""
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+
+from .. import config
+from ..config import Config
+from ..log import set_up_log
+from .base import Command, add_config
+from .life import guarded, signals
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    found = config.load(chosen.config, config.environment())
+    set_up_log(found.top.log)
+    return guarded(lambda: serve(found, config.environment()))
+
+
+async def serve(found: Config, environ: Mapping[str, str]) -> int:
+    """Collect until SIGTERM or SIGINT; a second signal stops at once."""
+    from ..daemon import Collector
+
+    collector = Collector(found, environ=environ)
+    async with collector.opened():
+        stop = asyncio.Event()
+        with signals(stop):
+            await collector.run(stop)
+    return 0
+
+
+COMMAND = Command(
+    "run",
+    "collect and deliver until told to stop",
+    {
+        "wayside-collector run": "with nothing configured: /metrics, and files below ./.wayside",
+        "wayside-collector run --config wayside.yaml": "with a configuration",
+        "WAYSIDE_LOG__LEVEL=debug wayside-collector run": "any option can come from the environment",
+    },
+    add_config,
+    _run,
+)

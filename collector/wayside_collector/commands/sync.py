@@ -1,0 +1,82 @@
+"""`sync`: delivers what an offline run left behind, and stops."""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import config
+from ..config import Config
+from ..log import set_up_log
+from ..table import format_sinks
+from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
+from .life import guarded, signals
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, help="the folder: WAYSIDE_DIR of the run")
+    parser.add_argument(
+        "--timeout", type=float, default=600.0, metavar="SECONDS", help="give up after this (default 600)"
+    )
+    add_config(parser)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    if not chosen.path.is_dir():
+        say(f"{chosen.path} is not a folder; give the folder where the run kept its journal (WAYSIDE_DIR)")
+        return EXIT_CONFIG
+    environ = {**config.environment(), "WAYSIDE_LISTEN": "127.0.0.1:0"}
+    found = config.load(chosen.config, environ)
+    set_up_log(found.top.log)
+    return guarded(lambda: _deliver_folder(found, chosen.path.resolve(), chosen.timeout))
+
+
+async def _deliver_folder(found: Config, folder: Path, timeout: float) -> int:
+    from ..daemon import Collector
+
+    collector = Collector(
+        found,
+        environ=config.environment(),
+        listens=False,
+        journal_roots=[folder],
+        adopts=lambda record: record.get("dir") == str(folder) or not record.get("dir"),
+    )
+    async with collector.opened():
+        stop = asyncio.Event()
+        with signals(stop):
+            running = asyncio.create_task(collector.run(stop), name="collector")
+            complete = await _until_delivered(collector, running, time.monotonic() + timeout)
+            stop.set()
+            await running
+        show(format_sinks(collector.status()["sinks"]))
+    if not complete:
+        say("not everything could be delivered; what waits is kept in the spool: run the same command again")
+    return 0 if complete else EXIT_FAILED
+
+
+async def _until_delivered(collector: Any, running: "asyncio.Task[None]", until: float) -> bool:
+    await collector.ready.wait()
+    await collector.journals.look_for_orphans()
+    shown = 0.0
+    while time.monotonic() < until and not running.done():
+        waiting = sum(pump.books.waiting.points for pump in collector.pumps)
+        if collector.journals.idle and collector.idle:
+            return True
+        if time.monotonic() - shown > SAY_EVERY:
+            shown = time.monotonic()
+            say(f"delivering: {waiting} points wait")
+        await asyncio.sleep(0.1)
+    return False
+
+
+COMMAND = Command(
+    "sync",
+    "deliver what an offline run left behind",
+    {
+        "wayside-collector sync ./.wayside": "everything below it; run it again for what could not be delivered",
+        "wayside-collector sync --config wayside.yaml /data/run-7": "to the sinks of a configuration",
+    },
+    _arguments,
+    _run,
+)
