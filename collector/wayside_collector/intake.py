@@ -418,6 +418,10 @@ class Intake:
         self._inlets.pop(inlet.client_id, None)
         log.info("session %s of run %s ended", inlet.known.session.id[:8], inlet.known.session.run.id)
 
+    def find(self, client_id: str) -> Inlet | None:
+        """The inlet of an open session, by what it calls itself."""
+        return self._inlets.get(client_id)
+
     def alive(self) -> list[Inlet]:
         return list(self._inlets.values())
 

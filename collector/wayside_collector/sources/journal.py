@@ -66,11 +66,16 @@ class JournalSource:
     """Reads journals until cancelled.
 
     roots: where orphans are looked for. adopts: whether an orphan with this session record is ours. damaged: where
-    what cannot be read is set aside.
+    what cannot be read is set aside. clock: seconds that only grow.
     """
 
     def __init__(
-        self, intake: Intake, roots: Sequence[Path], adopts: Callable[[dict[str, Any]], bool], damaged: Path
+        self,
+        intake: Intake,
+        roots: Sequence[Path],
+        adopts: Callable[[dict[str, Any]], bool],
+        damaged: Path,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.intake = intake
         self.roots = list(roots)
@@ -80,6 +85,7 @@ class JournalSource:
         self.is_connected: Callable[[Inlet], bool] = lambda inlet: False
         self._adopts = adopts
         self._damaged = damaged
+        self._clock = clock
         self._followed: dict[str, Followed] = {}
         self._ignored: set[Path] = set()
         self._boot = boot_id()
@@ -113,9 +119,9 @@ class JournalSource:
         pause = BUSY
         next_orphans = 0.0
         while not self._stopping:
-            if time.monotonic() >= next_orphans:
+            if self._clock() >= next_orphans:
                 await self.look_for_orphans()
-                next_orphans = time.monotonic() + ORPHAN_INTERVAL
+                next_orphans = self._clock() + ORPHAN_INTERVAL
             try:
                 busy = await self.look()
                 self.last_error = None
@@ -197,7 +203,7 @@ class JournalSource:
 
     def _hold(self, followed: Followed, segment: OpenSegment, position: int, problem: str) -> int:
         """The walk did not reach the position: wait for it, then set the rest aside and go on after it."""
-        now = time.monotonic()
+        now = self._clock()
         if not followed.held_since:
             followed.held_since = now
         if now - followed.held_since < HOLD and not followed.orphan:
@@ -221,7 +227,7 @@ class JournalSource:
         if found.header.number > followed.number and followed.number and not followed.orphan:
             # A number is missing: perhaps on its way from one folder to the other. The gap is booked when it stays
             # away.
-            now = time.monotonic()
+            now = self._clock()
             followed.missing_since = followed.missing_since or now
             if now - followed.missing_since < HOLD:
                 found.close()
@@ -252,7 +258,7 @@ class JournalSource:
 
     async def _bury(self) -> None:
         """Journals whose owner is gone and whose rows are all stored: remove them, and end their sessions."""
-        now = time.monotonic()
+        now = self._clock()
         for id, followed in list(self._followed.items()):
             if not followed.orphan:
                 if now >= followed.next_life:
@@ -299,8 +305,7 @@ class JournalSource:
     async def _adopt(self, folder: Path) -> None:
         segment = find_segment([folder], 0)
         if segment is None:
-            if time.time() - _modified(folder) > HOLD:
-                _remove(folder)
+            self._adopt_account(folder)
             return
         try:
             data = os.pread(segment.fd, wire.MAX_FRAME, wire.HEADER_SIZE)
@@ -325,6 +330,14 @@ class JournalSource:
         folders = [root / JOURNALS / folder.name for root in dict.fromkeys([*self.roots, *map(_real, beside)])]
         log.info("adopted the journal of session %s of run %s", inlet.known.session.id[:8], inlet.known.session.run.id)
         self._followed[folder.name] = Followed(inlet, [path for path in folders if path.exists()], orphan=True)
+
+    def _adopt_account(self, folder: Path) -> None:
+        """A journal of which every segment was let go: what its owner dropped may still have to be booked."""
+        inlet = self.intake.find(folder.name)
+        if inlet is not None and not self.is_connected(inlet):
+            self._followed[folder.name] = Followed(inlet, [folder], orphan=True)
+        elif inlet is None and time.time() - _modified(folder) > HOLD:
+            _remove(folder)
 
     def _close(self, followed: Followed) -> None:
         for segment in [*followed.done, *([followed.segment] if followed.segment else [])]:
