@@ -25,7 +25,7 @@ class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_f
 
     max_series_per_run: Positive = 10_000
     max_series: Positive = 100_000
-    max_label_length: Annotated[int, msgspec.Meta(ge=32)] = 256
+    max_label_length: Annotated[int, msgspec.Meta(ge=32, le=65536)] = 256
     linger_scrapes: Positive = 2
     ended_runs: Positive = 50
     stale_after: Seconds = 60.0
