@@ -5,14 +5,12 @@ import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import exits
-from ._version import __version__
 from .about import gather
 from .identity import Place, find_place, run_id
 from .keyvalues import KeyValues
 from .notices import say
 from .runs import Metric, Run
-from .segments import boot_id
-from .sessions import Identity, Surroundings
+from .sessions import Identity, Surroundings, common_fields
 from .settings import MAX_TAGS, MAX_TEXT, MODES, Settings, choose, read_settings, socket_candidates
 from .values import text_of
 
@@ -129,20 +127,12 @@ def _tags(tags: Any) -> Tuple[str, ...]:
 def _surroundings(mode: str, settings: Settings, place: Place) -> Surroundings:
     addresses = socket_candidates(settings) if mode == "online" else []
     overflow = os.path.realpath(settings.dir)
-    fields = dict(
-        place.fields(),
-        wayside=__version__,
-        origin="wayside",
-        mode=mode,
-        addresses=[os.path.abspath(address) for address in addresses],
-        dir=overflow,
-        boot=boot_id().hex(),
-    )
     return Surroundings(
         enabled=mode != "disabled",
-        fields=fields,
+        fields=common_fields(place.fields(), mode, addresses, overflow),
         addresses=addresses,
         overflow=overflow,
+        kept_limit=settings.kept_limit,
         send=settings.transport == "socket",
         about=lambda: gather(settings, place),
         url=_look_at_collector(addresses),

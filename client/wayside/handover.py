@@ -26,14 +26,15 @@ class Plan(NamedTuple):
     """What the link needs to know, fixed when the session begins.
 
     hello: the session record. addresses: sockets to try, in order; empty in offline mode. overflow: WAYSIDE_DIR.
-    send: whether to send frames even to a collector that could read the journal. about: gathers what the run is
-    (slow: git, packages). counts: what the client itself dropped or refused. tell: says something to the user, once
-    for each key.
+    kept_limit: bytes that may be kept there. send: whether to send frames even to a collector that could read the
+    journal. about: gathers what the run is (slow: git, packages). counts: what the client itself dropped or refused.
+    tell: says something to the user, once for each key.
     """
 
     hello: Dict[str, Any]
     addresses: List[str]
     overflow: str
+    kept_limit: int
     send: bool
     about: Optional[Callable[[], Dict[str, Any]]]
     counts: Callable[[], Dict[str, Any]]

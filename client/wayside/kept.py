@@ -11,9 +11,7 @@ from typing import Deque, List, NamedTuple, Optional
 
 from .segments import FILE_MODE, JOURNALS, JournalFolder, Segment, make_folder, write_frames, write_seal
 
-KEPT_LIMIT = (
-    10 << 30
-)  #: bytes a session keeps on disk: weeks of a busy run, and less than a training node's scratch disk
+KEPT_SHARE = 2  #: a session keeps at most half of what is free: as much as it holds stays free, however many there are
 
 
 class KeptSegment(NamedTuple):
@@ -38,13 +36,14 @@ class KeptSegment(NamedTuple):
 
 
 class Keeper:
-    """Moves one session's segments to disk. Only the link's thread uses it; each method may raise OSError and be
-    called again.
+    """Moves one session's segments to disk, at most `limit` bytes of them. Only the link's thread uses it; each method
+    may raise OSError and be called again.
     """
 
-    def __init__(self, root: str, session: str) -> None:
+    def __init__(self, root: str, session: str, limit: int) -> None:
         self._root = root
         self._session = session
+        self._limit = limit
         self.path = os.path.join(root, JOURNALS, session)  # where it will be, once something had to be kept
         self._folder: Optional[JournalFolder] = None
         self._tail: Optional[Segment] = None
@@ -55,8 +54,8 @@ class Keeper:
 
     def keep(self, segment: Segment) -> KeptSegment:
         """Write a sealed segment to disk and let its own file go."""
-        if self.bytes > KEPT_LIMIT:
-            raise OSError(f"this session keeps {self.bytes} bytes in {self._root}, its limit")
+        self._make_folder()
+        self._ask_for(segment.position)
         self.follow(segment)
         write_seal(self._tail_fd)
         os.fsync(self._tail_fd)
@@ -67,10 +66,18 @@ class Keeper:
         self.bytes += kept.size
         return kept
 
+    def take_over(self, segment: Segment) -> None:
+        """Keep a sealed segment of a journal that lies below WAYSIDE_DIR by itself, where it is."""
+        self._ask_for(segment.size)
+        self.segments.append(
+            KeptSegment(segment.path, segment.number, segment.first_seq, segment.end_seq, segment.position)
+        )
+        self.bytes += segment.position
+        segment.close(unlink=False)
+
     def follow(self, segment: Segment) -> None:
         """Bring the copy of a segment up to its committed position: the bytes first, the position after them."""
-        if self._folder is None:
-            self._folder = make_folder(self._root, self._session)
+        self._make_folder()
         if self._tail is not segment:
             self._close_tail()
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -81,6 +88,20 @@ class Keeper:
             return
         write_frames(self._tail_fd, segment.read(self._tail_end, position), self._tail_end)
         self._tail_end = position
+
+    def _make_folder(self) -> None:
+        if self._folder is None:
+            self._folder = make_folder(self._root, self._session)
+
+    def _ask_for(self, size: int) -> None:
+        """Whether there is room for so many bytes more; raises OSError."""
+        found = os.statvfs(self._root)
+        free = found.f_bavail * found.f_frsize
+        if self.bytes + size > min(self._limit, (free + self.bytes) // KEPT_SHARE):
+            raise OSError(
+                f"this session keeps {self.bytes} bytes there and may keep no more: at most {self._limit} "
+                f"(WAYSIDE_KEPT_LIMIT), and half of what is free; what the journal cannot hold is dropped, and counted"
+            )
 
     def forget_copy(self) -> None:
         """A collector has the journal again: the copy of the segment being written is of no use."""
@@ -100,15 +121,19 @@ class Keeper:
 
     def look(self) -> List[KeptSegment]:
         """What is gone, if the folder was deleted meanwhile: it is made anew when something must be kept again."""
-        if self._folder is None or self._folder.exists():
+        if self._folder.exists() if self._folder is not None else self._newest_exists():
             return []
         self._close_tail()
-        self._folder.release()
-        self._folder = None
+        if self._folder is not None:
+            self._folder.release()
+            self._folder = None
         gone = list(self.segments)
         self.segments.clear()
         self.bytes = 0
         return gone
+
+    def _newest_exists(self) -> bool:
+        return not self.segments or os.path.exists(self.segments[-1].path)
 
     def close(self) -> None:
         """Let go of the folder; what is in it stays, an empty folder goes."""

@@ -41,7 +41,7 @@ class Link:
         """Start; raises OSError or RuntimeError where there can be no pipe or no thread."""
         self.journal = journal
         self.plan = plan
-        self._keeper = Keeper(plan.overflow, plan.hello["session"])
+        self._keeper = Keeper(plan.overflow, plan.hello["session"], plan.kept_limit)
         self.handover = Handover(journal, self._keeper, plan)
         now = time.monotonic()
         self._last_collector = now
@@ -167,10 +167,11 @@ class Link:
         if self.plan.addresses and now < self._last_collector + OFFLINE_AFTER and not self._stopping:
             return
         self.handover.state = f"keeping the journal in {self.plan.overflow}"
-        if journal.shelf.root.path == os.path.realpath(self.plan.overflow):
-            return  # it lies there already
+        lies_there = journal.shelf.root.path == os.path.realpath(self.plan.overflow)
         while journal.shelf.sealed:
-            journal.shelf.hand_to(self._keeper.keep)
+            journal.shelf.hand_to(self._keeper.take_over if lies_there else self._keeper.keep)
+        if lies_there:
+            return
         if now >= self._next_tail or self._stopping:
             self._next_tail = now + TAIL_INTERVAL
             segment = journal.segment

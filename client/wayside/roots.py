@@ -11,7 +11,7 @@ from typing import List, NamedTuple, Optional, Sequence
 from .segments import JOURNALS
 
 SESSION_LIMIT = 16 << 20  #: bytes of journal a session may hold: a third of a second of a tight loop, at most
-FOLDER_LIMIT = 256 << 20  #: bytes of journals below one root: sixteen sessions at their limit
+FOLDER_LIMIT = 256 << 20  #: bytes of journals below one memory-backed root: sixteen sessions at their limit
 FREE_SHARE = 10  #: a session never takes more than a tenth of what is free: PyTorch's data loaders live there, too
 
 

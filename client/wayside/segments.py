@@ -212,11 +212,12 @@ class JournalFolder(NamedTuple):
     lock: int
 
     def remove(self) -> None:
-        """Remove the folder, which holds no segment any more."""
-        for name in ("lock", DROPPED):
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self.path, name))
+        """Remove the folder, unless it holds a segment: that must not be without a lock and an account of drops."""
         with contextlib.suppress(OSError):
+            if not {"lock", DROPPED}.issuperset(os.listdir(self.path)):
+                return
+            for name in os.listdir(self.path):
+                os.unlink(os.path.join(self.path, name))
             os.rmdir(self.path)
 
     def release(self) -> None:

@@ -5,10 +5,12 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import wire
+from ._version import __version__
 from .handover import Plan
 from .journal import Journal
 from .link import Link
 from .roots import find_roots
+from .segments import boot_id
 
 MAX_RECORD = 32 << 10  #: bytes of the session record, which opens each segment: an eighth of it at most
 
@@ -39,6 +41,7 @@ class Surroundings(NamedTuple):
     fields: Dict[str, Any]
     addresses: List[str]
     overflow: str
+    kept_limit: int
     send: bool
     about: Optional[Callable[[], Dict[str, Any]]]
     url: Optional[str]
@@ -61,13 +64,11 @@ def begin_session(
 
     counts: what the client itself dropped or refused so far. tell: says something to the user, once for each key.
     """
-    record = dict(around.fields, session=os.urandom(16).hex(), pid=os.getpid(), started=time.time())
-    record["run"] = {key: value for key, value in identity._asdict().items() if value is not None}
-    hello = fit(record)
-    journal = _find_place(hello, around, tell)
+    hello = new_record(identity, around.fields)
+    journal = begin_journal(hello, around.addresses, around.overflow, tell)
     if journal is None:
         return None
-    plan = Plan(hello, around.addresses, around.overflow, around.send, around.about, counts, tell)
+    plan = Plan(hello, around.addresses, around.overflow, around.kept_limit, around.send, around.about, counts, tell)
     try:
         return Session(journal, Link(journal, plan))
     except (OSError, RuntimeError) as problem:
@@ -75,10 +76,33 @@ def begin_session(
         return Session(journal, None)
 
 
-def _find_place(hello: Dict[str, Any], around: Surroundings, tell: Callable[[str, str], None]) -> Optional[Journal]:
+def common_fields(place: Dict[str, Any], mode: str, addresses: List[str], overflow: str) -> Dict[str, Any]:
+    """What the records of all sessions of this process say beside their run. place: where it stands (`identity`)."""
+    return dict(
+        place,
+        wayside=__version__,
+        origin="wayside",
+        mode=mode,
+        addresses=[os.path.abspath(address) for address in addresses],
+        dir=overflow,
+        boot=boot_id().hex(),
+    )
+
+
+def new_record(identity: Identity, fields: Dict[str, Any]) -> Dict[str, Any]:
+    """The record of a session that begins now."""
+    record = dict(fields, session=os.urandom(16).hex(), pid=os.getpid(), started=time.time())
+    record["run"] = {key: value for key, value in identity._asdict().items() if value is not None}
+    return fit(record)
+
+
+def begin_journal(
+    hello: Dict[str, Any], addresses: List[str], overflow: str, tell: Callable[[str, str], None]
+) -> Optional[Journal]:
+    """A session's journal in the best place that takes it; None, and the user told why, when none does."""
     problems: List[str] = []
     frame = wire.json_frame(wire.HELLO, hello)
-    for root in find_roots(around.addresses[0] if around.addresses else None, around.overflow):
+    for root in find_roots(addresses[0] if addresses else None, overflow):
         try:
             return Journal(root, hello["session"], frame)
         except OSError as problem:

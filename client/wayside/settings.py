@@ -16,25 +16,32 @@ SYSTEM_SOCKET = "/run/wayside/wayside.sock"
 MAX_SOCKET_PATH = 107  #: bytes; `sun_path` of Linux holds 108, the last of them a zero
 MAX_TAGS = 256  #: tags of one run; the record that carries them opens every journal segment and must stay small
 MAX_TEXT = 16 << 10  #: characters of one value, for the same reason; longer ones (notes) are cut
+KEPT_LIMIT = 10 << 30  #: bytes: weeks of a busy run, and less than a training node's scratch disk
+MAX_BYTES = 1 << 60  #: more is a slip of the pen, or a wish for no limit
 
 _SHOWN = 80  # characters of a refused value that a message repeats
 _YES = ("1", "true", "yes", "on", "y", "t")
 _NO = ("0", "false", "no", "off", "n", "f")
+_UNITS = {
+    **{"": 1, "b": 1, "k": 1 << 10, "kib": 1 << 10, "kb": 1000, "m": 1 << 20, "mib": 1 << 20, "mb": 1000**2},
+    **{"g": 1 << 30, "gib": 1 << 30, "gb": 1000**3, "t": 1 << 40, "tib": 1 << 40, "tb": 1000**4},
+}  # as in the collector's configuration
 
 
 class Settings(NamedTuple):
     """The client's options.
 
     socket: the collector's socket, or None to look in the usual places. dir: folder for journals while there is no
-    collector. mode: one of MODES; transport: one of TRANSPORTS. run_id: asked for in the environment, unchecked. git:
-    whether the run's commit, branch and remote are recorded; diff: whether uncommitted changes are, too. quiet: say
-    nothing on stderr but problems. runtime_dir: the user's folder for sockets (XDG_RUNTIME_DIR). cwd: the working
-    directory when the settings were read, which relative paths start from, since training code changes it. problems:
-    what could not be used, for the user to read.
+    collector. kept_limit: bytes one session may keep there. mode: one of MODES; transport: one of TRANSPORTS. run_id:
+    asked for in the environment, unchecked. git: whether the run's commit, branch and remote are recorded; diff:
+    whether uncommitted changes are, too. quiet: say nothing on stderr but problems. runtime_dir: the user's folder for
+    sockets (XDG_RUNTIME_DIR). cwd: the working directory when the settings were read, which relative paths start from,
+    since training code changes it. problems: what could not be used, for the user to read.
     """
 
     socket: Optional[str] = None
     dir: str = DEFAULT_DIR
+    kept_limit: int = KEPT_LIMIT
     mode: str = "online"
     transport: str = "journal"
     run_id: Optional[str] = None
@@ -78,6 +85,7 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
     settings = Settings(
         socket=text("WAYSIDE_SOCKET"),
         dir=text("WAYSIDE_DIR") or DEFAULT_DIR,
+        kept_limit=_size(environ, "WAYSIDE_KEPT_LIMIT", KEPT_LIMIT, problems),
         mode=choice("WAYSIDE_MODE", MODES),
         transport=choice("WAYSIDE_TRANSPORT", TRANSPORTS),
         run_id=text("WAYSIDE_RUN_ID", "WANDB_RUN_ID"),
@@ -142,6 +150,23 @@ def _switch(environ: Mapping[str, str], names: Sequence[str], unclear: bool, pro
     answer = "yes" if unclear else "no"
     problems.append(f"{name} is {value[:_SHOWN]!r} and must be true or false; it was taken as {answer}")
     return unclear
+
+
+def _size(environ: Mapping[str, str], name: str, default: int, problems: List[str]) -> int:
+    """A number of bytes, written as "10GiB", "500 MB" or plainly."""
+    value = environ.get(name, "").strip()
+    if not value:
+        return default
+    number = value.lower().rstrip("abcdefghijklmnopqrstuvwxyz ")
+    try:
+        size = float(number) * _UNITS[value.lower()[len(number) :].strip()]
+    except (ValueError, KeyError):
+        size = 0.0
+    if 1 <= size <= MAX_BYTES:
+        return int(size)
+    asked = 'must be a size above zero, like "10GiB" or a number of bytes'
+    problems.append(f"{name} is {value[:_SHOWN]!r} and {asked}; {default >> 30} GiB is used")
+    return default
 
 
 def _tags(name: str, value: str, problems: List[str]) -> Tuple[str, ...]:

@@ -119,7 +119,8 @@ class Shelf:
         missing = min(count, MAX_PREPARED) - sum(not segment.begun for segment in list(self._prepared))
         if missing <= 0:
             return
-        self._crowded = self.held > 2 * SEGMENT_SIZE and held_below(self.root.path) > FOLDER_LIMIT
+        crowd = self.root.memory and self.held > 2 * SEGMENT_SIZE
+        self._crowded = crowd and held_below(self.root.path) > FOLDER_LIMIT
         while missing > 0 and not self._crowded:
             try:
                 if self.held + SEGMENT_SIZE > room(self.folder.path, self.held):
@@ -139,7 +140,7 @@ class Shelf:
         try:
             if room(root.path, 0) < SEGMENT_SIZE:
                 raise OSError(errno.ENOSPC, "a tenth of what is free there is less than one segment of a journal")
-            if held_below(root.path) + SEGMENT_SIZE > FOLDER_LIMIT:
+            if root.memory and held_below(root.path) + SEGMENT_SIZE > FOLDER_LIMIT:
                 raise OSError(errno.EDQUOT, f"the journals there hold {FOLDER_LIMIT >> 20} MiB, the limit")
             return Place(root, folder, _dropped_file(folder.path), Segment(folder.path, next(self._names)))
         except BaseException:

@@ -98,7 +98,7 @@ class Run:
 
     def __init__(self, root: Root) -> None:
         identity = Identity("r", "r", "p", None, None, None, (), None, None)
-        nobody = Surroundings(False, {}, [], root.path, False, None, None, True)
+        nobody = Surroundings(False, {}, [], root.path, 0, False, None, None, True)
         self.recorder = Recorder(identity, nobody)
         self.recorder._surroundings = nobody._replace(enabled=True)
         self.recorder._journal = self.journal = Journal(root, SESSION, HELLO)

@@ -2,6 +2,7 @@
 
 import pytest
 from wayside.settings import (
+    KEPT_LIMIT,
     MAX_SOCKET_PATH,
     MAX_TAGS,
     MAX_TEXT,
@@ -11,6 +12,7 @@ from wayside.settings import (
     read_settings,
     socket_candidates,
 )
+from wayside_collector.units import parse_size
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -166,3 +168,31 @@ def test_the_folder_of_journals_stays_when_the_process_moves() -> None:
     assert read_settings({"WAYSIDE_DIR": "kept"}, "/work").dir == "/work/kept"
     assert read_settings({"WAYSIDE_DIR": "/kept"}, "/work").dir == "/kept"
     assert not read_settings({"WAYSIDE_DIR": "~/kept"}, "/work").dir.startswith("/work")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("10GiB", 10 << 30),
+        ("500 MB", 500_000_000),
+        ("1.5g", 3 << 29),
+        ("4096", 4096),
+        ("1TiB", 1 << 40),
+        (" ", KEPT_LIMIT),
+    ],
+)
+def test_a_size_may_have_a_unit(text: str, size: int) -> None:
+    """WAYSIDE_KEPT_LIMIT is read as sizes are in the collector's configuration."""
+    settings = read_settings({"WAYSIDE_KEPT_LIMIT": text})
+    assert (settings.kept_limit, settings.problems) == (size, ())
+    assert not text.strip() or parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "unlimited", "10 parsecs", "nan", "inf", "1e30", "GiB", "1 2 GiB"])
+def test_a_size_that_is_none_is_the_default_and_a_problem(text: str) -> None:
+    """There is no way to ask for no limit; what is no size is told, and the default holds."""
+    settings = read_settings({"WAYSIDE_KEPT_LIMIT": text})
+    assert settings.kept_limit == KEPT_LIMIT
+    (problem,) = settings.problems
+    assert "WAYSIDE_KEPT_LIMIT" in problem
+    assert "10 GiB is used" in problem
