@@ -1,9 +1,6 @@
-"""Between the sources and the spool: frames are walked, checked, numbered and cut into batches; no value is decoded.
+"""Between the sources and the spool: sessions begin and end here, and what their inlets hold is handed to the spool.
 
-A *stream* is frames of one session in order, from a journal's segment or from a socket. What was stored before is
-refused as a double by its seq, whichever way it comes; a jump of the seq is booked as lost at the client. A frame
-that is whole but makes no sense is left out and counted, and the next one is taken; where the bytes are no frames,
-the stream ends there with an error.
+What an inlet does with the frames themselves stands in `inlet.py`.
 """
 
 import asyncio
@@ -12,284 +9,27 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from wayside import row, wire
 
+from .inlet import Counters, Inlet, Stream
 from .registry import Known, Registry
 from .session import Session, read_session
-from .spool import Amount, Batch, Damaged, Loss, Spool, SpoolError
+from .spool import Damaged, Spool, SpoolError
 
-BATCH_SIZE = (
-    512 << 10
-)  #: bytes of rows in a batch: what a pump decodes at once costs it a few milliseconds and megabytes
-MAX_SLOTS = 1 << 18  #: names in all schemas of a session together: about 20 MB of text at worst
+__all__ = ["Counters", "Inlet", "Intake", "Refused", "Stream"]
+
 MAX_SESSIONS = 10_000  #: sessions alive at once: a thousand processes a node, ten times over
+
+MAX_RECORD = 128 << 10  #: bytes of a session's record as JSON: our clients write at most 32 KiB; it is held in memory
 
 log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
     """What a peer sent cannot be taken; the message is for the peer: what, where and what to do."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What intake did, in rows and events unless said otherwise."""
-
-    received_points: int = 0
-    received_rows: int = 0
-    received_events: int = 0
-    doubles: int = 0
-    malformed: int = 0
-    lost_rows: int = 0
-    lost_points: int = 0
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A batch being put together."""
-
-    first_seq: int
-    rows: bytearray = field(default_factory=bytearray)
-    events: bytearray = field(default_factory=bytearray)
-    rows_seq: int = -1  # the seq the next row has if no SEQ frame says otherwise
-    events_seq: int = -1
-    counts: list[int] = field(default_factory=lambda: [0, 0, 0])
-    composition: dict[int, int] = field(default_factory=dict)
-    defines: dict[int, bytes] = field(default_factory=dict)
-    time: float = 0.0
-
-
-class Inlet:
-    """One session's way into the spool: what is stored of it, and the batches not yet handed in.
-
-    client_id: what the session calls itself. base_seq, base_point: its numbers when it was last taken for dead; from
-    there on it is a session of its own here, and is told and asked in its own numbers.
-
-    next_seq, next_point: totals including what is drafted; `stored_seq` what is on disk. finished: a FINISH event was
-    stored.
-    """
-
-    def __init__(self, known: Known, next_seq: int, next_point: int, counters: Counters) -> None:
-        self.known = known
-        self.key = known.key
-        continues = known.session.continues
-        self.client_id, self.base_seq, self.base_point = continues or (known.session.id, 0, 0)
-        self.chain = "system" if known.session.kind == "system" else "scalars"
-        self.next_seq = self.stored_seq = next_seq
-        self.next_point = self._stored_point = next_point
-        self.finished = False
-        self.counters = counters
-        self.losses: list[Loss] = []
-        self.batches: list[Batch] = []
-        self.problem: str | None = None
-        self.turn = (
-            asyncio.Lock()
-        )  # one hand-over to the spool at a time: a later one must not succeed without the earlier
-        self._slots = sum(len(names) for names in known.schemas.values())
-        self._defined = set(known.schemas)
-        self._stored_definitions = set(known.schemas)
-        self._draft: _Draft | None = None
-        self._finishing = False
-
-    # --- one frame after the other ----------------------------------------------------------------
-
-    def take(self, stream: "Stream", data: bytes, end: int | None = None) -> int:
-        """Walk the stream's next bytes; returns how many were whole frames. Raises wire.WireError where they are
-        none.
-        """
-        found = wire.scan(data, 0, end)
-        for span in found.spans:
-            try:
-                self._take_span(stream, data, span)
-            except wire.WireError as problem:
-                self.counters.malformed += span.frames
-                self.problem = str(problem)
-                if span.type in (wire.ROW, wire.NAMED_ROW, wire.EVENT):
-                    stream.seq += span.frames
-        self._close_draft()
-        if found.error is not None:
-            raise wire.WireError(found.error)
-        return found.end
-
-    def _take_span(self, stream: "Stream", data: bytes, span: wire.Span) -> None:
-        if span.type == wire.ROW:
-            self._take_rows(stream, data, span)
-        elif span.type == wire.EVENT:
-            event = wire.read_event(data, span, stream.seq)
-            self._finishing = self._finishing or event.kind == row.FINISH
-            self._put_event(stream, data, span)
-        elif span.type == wire.NAMED_ROW:
-            width = len(wire.read_named_row(data, span, stream.seq).names)
-            self._put_rows(stream, data, span, width, -1)
-        elif span.type == wire.SCHEMA:
-            self._define(stream, data, span)
-        elif span.type == wire.SEQ:
-            stream.seq, stream.point = wire.read_pair(data, span)
-        elif span.type != wire.HELLO:
-            raise wire.WireError(f"a frame of type {span.type} at byte {span.start} is none a client sends")
-
-    def _define(self, stream: "Stream", data: bytes, span: wire.Span) -> None:
-        names = wire.read_schema(data, span)
-        known = self.known.schemas.get(span.schema)
-        if known is None:
-            if self._slots + len(names) > MAX_SLOTS or len(self.known.schemas) >= wire.MAX_SCHEMAS:
-                raise wire.WireError(f"more than {MAX_SLOTS} names or {wire.MAX_SCHEMAS} schemas in one session")
-            self._slots += len(names)
-            self.known.schemas[span.schema] = names
-        elif known != names:
-            raise wire.WireError(f"schema {span.schema} is defined twice with different names")
-        if span.schema not in self._defined:
-            draft = self._open_draft()
-            draft.defines[span.schema] = bytes(memoryview(data)[span.start : span.end])
-            self._defined.add(span.schema)
-        stream.schemas.add(span.schema)
-
-    def _take_rows(self, stream: "Stream", data: bytes, span: wire.Span) -> None:
-        if span.schema not in stream.schemas:
-            raise wire.WireError(
-                f"a row at byte {span.start} of schema {span.schema}, which this stream has not defined"
-            )
-        width = len(self.known.schemas[span.schema])
-        if span.size != 32 + 8 * width:
-            raise wire.WireError(f"a row of {span.size} bytes at byte {span.start} of a schema with {width} names")
-        self._put_rows(stream, data, span, width, span.schema)
-
-    def _put_rows(self, stream: "Stream", data: bytes, span: wire.Span, width: int, schema: int) -> None:
-        skip = self._arrive(stream, span.frames, width)
-        start = span.start + skip * span.size
-        frames = span.frames - skip
-        while frames:
-            draft = self._open_draft(data, start)
-            fits = max(1, (BATCH_SIZE - len(draft.rows)) // span.size)
-            take = min(frames, fits)
-            if draft.rows_seq != self.next_seq:
-                draft.rows += wire.seq_frame(self.next_seq, self.next_point)
-            draft.rows += memoryview(data)[start : start + take * span.size]
-            self.next_seq += take
-            self.next_point += take * width
-            draft.rows_seq = self.next_seq
-            draft.counts[0] += take * width
-            draft.counts[1] += take
-            draft.composition[schema] = draft.composition.get(schema, 0) + take
-            start += take * span.size
-            frames -= take
-            if len(draft.rows) + span.size > BATCH_SIZE:
-                self._close_draft()
-
-    def _put_event(self, stream: "Stream", data: bytes, span: wire.Span) -> None:
-        if self._arrive(stream, 1, 0):
-            return
-        draft = self._open_draft(data, span.start)
-        if draft.events_seq != self.next_seq:
-            draft.events += wire.seq_frame(self.next_seq, self.next_point)
-        draft.events += memoryview(data)[span.start : span.end]
-        self.next_seq += 1
-        draft.events_seq = self.next_seq
-        draft.counts[2] += 1
-        if len(draft.events) > BATCH_SIZE:
-            self._close_draft()
-
-    def _arrive(self, stream: "Stream", frames: int, width: int) -> int:
-        """Number what arrived; returns how many of the frames are doubles. A jump of the seq is booked as lost."""
-        seq, point = stream.seq - self.base_seq, stream.point - self.base_point
-        stream.seq += frames
-        stream.point += frames * width
-        if seq < self.next_seq:
-            doubles = min(frames, self.next_seq - seq)
-            self.counters.doubles += doubles
-            return doubles
-        if seq > self.next_seq:
-            points = max(0, point - self.next_point)
-            self.losses.append(Loss(self.key, self.next_seq, seq, points, "client", time.time()))
-            self._close_draft()
-            self.next_seq, self.next_point = seq, point
-        return 0
-
-    def book_loss(self, rows: int, points: int) -> None:
-        """Rows the client dropped and no later frame tells of."""
-        self._close_draft()
-        self.losses.append(Loss(self.key, self.next_seq, self.next_seq + rows, points, "client", time.time()))
-        self.next_seq += rows
-        self.next_point += points
-
-    def _open_draft(self, data: bytes | None = None, start: int = 0) -> _Draft:
-        if self._draft is None:
-            self._draft = _Draft(self.next_seq)
-        if data is not None and not self._draft.time:
-            self._draft.time = _time_at(data, start)
-        return self._draft
-
-    def _close_draft(self) -> None:
-        draft, self._draft = self._draft, None
-        if draft is None:
-            return
-        self.batches.append(
-            Batch(
-                self.key,
-                draft.first_seq,
-                self.next_seq,
-                self.next_point,
-                bytes(draft.rows),
-                bytes(draft.events),
-                Amount(*draft.counts),
-                tuple(draft.composition.items()),
-                draft.time,
-                draft.defines,
-                self.chain,
-            )
-        )
-
-    @property
-    def told_seq(self) -> int:
-        """Everything below it is on disk, in the session's own numbers."""
-        return self.stored_seq + self.base_seq
-
-    def stream(self) -> "Stream":
-        """A stream that goes on where this session is."""
-        return Stream(self.next_seq + self.base_seq, self.next_point + self.base_point)
-
-    # --- what the spool says
-    # -------------------------------------------------------------------------------------------
-
-    def hand_over(self) -> tuple[list[Batch], list[Loss]]:
-        """What is to be stored now; `stored` or `not_stored` must follow."""
-        handed = self.batches, self.losses
-        self.batches, self.losses = [], []
-        return handed
-
-    def stored(self, batches: Sequence[Batch], losses: Sequence[Loss]) -> None:
-        """What was handed over is on disk."""
-        for batch in batches:
-            self.counters.received_points += batch.amount.points
-            self.counters.received_rows += batch.amount.rows
-            self.counters.received_events += batch.amount.events
-            self.stored_seq, self._stored_point = batch.next_seq, batch.next_point
-            self._stored_definitions.update(batch.defines)
-        for loss in losses:
-            self.stored_seq = max(self.stored_seq, loss.next_seq)
-            self.counters.lost_rows += loss.next_seq - loss.first_seq
-            self.counters.lost_points += loss.points
-        self.finished = self.finished or self._finishing
-
-    def not_stored(self) -> None:
-        """It is not, nor will be what was drafted since: as if none of it had come."""
-        self._draft = None
-        self.batches, self.losses = [], []
-        self._defined = set(self._stored_definitions)
-        self.next_seq, self.next_point = self.stored_seq, self._stored_point
-        self._finishing = self.finished
-
-
-@dataclass(slots=True)
-class Stream:
-    """Where a stream of frames is: the seq and point total of its next row or event, and the schemas it has defined."""
-
-    seq: int = 0
-    point: int = 0
-    schemas: set[int] = field(default_factory=set)
 
 
 class Intake:
@@ -321,6 +61,10 @@ class Intake:
         before = self.registry.by_id(fields["session"])
         over = before is not None and before.ended is not None
         frame = wire.json_frame(wire.HELLO, fields)
+        if len(frame) > MAX_RECORD:
+            raise Refused(
+                f"the session record is {len(frame)} bytes long, the limit is {MAX_RECORD}: shorten its texts"
+            )
         begun = self.spool.begin_session(fields["session"], frame, session.started or time.time(), journals)
         stored = await asyncio.wrap_future(begun)
         known = self.registry.add(stored)
@@ -434,8 +178,6 @@ class Intake:
 
 
 def _checked(record: dict[str, Any]) -> Session:
-    import msgspec
-
     try:
         session = read_session(record)
     except msgspec.ValidationError as problem:
@@ -445,10 +187,3 @@ def _checked(record: dict[str, Any]) -> Session:
     if not session.run.id or len(session.run.id) > 256:
         raise Refused("the session record's `run.id` must be 1 to 256 characters")
     return session
-
-
-def _time_at(data: bytes, start: int) -> float:
-    import struct
-
-    value: float = struct.unpack_from("<d", data, start + 8)[0]
-    return value
