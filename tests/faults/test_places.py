@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from oracle.instruments import Clock
 from oracle.producer import read_claims
 from oracle.world import World, wait_for
 
@@ -52,26 +52,16 @@ wayside.finish()
 """
 
 
-def test_a_clock_that_jumps_an_hour_back_and_forth_loses_nothing(world: World, tmp_path: Path) -> None:
+def test_a_clock_that_jumps_an_hour_back_and_forth_loses_nothing(world: World, clock: Clock) -> None:
     """Debian's faketime moves the clock of trainer and collector; steps arrive once, in order, whatever their times
     say.
     """
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-    assert library is not None, "libfaketime is missing: scripts/install-test-packages"
-    stamp = tmp_path / "faketime"
-    stamp.write_text("+0")
-    fake = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(stamp),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    world.collector_environ = fake
+    world.collector_environ = clock.environ()
     world.start_collector()
-    trainer = subprocess.Popen([sys.executable, "-c", CLOCKS], env={**world.environ, **fake})
+    trainer = subprocess.Popen([sys.executable, "-c", CLOCKS], env={**world.environ, **clock.environ()})
     for shift in ("-3600", "+3600", "-1800", "+0"):
         time.sleep(0.7)
-        stamp.write_text(shift)
+        clock.move(shift)
     assert trainer.wait(120) == 0
     world.settle()
     steps = [row["step"] for row in _rows(world) if "metrics" in row]

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from oracle.instruments import Shim, SmallDisk
 from oracle.world import World, wait_for
-
-from .conftest import Shim
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -39,12 +38,11 @@ def test_a_disk_that_fails_to_sync_lets_no_journal_go(world: World, shim: Shim) 
     assert world.conclude() == []
 
 
-def test_a_full_disk_below_the_spool_is_survived(small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_below_the_spool_is_survived(small_disk: SmallDisk, tmp_path: Path) -> None:
     """A spool on a disk that fills up goes on by dropping the oldest, booked; the trainer goes on, and the books
     balance.
     """
-    options = f"spool: {{path: {small_disk}/spool, max_size: 1GiB}}\n"
-    world = World(tmp_path / "world", seed=2, options=options)
+    world = World(tmp_path / "world", seed=2, spool=small_disk.folder / "spool", options=", max_size: 1GiB")
     try:
         world.start_collector()
         world.start_producer(world.add_producer(), 0.002)
@@ -57,20 +55,18 @@ def test_a_full_disk_below_the_spool_is_survived(small_disk: Path, tmp_path: Pat
 
 
 def test_a_disk_filled_by_someone_else_and_freed_loses_nothing_that_is_not_booked(
-    small_disk: Path, tmp_path: Path
+    small_disk: SmallDisk, tmp_path: Path
 ) -> None:
     """While another file takes the whole disk, rows wait in the journal; once it is gone, they are stored."""
-    options = f"spool: {{path: {small_disk}/spool, max_size: 10MiB}}\n"
-    world = World(tmp_path / "world", seed=3, options=options)
+    world = World(tmp_path / "world", seed=3, spool=small_disk.folder / "spool", options=", max_size: 10MiB")
     try:
         world.start_collector()
         world.start_producer(world.add_producer(), 0.02)
         wait_for(lambda: rows_stored(world) > 0, 30, "the first rows")
-        filler = small_disk / "filler"
-        _fill(filler)
+        small_disk.fill()
         wait_for(lambda: world.status()["spool"]["last_error"], 60, "the spool to say that the disk is full")
         stored = rows_stored(world)
-        filler.unlink()
+        small_disk.free()
         wait_for(lambda: rows_stored(world) > stored + 100, 60, "rows to be stored again")
         assert running(world)
         assert world.conclude() == []
@@ -78,20 +74,20 @@ def test_a_disk_filled_by_someone_else_and_freed_loses_nothing_that_is_not_booke
         world.close()
 
 
-def test_a_journal_on_a_full_file_system_never_kills_the_trainer(small_disk: Path, tmp_path: Path) -> None:
+def test_a_journal_on_a_full_file_system_never_kills_the_trainer(small_disk: SmallDisk, tmp_path: Path) -> None:
     """With no room for segments rows are dropped and booked; there is no SIGBUS, and what was accepted before
     arrives.
     """
-    beside = small_disk / "socket"
+    beside = small_disk.folder / "socket"
     beside.mkdir()
     world = World(tmp_path / "world", seed=4, memory=beside)
     try:
         world.start_collector()
         world.start_producer(world.add_producer(), 0.0)
-        _fill(small_disk / "filler", leave=300_000)
+        small_disk.fill(leave=300_000)
         time.sleep(2.0)
         assert running(world)
-        (small_disk / "filler").unlink()
+        small_disk.free()
         assert world.conclude() == []
     finally:
         world.close()
@@ -108,15 +104,3 @@ def test_a_trainer_whose_file_system_cannot_allocate_goes_on(world: World, shim:
     shim.mend()
     time.sleep(0.5)
     assert world.conclude() == []
-
-
-def _fill(path: Path, leave: int = 0) -> None:
-    """Take all the room there is, but for `leave` bytes."""
-    block = b"x" * 65536
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(block)
-        except OSError:
-            size = path.stat().st_size
-            file.truncate(max(0, size - leave))

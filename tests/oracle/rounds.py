@@ -1,58 +1,86 @@
-"""Seeded rounds of faults on a world: which, when and how many is the seed's choice, and printed, so that a round can
-be played again.
+"""Seeded rounds of faults on a world: what the world is made of, which faults, when and how many is the seed's choice,
+so that a round can be played again.
 """
 
+import contextlib
 import random
 import time
 from pathlib import Path
 
+from .faults import Scene, make
+from .instruments import Clock, Shim, SmallDisk, build_shim
+from .receivers import Receivers
 from .world import World
 
 PAUSE = 0.4  #: seconds between two faults, at most
+WANDB = ("", "", "online", "offline")
+STYLES = ("rows", "shown", "forks")
 
 
 def play(
-    folder: Path, seed: int, faults: int, *, transport: str = "journal", producers: int = 2
+    folder: Path, seed: int, faults: int, *, transport: str = "journal", plain: bool = False
 ) -> tuple[World, list[str]]:
-    """One round; returns the world, closed, and what broke the rule."""
-    world = World(folder, seed, transport)
+    """One round; returns the world, closed, and what broke the rule. plain: without small disk, shim and clock, and
+    with Lens and files of W&B.
+    """
     choose = random.Random(seed)
-    try:
+    with contextlib.ExitStack() as stack:
+        scene = _make_scene(stack, folder, seed, choose, transport, plain)
+        world = scene.world
         world.start_collector()
-        for _ in range(producers):
-            world.start_producer(world.add_producer(), choose.choice([0.0, 0.002, 0.02]))
+        for style in STYLES:
+            pace = 0.2 if style == "shown" else scene.pace()
+            world.start_producer(world.add_producer(style), pace)
         for _ in range(faults):
             time.sleep(choose.random() * PAUSE)
-            fault(world, choose)
-        return world, finish(world)
-    finally:
-        world.close()
+            scene.notes.append(make(scene))
+        return world, finish(scene)
 
 
-def fault(world: World, choose: random.Random) -> None:
-    """One fault, and what brings the world back from it."""
-    kind = choose.choices(["collector", "producer", "both", "freeze"], [4, 4, 2, 1])[0]
-    producer = choose.choice(world.producers)
-    pace = choose.choice([0.0, 0.002, 0.02])
-    if kind == "freeze":
-        world.freeze_collector(choose.random())
-        return
-    if kind in ("producer", "both"):
-        world.kill_producer(producer)
-    if kind in ("collector", "both"):
-        world.kill_collector()
-        time.sleep(choose.random() * 0.2)
-        world.start_collector()
-    if kind in ("producer", "both"):
-        world.restart_producer(producer, pace)
+def _make_scene(
+    stack: contextlib.ExitStack, folder: Path, seed: int, choose: random.Random, transport: str, plain: bool
+) -> Scene:
+    folder.mkdir(parents=True, exist_ok=True)
+    with_disk, with_shim, with_clock, with_lens = (choose.random() < chance for chance in (0.25, 0.3, 0.2, 0.5))
+    wandb = choose.choice(WANDB)
+    disk = stack.enter_context(contextlib.closing(SmallDisk("96m"))) if with_disk and not plain else None
+    receivers = Receivers(lens=True, wandb="offline") if plain else Receivers(lens=with_lens, wandb=wandb)
+    world = World(
+        folder,
+        seed,
+        transport,
+        memory=disk.folder / "beside" if disk is not None else None,
+        spool=disk.folder / "spool" if disk is not None else None,
+        receivers=receivers,
+    )
+    stack.callback(world.close)
+    scene = Scene(world, choose, disk=disk)
+    preload: list[str] = []
+    if with_shim and not plain:
+        scene.shim = Shim(build_shim(folder), folder / "calls")
+        world.collector_environ.update(scene.shim.environ(world.spool_db.parent))
+        preload.append(str(scene.shim.library))
+    if with_clock and not plain:
+        scene.clock = Clock(folder / "clock")
+        for environ in (world.collector_environ, world.producer_environ):
+            environ.update({**scene.clock.environ(), "LD_PRELOAD": str(scene.clock.library)})
+        preload.append(str(scene.clock.library))
+    if preload:
+        world.collector_environ["LD_PRELOAD"] = ":".join(preload)
+    return scene
 
 
-def finish(world: World) -> list[str]:
-    """Stop the producers by SIGKILL, let everything arrive, send a fresh row through, and judge."""
-    for producer in world.producers:
+def finish(scene: Scene) -> list[str]:
+    """Everything works again; stop the producers by SIGKILL, let everything arrive, send fresh rows through, and
+    judge.
+    """
+    world = scene.world
+    world.receivers.heal()
+    for producer in world.alive():
         world.kill_producer(producer)
     world.settle()
-    world.start_producer(world.add_producer(), 0.0)
+    for style in ("rows", "shown"):
+        world.start_producer(world.add_producer(style), 0.2)
     problems = world.conclude()
     world.note_doubles()
     return problems

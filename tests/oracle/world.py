@@ -1,14 +1,14 @@
-"""The world an oracle watches: producers that claim, a collector, sinks that report, and faults from a seeded hand.
+"""The world an oracle watches: producers that claim, a collector, sinks that report, and everything a fault needs to
+get at them.
 
 The rule (Vector's conservation oracle is the model): every row a producer was told is accepted arrives, exactly once
 where the sink promises that; nothing arrives that was never issued; what arrives is what was logged; and a fresh row
-still gets through.
+still gets through. `verdict.py` judges it, `faults.py` makes the faults.
 """
 
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import sqlite3
@@ -17,59 +17,83 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .producer import CLAIM_SIZE, payload, read_claims
+from . import verdict
+from .held import rows_held
+from .producer import CLAIM_SIZE, SLOTS, read_claims
+from .receivers import Receivers
 
 STARTS_WITHIN = 60.0
-SETTLES_WITHIN = 120.0
+SETTLES_WITHIN = 180.0
 
 
 @dataclass
 class Tally:
-    """That the faults really hit: kills while a row was not yet let go, doubles refused when it was read again."""
+    """That the faults really hit: kills while a row was not yet let go, doubles refused when it was read again, and
+    how often each fault was made.
+    """
 
     kills: int = 0
     kills_with_rows_held: int = 0
     doubles: int = 0
-    freezes: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Tally") -> None:
+        self.kills += other.kills
+        self.kills_with_rows_held += other.kills_with_rows_held
+        self.doubles += other.doubles
+        self.faults.update(other.faults)
 
 
 @dataclass
 class Producer:
-    """One trainer and its successors: each begins where the one before it stopped."""
+    """One trainer and its successors: each begins where the one before it stopped. style: as in `producer.py`.
+
+    skipped: for each claimant's slot, the numbers that were issued, never accepted, and passed over by a successor:
+    they may or may not arrive.
+    """
 
     number: int
     claims: Path
+    style: str = "rows"
     process: "subprocess.Popen[bytes] | None" = None
+    skipped: set[int] = field(default_factory=set)
+
+    def slots(self) -> list[int]:
+        return [slot for slot in range(SLOTS) if read_claims(str(self.claims), slot)[0]]
 
 
 @dataclass
 class World:
-    """Everything of one round. folder: spool, files and logs. memory: the socket's folder, in memory when not given.
-    transport: "journal" or "socket". options: more lines of the configuration. collector_environ, producer_environ:
-    put over the environment of one side.
+    """Everything of one round. folder: files and logs. memory: the socket's folder, in memory when not given. spool:
+    the spool's, in `folder` when not given. transport: "journal" or "socket". options: more of the spool's, as in
+    ", max_size: 10MiB". collector_environ, producer_environ: put over the environment of one side. receivers: where
+    the sinks beside jsonl and prometheus deliver to.
     """
 
     folder: Path
     seed: int
     transport: str = "journal"
     memory: Path | None = None
+    spool: Path | None = None
     options: str = ""
     collector_environ: dict[str, str] = field(default_factory=dict)
     producer_environ: dict[str, str] = field(default_factory=dict)
+    receivers: Receivers = field(default_factory=Receivers)
     producers: list[Producer] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    clock_moved: bool = False  # then nobody can say which of two sessions is the newer one
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
         self.collector: subprocess.Popen[bytes] | None = None
         self.beside = self.memory or Path("/dev/shm") / f"wayside-oracle-{os.getpid()}-{self.seed}"
         self.beside.mkdir(parents=True, exist_ok=True)
         self.environ = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith(("WAYSIDE_", "WANDB_"))},
             "WAYSIDE_SOCKET": str(self.beside / "wayside.sock"),
             "WAYSIDE_DIR": str(self.folder / "kept"),
             "WAYSIDE_TRANSPORT": self.transport,
@@ -77,10 +101,11 @@ class World:
             "WAYSIDE_DISABLE_GIT": "1",
         }
         self.folder.mkdir(parents=True, exist_ok=True)
+        sinks = {"jsonl": {"path": f"{self.folder}/jsonl"}, "prometheus": {}, **self.receivers.sinks(self.folder)}
         (self.folder / "wayside.yaml").write_text(
             f"listen: 127.0.0.1:0\ndir: {self.folder}/kept\nsources: {{}}\ngrace: 30s\n"
-            f"sinks: {{jsonl: {{path: {self.folder}/jsonl}}, prometheus: {{}}}}\nlog: {{level: warning}}\n"
-            f"{self.options}"
+            f"sinks: {json.dumps(sinks)}\nlog: {{level: warning}}\n"
+            f"spool: {{path: {self.spool_db.parent}{self.options}}}\n"
         )
 
     # --- processes -------------------------------------------------------------------------------
@@ -92,54 +117,68 @@ class World:
         environ = {**self.environ, **self.collector_environ}
         with (self.folder / "collector.log").open("ab") as log:
             self.collector = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
-        wait_for(note.exists, STARTS_WITHIN, "the collector to listen")
+
+        def listens() -> bool:
+            assert self.collector is not None
+            if self.collector.poll() is not None:
+                said = (self.folder / "collector.log").read_text(errors="replace")
+                raise AssertionError(f"the collector ended with {self.collector.returncode}: {said[-2000:]}")
+            return note.exists()
+
+        wait_for(listens, STARTS_WITHIN, "the collector to listen")
 
     def start_producer(self, producer: Producer, pace: float) -> None:
-        _, accepted, _ = read_claims(str(producer.claims))
-        issued, _, _ = read_claims(str(producer.claims))
+        issued, accepted, _ = read_claims(str(producer.claims))
         first = max(accepted, issued)  # a row issued and not accepted may have arrived: its number is not used again
         command = [sys.executable, str(Path(__file__).with_name("producer.py")), str(producer.claims)]
-        command += [str(producer.number), str(first), str(pace)]
-        environ = {**self.environ, **self.producer_environ}
+        command += [str(producer.number), str(first), str(pace), producer.style]
+        environ = {**self.environ, "WORKLOAD_UID": f"workload-{producer.number}", **self.producer_environ}
         with (self.folder / f"producer-{producer.number}.log").open("ab") as log:
             producer.process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
         wait_for(lambda: read_claims(str(producer.claims))[1] > first, STARTS_WITHIN, "a producer's first row")
 
-    def add_producer(self) -> Producer:
+    def add_producer(self, style: str = "rows") -> Producer:
         claims = self.folder / f"claims-{len(self.producers)}"
         claims.write_bytes(bytes(CLAIM_SIZE))
-        self.producers.append(Producer(len(self.producers), claims))
+        self.producers.append(Producer(len(self.producers), claims, style))
         return self.producers[-1]
 
-    # --- faults ----------------------------------------------------------------------------------
+    def restart_producer(self, producer: Producer, pace: float) -> None:
+        """A successor goes on after the dead one's last number. Workers may outlive whoever forked them, so that one
+        gets no successor but another producer.
+        """
+        if producer.style == "forks":
+            self.start_producer(self.add_producer("forks"), pace)
+            return
+        issued, accepted, _ = read_claims(str(producer.claims))
+        producer.skipped.update(range(accepted, issued))
+        self.start_producer(producer, pace)
+
+    def alive(self) -> list[Producer]:
+        return [one for one in self.producers if one.process is not None and one.process.poll() is None]
+
+    # --- kills -----------------------------------------------------------------------------------
 
     def kill_producer(self, producer: Producer) -> None:
+        """SIGKILL; it hit when what the dead left was not all let go."""
         assert producer.process is not None
-        self._note_held()
         producer.process.kill()
         producer.process.wait()
         self.tally.kills += 1
+        self.tally.kills_with_rows_held += rows_held(self.journals(), self.spool_db, only_dead=True)
 
     def kill_collector(self) -> None:
+        """SIGKILL; it hit when it left rows that are not stored."""
         assert self.collector is not None
-        self._note_held()
         self.note_doubles()
         self.collector.kill()
         self.collector.wait()
         self.tally.kills += 1
+        self.tally.kills_with_rows_held += rows_held(self.journals(), self.spool_db)
 
-    def freeze_collector(self, seconds: float) -> None:
-        assert self.collector is not None
-        self.collector.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self.collector.send_signal(signal.SIGCONT)
-        self.tally.freezes += 1
-
-    def _note_held(self) -> None:
-        """Whether some journal holds rows that the collector has not let go."""
-        segments = list(self.beside.glob("journals/*/*.seg")) + list((self.folder / "kept").glob("journals/*/*.seg"))
-        if segments:
-            self.tally.kills_with_rows_held += 1
+    def journals(self) -> list[Path]:
+        """Every journal's folder there is."""
+        return [*self.beside.glob("journals/*"), *(self.folder / "kept").glob("journals/*")]
 
     def note_doubles(self) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -147,11 +186,23 @@ class World:
 
     # --- questions -------------------------------------------------------------------------------
 
+    @property
+    def url(self) -> str:
+        return str(json.loads((self.beside / "collector.json").read_text())["url"])
+
+    @property
+    def spool_db(self) -> Path:
+        return (self.spool or self.folder / "kept" / "spool") / "spool.db"
+
     def status(self) -> dict[str, Any]:
-        url = json.loads((self.beside / "collector.json").read_text())["url"]
-        with urllib.request.urlopen(f"{url}status", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.url}status", timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
+
+    def page(self) -> str:
+        with urllib.request.urlopen(f"{self.url}metrics", timeout=30) as answer:
+            text: bytes = answer.read()
+        return text.decode()
 
     def settle(self) -> dict[str, Any]:
         """Wait until every session is over and nothing waits; the status then."""
@@ -166,74 +217,27 @@ class World:
             wait_for(settled, SETTLES_WITHIN, "everything to be delivered")
         except TimeoutError as late:
             left = [str(path) for path in self.beside.glob("journals/*/*")]
-            raise TimeoutError(f"{late}: {json.dumps(self.status())}; left: {left}") from None
+            said = (self.folder / "collector.log").read_text(errors="replace")[-3000:]
+            raise TimeoutError(f"{late}: {json.dumps(self.status())}; left: {left}; the log: {said}") from None
         return self.status()
 
-    def booked_as_lost(self) -> int:
-        """Rows that clients dropped for want of journal, and the collector booked, over all its lives."""
-        with contextlib.closing(sqlite3.connect(Path(self.status()["spool"]["path"]) / "spool.db")) as db:
-            rows: int = db.execute("SELECT coalesce(sum(rows), 0) FROM lost").fetchone()[0]
-        return rows
-
-    def verdict(self) -> list[str]:
-        """What broke the rule; empty when nothing did."""
-        problems: list[str] = []
-        arrived: dict[int, Counter[int]] = {producer.number: Counter() for producer in self.producers}
-        for path in sorted((self.folder / "jsonl").glob("*.jsonl")):
-            for line in path.read_text().splitlines():
-                row = json.loads(line)
-                metrics = row.get("metrics")
-                if metrics is None:
-                    continue
-                producer, number = int(metrics["oracle/producer"]), int(metrics["oracle/number"])
-                if metrics != payload(producer, number) or row["step"] != number:
-                    problems.append(f"producer {producer} row {number} arrived as {line:.200}")
-                arrived[producer][number] += 1
-        for producer in self.producers:
-            problems += self._judge(producer, arrived[producer.number])
-        return problems
-
-    def _judge(self, producer: Producer, arrived: Counter[int]) -> list[str]:
-        issued, accepted, _ = read_claims(str(producer.claims))
-        skipped = self.skipped(producer)
-        missing = [number for number in range(accepted) if number not in arrived and number not in skipped]
-        doubled = [number for number, count in arrived.items() if count > 1]
-        never = [number for number in arrived if number >= issued]
-        problems = []
-        for what, rows in (("accepted and missing", missing), ("doubled", doubled), ("never issued", never)):
-            if rows:
-                problems.append(f"producer {producer.number}: {len(rows)} rows {what}, such as {rows[:5]}")
-        return problems
-
-    def skipped(self, producer: Producer) -> set[int]:
-        """Numbers issued, never accepted, and passed over by the next process: they may or may not arrive."""
-        return self._skipped.get(producer.number, set())
-
-    _skipped: dict[int, set[int]] = field(default_factory=dict)
-
-    def restart_producer(self, producer: Producer, pace: float) -> None:
-        """A successor goes on after the dead one's last number."""
-        issued, accepted, _ = read_claims(str(producer.claims))
-        self._skipped.setdefault(producer.number, set()).update(range(accepted, issued))
-        self.start_producer(producer, pace)
+    def lost(self) -> dict[str, int]:
+        """Rows and events of each run that clients dropped for want of journal, as the collector booked them."""
+        query = "SELECT sessions.id, sessions.record, lost.rows FROM lost JOIN sessions ON lost.session = sessions.key"
+        with contextlib.closing(sqlite3.connect(f"file:{self.spool_db}?mode=ro", uri=True)) as db:
+            found: dict[str, int] = {}
+            for _, record, rows in db.execute(query):
+                run = verdict.run_of(record)
+                found[run] = found.get(run, 0) + rows
+        return found
 
     def conclude(self) -> list[str]:
         """Kill the producers, let everything arrive, and say what broke the rule. Rows that clients dropped for want
         of a journal count as told when they were booked.
         """
-        for producer in self.producers:
-            if producer.process is not None and producer.process.poll() is None:
-                self.kill_producer(producer)
-        status = self.settle()
-        problems = self.verdict()
-        for name, sink in status["sinks"].items():
-            if sink["received"] != sink["delivered"] + sink["waiting"] + sum(sink["dropped"].values()):
-                problems.append(f"the books of {name} do not balance: {sink}")
-        missing = [problem for problem in problems if "missing" in problem]
-        count = sum(int(problem.split(":")[1].split()[0]) for problem in missing)
-        booked = self.booked_as_lost()
-        rest = [problem for problem in problems if "missing" not in problem]
-        return rest + ([f"{count} rows missing, {booked} of them booked", *missing] if count > booked else [])
+        for producer in self.alive():
+            self.kill_producer(producer)
+        return verdict.judge(self, self.settle())
 
     def close(self) -> None:
         for process in [self.collector, *(producer.process for producer in self.producers)]:
@@ -242,10 +246,11 @@ class World:
                     process.send_signal(signal.SIGCONT)
                     process.kill()
                 process.wait()
+        self.receivers.close()
         shutil.rmtree(self.beside, ignore_errors=True)
 
 
-def wait_for(condition: Any, seconds: float, what: str) -> None:
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
     until = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError, ValueError):
