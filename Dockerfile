@@ -4,6 +4,9 @@
 #   docker build -t wayside-collector .
 #   docker run --read-only -p 9750:9750 wayside-collector
 #
+# /metrics and the probes are everybody's there; the rest wants a token (docs/security.md). On a machine of one's own,
+# -e WAYSIDE_PUBLIC__ANONYMOUS=reader -p 127.0.0.1:9750:9750 shows it without.
+#
 # BASE        both stages; give a digest to build the same image again: --build-arg BASE=python@sha256:…
 # EXTRAS      of the collector: `all`, or for instance `mqtt` for a smaller image without the W&B sink
 # REVISION    the commit, for the label
@@ -52,7 +55,8 @@ ENV PATH=/opt/wayside/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/var/lib/wayside \
     TMPDIR=/var/lib/wayside \
-    WAYSIDE_LISTEN=0.0.0.0:9750 \
+    WAYSIDE_LISTEN=127.0.0.1:9751 \
+    WAYSIDE_LISTEN_PUBLIC=0.0.0.0:9750 \
     WAYSIDE_SOCKET=/run/wayside/wayside.sock \
     WAYSIDE_DIR=/var/lib/wayside
 # The only places that are written to; volumes, so that `docker run --read-only` works as it is.

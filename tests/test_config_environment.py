@@ -14,9 +14,9 @@ def problems(tree: dict[str, object], environ: dict[str, str]) -> list[str]:
 
 def test_text_that_is_no_yaml_is_text() -> None:
     """An option that takes text takes any text: an IPv6 address, a key with YAML's own marks in it."""
-    environ = {"WAYSIDE_LISTEN": "[::]:9750", "WAYSIDE_SINKS__WANDB__API_KEY": "@key: ["}
+    environ = {"WAYSIDE_LISTEN": "[::1]:9750", "WAYSIDE_SINKS__WANDB__API_KEY": "@key: ["}
     found = config.build({"sinks": {"wandb": {}}}, environ)
-    assert found.address == ("::", 9750)
+    assert found.address == ("::1", 9750)
     assert found.sinks[0].options.api_key == "@key: ["  # type: ignore[attr-defined]
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .access import ClientsSection, IngestSection, Outside, PublicSection, listen_problems, split_address
 from .options import Problems, Text, kind_of, read_struct, read_text
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
@@ -26,6 +27,9 @@ PREFIX = "WAYSIDE_"
 
 DEFAULT_SINKS = ("prometheus", "jsonl")
 DEFAULT_SOURCES = ("host", "nvidia", "amd")
+
+
+Address = Annotated[str, msgspec.Meta(pattern=r"^\S*:[0-9]+$")]  #: host and port to listen on
 
 
 class SpoolSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,14 +52,20 @@ class LogSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file's shape.
 
-    socket: where clients connect; when not given, the first of the usual places that can be used. listen: address and
-    port of `/metrics`, `/status` and the page. dir: where the collector keeps its files. grace: seconds the sinks may
-    take to finish at a stop. sources, sinks: name to options; with no `sinks` at all, `prometheus` and `jsonl`; with
-    no `sources`, all of them. A sink of a name of your own says what it is by `kind`.
+    socket: where clients connect; when not given, the first of the usual places that can be used. clients: who may.
+    listen: address and port of `/metrics`, `/status` and the page for this machine's own programs, which need no
+    token. listen_public: address and port for everybody else, none when not given; `public` says what they may do.
+    ingest: who may send rows there without a token. dir: where the collector keeps its files. grace: seconds the
+    sinks may take to finish at a stop. sources, sinks: name to options; with no `sinks` at all, `prometheus` and
+    `jsonl`; with no `sources`, all of them. A sink of a name of your own says what it is by `kind`.
     """
 
     socket: str | None = None
-    listen: Annotated[str, msgspec.Meta(pattern=r"^\S*:[0-9]+$")] = "127.0.0.1:9750"
+    clients: ClientsSection = ClientsSection()
+    listen: Address = "127.0.0.1:9750"
+    listen_public: Address | None = None
+    public: PublicSection = PublicSection()
+    ingest: IngestSection = IngestSection()
     dir: str = "./.wayside"
     grace: Seconds = 10.0
     spool: SpoolSection = SpoolSection()
@@ -65,8 +75,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def check(self) -> list[str]:
         """What is wrong beyond the types, each text beginning with the option's name."""
-        port = int(self.listen.rpartition(":")[2][:9])
-        return [] if port <= 65535 else [f"listen: {port} is no port: 0, which takes a free one, to 65535"]
+        return listen_problems(self.listen, self.listen_public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +114,17 @@ class Config:
 
     @property
     def address(self) -> tuple[str, int]:
-        host, _, port = self.top.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return split_address(self.top.listen)
+
+    @property
+    def outside(self) -> Outside:
+        """What there is for callers from elsewhere."""
+        return Outside(self.top.listen_public, self.top.public, self.top.ingest)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed, and an operator should know at each start."""
+        return self.outside.warnings()
 
 
 class ConfigError(Exception):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .access import NOBODY
 from .config import Config, load_name
 from .delivery.election import Election
 from .delivery.pump import Pump, PumpStatus, Shared
@@ -23,6 +24,7 @@ from .delivery.retention import keep_limits
 from .health import FAMILIES, Health, books_as_status, session_as_status
 from .intake import Intake
 from .places import journal_roots_of, socket_path
+from .refusals import Refusals
 from .registry import Registry
 from .sinks.prometheus.encode import join
 from .sinks.prometheus.negotiate import negotiate
@@ -70,7 +72,8 @@ class Collector:
         self.journals = JournalSource(
             self.intake, roots, adopts or self._is_ours, config.spool_path / "damaged" / "journals"
         )
-        self.web = WebServer(self, *config.address)
+        self.refusals = Refusals()
+        self.web = WebServer(self, *config.address, config.outside if listens else NOBODY, self.refusals)
         self.system = SystemSession(self.intake, environ)
         self.samplers = {sampler.name: SamplerHealth() for sampler in config.samplers}
         self.pumps: list[Pump] = []
@@ -88,6 +91,7 @@ class Collector:
                 "sessions": len(self.registry.alive()),
                 "connections": self.socket.connections if self.socket else 0,
             },
+            self.refusals.counts,
         )
 
     # --- life ------------------------------------------------------------------------------------
@@ -128,6 +132,8 @@ class Collector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Everything, until `stop` is set; then the orderly end. Within `opened`."""
+        for warning in self.config.warnings:
+            log.warning("%s", warning)
         async with asyncio.TaskGroup() as group:
             pumps = [group.create_task(pump.run(), name=f"pump-{pump.name}") for pump in self.pumps]
             keepers = [
@@ -279,6 +285,7 @@ class Collector:
             "ready": self.missing() or True,
             "socket": str(self.socket_path),
             "listen": self.web.url,
+            "listen_public": self.web.public_url,
             "sessions": [session_as_status(known) for known in self.registry.all() if known.session.kind == "run"][
                 -200:
             ],

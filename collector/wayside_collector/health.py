@@ -46,12 +46,15 @@ FAMILIES = (
     "wayside_client_lost_points_total",
     "wayside_sessions",
     "wayside_connections",
+    "wayside_refused_total",
     "wayside_spool_bytes",
     "wayside_spool_limit_bytes",
     "wayside_spool_writable",
     "wayside_sampler_success",
     "wayside_sampler_duration_seconds",
     "wayside_sampler_failures_total",
+    "wayside_config_last_reload_successful",
+    "wayside_config_last_reload_success_timestamp_seconds",
     "wayside_collector_info",
 )
 
@@ -121,7 +124,7 @@ _SINK_GAUGES: tuple[tuple[str, str, Callable[[PumpStatus], float]], ...] = (
 
 
 class Health(Collector):
-    """Reads the parts when asked. sinks, samplers, sessions, connections: functions, since parts come and go."""
+    """Reads the parts when asked. sinks, samplers, gauges: functions, since parts come and go."""
 
     def __init__(
         self,
@@ -129,13 +132,15 @@ class Health(Collector):
         counters: Counters,
         sinks: Callable[[], Iterable[tuple[str, PumpStatus]]],
         samplers: Callable[[], Iterable[tuple[str, SamplerHealth]]],
-        gauges: Callable[[], dict[str, float]],
+        gauges: Callable[[], Iterable[tuple[str, str, float]]],
+        refusals: Callable[[], dict[tuple[str, str], int]] = dict,
     ) -> None:
         self._spool = spool
         self._counters = counters
         self._sinks = sinks
         self._samplers = samplers
         self._gauges = gauges
+        self._refusals = refusals
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -167,8 +172,12 @@ class Health(Collector):
         yield GaugeMetricFamily("wayside_spool_limit_bytes", "The spool's limit.", spool.options.max_size)
         writable = float(spool.last_error is None)
         yield GaugeMetricFamily("wayside_spool_writable", "Whether the last write to the spool succeeded.", writable)
-        for name, number in self._gauges().items():
-            yield GaugeMetricFamily(f"wayside_{name}", f"{name.capitalize()} that are open now.", number)
+        for name, text, number in self._gauges():
+            yield GaugeMetricFamily(f"wayside_{name}", text, number)
+        refused = CounterMetricFamily("wayside_refused", "Callers turned away, by door.", labels=["door", "reason"])
+        for labels, count in sorted(self._refusals().items()):
+            refused.add_metric(labels, count)
+        yield refused
         yield from self._collect_samplers()
 
     def _collect_sinks(self) -> Iterator[Metric]:

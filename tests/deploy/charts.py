@@ -80,7 +80,7 @@ VARIATIONS: dict[str, Values] = {
     "several pods on the hosts' network": {
         "job": {"parallelism": 4},
         "hostNetwork": True,
-        "collector": {"port": 19750, "address": "[::]"},
+        "collector": {"port": 19750, "localPort": 19751, "address": "[::]"},
     },
     "users and group left to the cluster": {
         "podSecurityContext": {"fsGroup": None},

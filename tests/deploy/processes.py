@@ -68,10 +68,17 @@ class Pod:
         found: str = json.loads(note.read_text())["url"]
         return found.rstrip("/")
 
+    @property
+    def public_url(self) -> str:
+        """Where it answers those outside of the pod."""
+        with urllib.request.urlopen(f"{self.url}/status", timeout=5) as answer:
+            found: str = json.load(answer)["listen_public"]
+        return found.rstrip("/")
+
     def probe(self, container: dict[str, Any], name: str) -> bool:
-        """Whether a probe of a container succeeds now."""
+        """Whether a probe of a container succeeds now; kubelet comes from outside."""
         try:
-            with urllib.request.urlopen(self.url + container[name]["httpGet"]["path"], timeout=5) as answer:
+            with urllib.request.urlopen(self.public_url + container[name]["httpGet"]["path"], timeout=5) as answer:
                 return 200 <= answer.status < 400
         except (OSError, ValueError, urllib.error.URLError):
             return False
@@ -122,8 +129,8 @@ class Pod:
                 path = entry["valueFrom"]["fieldRef"]["fieldPath"]
                 value = "" if "labels" in path and not self.labels else FACTS[path]
             environ[entry["name"]] = value
-        # Any free port: the one that was found is then told to whoever asks for it.
-        environ["WAYSIDE_LISTEN"] = "127.0.0.1:0"
+        # Any free ports: those that were found are then told to whoever asks for them.
+        environ["WAYSIDE_LISTEN"] = environ["WAYSIDE_LISTEN_PUBLIC"] = "127.0.0.1:0"
         if "WAYSIDE_PORT" in environ:
             environ["WAYSIDE_PORT"] = self.url.rpartition(":")[2]
         return {name: self.map(value) for name, value in environ.items()}

@@ -29,7 +29,9 @@ def test_the_collector_takes_it(rendered: Rendered) -> None:
     assert found.dir == Path("/var/lib/wayside")
     assert found.spool_path == Path("/var/lib/wayside/spool")
     port = rendered.collector["ports"][0]["containerPort"]
-    assert found.address[1] == port
+    assert found.top.listen_public is not None
+    assert found.top.listen_public.rpartition(":")[2] == str(port)
+    assert found.address[0] == "127.0.0.1"
 
 
 def test_the_file_is_read_where_it_is_mounted(rendered: Rendered) -> None:

@@ -53,10 +53,11 @@ def test_only_two_places_are_written() -> None:
 
 
 def test_the_environment_is_one_the_collector_takes() -> None:
-    """Without any configuration the image listens for probes on every address, and where clients look first."""
+    """Without any configuration the image answers probes on every address, and listens where clients look first."""
     environ = final_stage().pairs("ENV")
     found = config.build({}, environ)
-    assert found.address == ("0.0.0.0", 9750)
+    assert found.top.listen_public == "0.0.0.0:9750"
+    assert found.address == ("127.0.0.1", 9751)
     assert found.top.socket == SYSTEM_SOCKET == socket_candidates(read_settings({}))[0]
     assert found.dir == Path("/var/lib/wayside")
     assert final_stage().of("EXPOSE") == ["9750"]

@@ -49,7 +49,7 @@ def test_probes(rendered: Rendered) -> None:
     """Ready by /readyz, alive by /livez, both on the port the collector listens on; it has minutes to start."""
     collector = rendered.collector
     port = {port["name"]: port["containerPort"] for port in collector["ports"]}["wayside"]
-    assert environment(collector)["WAYSIDE_LISTEN"].rpartition(":")[2] == str(port)
+    assert environment(collector)["WAYSIDE_LISTEN_PUBLIC"].rpartition(":")[2] == str(port)
     assert collector["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "wayside"}
     assert collector["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "wayside"}
     startup = collector.get("startupProbe")
@@ -65,10 +65,14 @@ def test_training_waits_unless_told_otherwise(helm: Path) -> None:
 
 
 def test_listens_where_probes_come_from(helm: Path) -> None:
-    """Kubelet and Prometheus come from outside of the pod: the collector listens on every address."""
-    assert environment(render(helm, {}).collector)["WAYSIDE_LISTEN"] == "0.0.0.0:9750"
+    """Kubelet and Prometheus come from outside of the pod: for them the collector listens on every address, and for
+    what needs no token on the pod's own.
+    """
+    found = environment(render(helm, {}).collector)
+    assert found["WAYSIDE_LISTEN_PUBLIC"] == "0.0.0.0:9750"
+    assert found["WAYSIDE_LISTEN"] == "127.0.0.1:9751"
     found = render(helm, VARIATIONS["several pods on the hosts' network"])
-    assert environment(found.collector)["WAYSIDE_LISTEN"] == "[::]:19750"
+    assert environment(found.collector)["WAYSIDE_LISTEN_PUBLIC"] == "[::]:19750"
     assert found.pod["dnsPolicy"] == "ClusterFirstWithHostNet"
 
 

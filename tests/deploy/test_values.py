@@ -38,6 +38,7 @@ REFUSED: dict[str, tuple[Values, str]] = {
     "no digest": ({"image": {"digest": "sha256:12"}}, "image.digest: Does not match pattern"),
     "a sink that is text": (config(sinks={"wandb": "yes"}), "collector.config.sinks.wandb: Invalid type"),
     "the chart's listen": (config(listen="127.0.0.1:1"), "collector.config.listen: the chart sets it"),
+    "the chart's listen_public": (config(listen_public="[::]:1"), "collector.config.listen_public: the chart sets it"),
     "the chart's socket": (config(socket="/tmp/s"), "collector.config.socket: the chart sets it"),
     "the chart's dir": (config(dir="/tmp"), "collector.config.dir: the chart sets it"),
     "longer than the pod": (config(grace="1m"), "grace: 60 seconds must be less than terminationGracePeriodSeconds"),

@@ -1,23 +1,30 @@
 """The HTTP server: `/metrics`, `/livez`, `/readyz`, `/status`, and a landing page. It asks, and never waits for a sink.
 
 Liveness says that the event loop turns; readiness that clients can connect and the spool can be written. Neither
-fails because a sink is down.
+fails because a sink is down. Which route needs which role stands in the table of routes, and is enforced on both
+listeners by `access.py`.
 """
 
 import asyncio
 import contextlib
-import html
 import logging
-import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from .. import __version__
+from ..access import NOBODY, Outside, split_address
+from ..refusals import Refusals
+from .access import COOKIE, Access, Guard
+from .listener import Certificate, Listener
+from .pages import landing_page, login_page, own_path
+from .roles import Role, Route
+from .tokens import COOKIE_LIFE, Tokens
 
 MAX_SCRAPES = 4  #: pages rendered at once; more wait, since each takes a processor for its time
-MAX_REQUEST = 64 << 10  #: bytes of a request's body: nothing here takes any
+MAX_REQUEST = 64 << 10  #: bytes of a request's body: a token, or a few words
 
 log = logging.getLogger(__name__)
 
@@ -39,46 +46,74 @@ class Views(Protocol):
 
 
 class WebServer:
-    """Serves until cancelled. url: where it is, once `started` is set."""
+    """Serves until cancelled. listeners: `listen`, and `listen_public` when there is one; they know where they are
+    once `started` is set. routes: of other parts, beside its own.
+    """
 
-    def __init__(self, views: Views, host: str, port: int) -> None:
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    def __init__(
+        self,
+        views: Views,
+        host: str,
+        port: int,
+        outside: Outside = NOBODY,
+        refusals: Refusals | None = None,
+        routes: Sequence[Route] = (),
+    ) -> None:
+        public = outside.public
         self.started = asyncio.Event()
+        self.refusals = refusals or Refusals()
+        self.listeners = [Listener("listen", host, port, self.refusals)]
+        if outside.listen is not None:
+            tls = None if public.cert_file is None else Certificate(public.cert_file, public.key_file)
+            self.listeners.append(Listener("listen_public", *split_address(outside.listen), self.refusals, tls))
+        tokens = Tokens(None if public.token_file is None else Path(public.token_file).expanduser())
+        self.access = Access(outside, tokens)
         self._views = views
-        self._host = host
-        self._port = port
+        self._origins = frozenset(public.origins)
+        self._secure = public.cert_file is not None
         self._scrapes = asyncio.Semaphore(MAX_SCRAPES)
+        self._routes = [*self._own_routes(), *routes]
+
+    @property
+    def url(self) -> str:
+        """Where everything is, for this machine's own programs."""
+        return self.listeners[0].url
+
+    @property
+    def public_url(self) -> str | None:
+        return self.listeners[1].url if len(self.listeners) > 1 else None
 
     async def run(self) -> None:
-        app = web.Application(client_max_size=MAX_REQUEST)
-        routes: Sequence[tuple[str, Callable[[web.Request], Any]]] = (
-            ("/", self._landing),
-            ("/metrics", self._metrics),
-            ("/livez", self._livez),
-            ("/readyz", self._readyz),
-            ("/status", self._status),
-        )
-        for path, handler in routes:
-            app.router.add_get(path, handler)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, self._host, self._port)
-            try:
-                await site.start()
-            except OSError as problem:
-                why = os.strerror(problem.errno) if problem.errno else problem
-                raise OSError(
-                    f"{self._host}:{self._port} cannot be listened on ({why}): set another `listen`"
-                ) from None
-            self._port = runner.addresses[0][1]
-            self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}/"
+        async with contextlib.AsyncExitStack() as stack:
+            for listener in self.listeners:
+                await stack.enter_async_context(listener.serving(self._app(listener)))
             self.started.set()
-            log.info("serving %s", self.url)
             await asyncio.Event().wait()
-        finally:
-            with contextlib.suppress(asyncio.CancelledError):
-                await runner.cleanup()
+
+    def _app(self, listener: Listener) -> web.Application:
+        needs = {(route.method, route.path): route.needs for route in self._routes}
+        origins = self._origins if listener.door == "listen_public" else frozenset()
+        guard = Guard(listener.door, listener.host, self.access, needs, origins, self.refusals)
+        app = web.Application(client_max_size=MAX_REQUEST, middlewares=[guard.middleware()])
+        app.on_response_prepare.append(guard.prepare)
+        for route in self._routes:
+            if route.method == "GET":
+                app.router.add_get(route.path, route.handler)  # answers HEAD, too
+            else:
+                app.router.add_route(route.method, route.path, route.handler)
+        return app
+
+    def _own_routes(self) -> list[Route]:
+        return [
+            Route("GET", "/", self._landing, Role.READER),
+            Route("GET", "/metrics", self._metrics, Role.NONE),
+            Route("GET", "/livez", self._livez, Role.NONE),
+            Route("GET", "/readyz", self._readyz, Role.NONE),
+            Route("GET", "/status", self._status, Role.READER),
+            Route("GET", "/login", self._ask_for_token, Role.NONE),
+            Route("POST", "/login", self._login, Role.NONE),
+            Route("POST", "/logout", self._logout, Role.NONE),
+        ]
 
     async def _metrics(self, request: web.Request) -> web.Response:
         async with self._scrapes:
@@ -98,27 +133,31 @@ class WebServer:
     async def _landing(self, request: web.Request) -> web.Response:
         return web.Response(text=landing_page(self._views.status()), content_type="text/html")
 
+    # --- logging in ----------------------------------------------------------------------------------------------
 
-def landing_page(status: dict[str, Any]) -> str:
-    """A plain page: what runs, how the sinks fare, where to look on."""
-    sinks = "".join(
-        f"<tr><td>{html.escape(name)}<td>{sink['received']}<td>{sink['delivered']}<td>{sink['waiting']}"
-        f"<td>{sum(sink['dropped'].values())}<td>{html.escape(sink['last_error'] or '')}"
-        for name, sink in status["sinks"].items()
-    )
-    sessions = "".join(
-        f"<tr><td>{html.escape(str(session['run']))}<td>{html.escape(str(session['project']))}"
-        f"<td>{'' if session['rank'] is None else session['rank']}<td>{html.escape(str(session['host']))}"
-        f"<td>{session['state']}"
-        for session in status["sessions"]
-    )
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Wayside</title>
-<meta name="viewport" content="width=device-width">
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-:root{{color-scheme:light dark}}
-table{{border-collapse:collapse;margin:1rem 0}}td,th{{text-align:left;padding:.2rem 1rem .2rem 0}}</style>
-<h1>Wayside {html.escape(__version__)}</h1>
-<p><a href="/metrics">/metrics</a> for Prometheus · <a href="/status">/status</a> as JSON ·
-<a href="/livez">/livez</a> · <a href="/readyz">/readyz</a></p>
-<h2>Sinks</h2><table><tr><th>sink<th>received<th>delivered<th>waiting<th>dropped<th>last error{sinks}</table>
-<h2>Sessions</h2><table><tr><th>run<th>project<th>rank<th>host<th>state{sessions}</table></html>"""
+    async def _ask_for_token(self, request: web.Request) -> web.Response:
+        return web.Response(text=login_page("/", ""), content_type="text/html")
+
+    async def _login(self, request: web.Request) -> web.Response:
+        """A token in a form becomes a cookie: it never stands in an address, which would be kept and shown."""
+        form = await request.post()
+        token, goes_on = str(form.get("token", "")).strip(), own_path(str(form.get("next", "/")))
+        if self.access.tokens.role(token) is Role.NONE:
+            self.refusals.count("listen_public", "token")
+            page = login_page(goes_on, "That is no token of this collector.")
+            return web.Response(text=page, content_type="text/html", status=403)
+        answer = web.Response(status=303, headers={"Location": goes_on})
+        answer.set_cookie(
+            COOKIE,
+            self.access.tokens.cookie(token, time.time()),
+            max_age=COOKIE_LIFE,
+            httponly=True,
+            samesite="Lax",
+            secure=self._secure,
+        )
+        return answer
+
+    async def _logout(self, request: web.Request) -> web.Response:
+        answer = web.Response(status=303, headers={"Location": "/login"})
+        answer.del_cookie(COOKIE, httponly=True, samesite="Lax", secure=self._secure)
+        return answer

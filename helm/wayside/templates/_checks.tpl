@@ -57,7 +57,7 @@
 {{/* What the schema cannot say of the values. */}}
 {{- define "wayside.check" -}}
 {{- $config := .Values.collector.config }}
-{{- range list "socket" "listen" "dir" }}
+{{- range list "socket" "listen" "listen_public" "dir" }}
 {{- if hasKey $config . }}
 {{- fail (printf "collector.config.%s: the chart sets it, and mounts what belongs to it; leave it out" .) }}
 {{- end }}

@@ -31,6 +31,8 @@
 {{- define "wayside.collectorEnv" -}}
 {{ include "wayside.meetingPlace" . }}
 - name: WAYSIDE_LISTEN
+  value: {{ printf "127.0.0.1:%d" (int .Values.collector.localPort) | quote }}
+- name: WAYSIDE_LISTEN_PUBLIC
   value: {{ printf "%s:%d" .Values.collector.address (int .Values.collector.port) | quote }}
 {{ include "wayside.identity" . }}
 {{- end }}

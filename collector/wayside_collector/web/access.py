@@ -1,0 +1,164 @@
+"""Who may do what over HTTP: `Access.role` from listener, peer and token, and the one middleware that asks it.
+
+`listen`, which only this machine's programs reach, gives every role without a token. A browser on this machine is one
+of them, and shows pages of strangers: so there a Host that is a name of somebody's domain is refused (DNS rebinding),
+and on either listener a request that would change something is refused when a page of another origin makes it.
+Scripts of other origins may read nothing unless `public.origins` names them (CORS).
+"""
+
+import ipaddress
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from ..access import Outside, is_loopback, origin_host
+from ..refusals import Door, Reason, Refusals
+from .pages import login_page
+from .roles import Role
+from .tokens import Tokens
+
+COOKIE = "wayside"
+ROLE: web.RequestKey[Role] = web.RequestKey("role", Role)  #: what the caller of a request may do
+
+_EVERYTHING = Role.READER | Role.WRITER | Role.OPERATOR
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+}
+
+
+class Access:
+    """What callers may do."""
+
+    def __init__(self, outside: Outside, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self._trusted = [ipaddress.ip_network(text) for text in outside.ingest.trusted]
+        self._anonymous = Role.READER if outside.public.anonymous == "reader" else Role.NONE
+
+    def role(self, door: Door, peer: str | None, token: str | None) -> Role:
+        """The roles of whoever comes to this listener from this address, and shows this token or none."""
+        if door == "listen":
+            return _EVERYTHING
+        role = self._anonymous
+        if self._trusts(peer):
+            role |= Role.WRITER
+        return role | self.tokens.role(token) if token is not None else role
+
+    def _trusts(self, peer: str | None) -> bool:
+        if not self._trusted or peer is None:
+            return False
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        # On `[::]` a peer of IPv4 is told as ::ffff:10.0.0.1.
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self._trusted)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The check before every handler of one listener. host: what it listens on. needs: by resource path and method;
+    what stands there with no route is told only to readers.
+    """
+
+    door: Door
+    host: str
+    access: Access
+    needs: Mapping[tuple[str, str], Role]
+    origins: frozenset[str]
+    refusals: Refusals
+
+    def middleware(self) -> Middleware:
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return self._refusal(request) or await handler(request)
+
+        return check
+
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """What every answer carries."""
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        if self.origins:
+            response.headers[hdrs.VARY] = "Origin"
+            if (origin := request.headers.get(hdrs.ORIGIN)) in self.origins:
+                response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = str(origin)
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        """The answer to a request that is refused, or that the guard answers itself."""
+        if self.door == "listen" and not is_own_host(request.headers.get(hdrs.HOST, ""), self.host):
+            text = f"{self.door} is asked for by its address or as localhost, not by another name"
+            return self._refuse("host", 421, text)
+        origin = request.headers.get(hdrs.ORIGIN)
+        if request.method == "OPTIONS" and origin in self.origins:
+            return web.Response(status=204, headers=_PREFLIGHT)
+        if request.method not in _READS and not self._may_change(request, origin):
+            return self._refuse("origin", 403, "a page of another origin may change nothing here")
+        role = self._role(request)
+        request[ROLE] = role
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource is not None else ""
+        method = "GET" if request.method == "HEAD" else request.method
+        need = self.needs.get((method, path), Role.READER)
+        return None if need in role else self._deny(request, role, need)
+
+    def _may_change(self, request: web.Request, origin: str | None) -> bool:
+        """Whether no browser sent it, or one that shows a page of ours, or one that is let in by name."""
+        if origin is None:
+            return request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        return origin in self.origins or origin_host(origin) == request.headers.get(hdrs.HOST, "").lower()
+
+    def _role(self, request: web.Request) -> Role:
+        kind, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        role = self.access.role(self.door, request.remote, token.strip() if kind.lower() == "bearer" else None)
+        cookie = request.cookies.get(COOKIE)
+        if cookie is not None and self.door != "listen":
+            role |= self.access.tokens.cookie_role(cookie, time.time())
+        return role
+
+    def _deny(self, request: web.Request, role: Role, need: Role) -> web.Response:
+        if need is Role.OPERATOR:
+            return self._refuse("role", 403, "this can be asked for only on the collector's own machine, at `listen`")
+        if role is not Role.NONE and hdrs.AUTHORIZATION in request.headers:
+            return self._refuse("role", 403, f"this needs a token with the role {str(need.name).lower()}")
+        self.refusals.count(self.door, "token")
+        if request.method == "GET" and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+            page = login_page(request.path_qs, "")
+            return web.Response(text=page, content_type="text/html", status=401, headers=_CHALLENGE)
+        text = "this needs a token that is good here: send `Authorization: Bearer TOKEN`"
+        return web.json_response({"error": text}, status=401, headers=_CHALLENGE)
+
+    def _refuse(self, reason: Reason, status: int, text: str) -> web.Response:
+        self.refusals.count(self.door, reason)
+        return web.json_response({"error": text}, status=status)
+
+
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def is_own_host(host: str, listens: str) -> bool:
+    """Whether a Host header names a loopback listener: by any address, as localhost, or not at all (HTTP/1.0). A name
+    of a domain does not, wherever it leads to.
+    """
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
+    name = name.strip("[]").lower().removesuffix(".")
+    if name in ("", "localhost", listens.lower()) or name.endswith(".localhost") or is_loopback(name):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,25 @@
+"""What a caller may do, and the table of routes in which each names the role it needs."""
+
+import enum
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+
+
+class Role(enum.Flag):
+    """What a caller may do. A route needs one of them, or NONE: then it is everybody's."""
+
+    NONE = 0
+    READER = enum.auto()  #: see everything
+    WRITER = enum.auto()  #: send rows
+    OPERATOR = enum.auto()  #: change what the collector does; only its own machine may
+
+
+class Route(NamedTuple):
+    """One route. needs: the role without which it is refused, on either listener."""
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    needs: Role
