@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 
 from .. import config
-from ..config import Config
+from ..changes import Loaded, read
 from ..log import set_up_log
 from ..table import format_sinks
 from .base import EXIT_CONFIG, Command, add_config, say
@@ -24,28 +24,28 @@ def _run(chosen: argparse.Namespace) -> int:
     if not command:
         say("nothing to run: wayside-collector exec -- python train.py")
         return EXIT_CONFIG
-    found = config.load(chosen.config, config.environment())
-    set_up_log(found.top.log)
-    return guarded(lambda: _beside(found, command))
+    loaded = read(chosen.config, config.environment())
+    set_up_log(loaded.config.top.log)
+    return guarded(lambda: _beside(loaded, command))
 
 
-async def _beside(found: Config, command: Sequence[str]) -> int:
+async def _beside(loaded: Loaded, command: Sequence[str]) -> int:
     """The job, with a collector around it; returns the job's exit code."""
     from ..daemon import Collector
 
     environ = config.environment()
-    collector = Collector(found, environ=environ)
+    collector = Collector(loaded, environ=environ)
     async with collector.opened():
         stop = asyncio.Event()
         running = asyncio.create_task(collector.run(stop), name="collector")
-        ready = asyncio.create_task(collector.ready.wait())
+        ready = asyncio.create_task(collector.parts.ready.wait())
         await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             ready.cancel()
             await running
         try:
             job = await asyncio.create_subprocess_exec(
-                *command, env={**environ, "WAYSIDE_SOCKET": str(collector.socket_path)}
+                *command, env={**environ, "WAYSIDE_SOCKET": str(collector.parts.socket_path)}
             )
         except OSError as problem:
             say(f"{command[0]} cannot be run: {problem.strerror}")
@@ -56,7 +56,7 @@ async def _beside(found: Config, command: Sequence[str]) -> int:
             code = await job.wait()
         stop.set()
         await running
-        say(format_sinks(collector.status()["sinks"]))
+        say(format_sinks(collector.views.status()["sinks"]))
     return code if code >= 0 else 128 - code
 
 

@@ -5,26 +5,26 @@ import asyncio
 from collections.abc import Mapping
 
 from .. import config
-from ..config import Config
+from ..changes import Loaded, read
 from ..log import set_up_log
 from .base import Command, add_config
 from .life import guarded, signals
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    found = config.load(chosen.config, config.environment())
-    set_up_log(found.top.log)
-    return guarded(lambda: serve(found, config.environment()))
+    loaded = read(chosen.config, config.environment())
+    set_up_log(loaded.config.top.log)
+    return guarded(lambda: serve(loaded, config.environment()))
 
 
-async def serve(found: Config, environ: Mapping[str, str]) -> int:
-    """Collect until SIGTERM or SIGINT; a second signal stops at once."""
+async def serve(loaded: Loaded, environ: Mapping[str, str]) -> int:
+    """Collect until SIGTERM or SIGINT; a second signal stops at once, SIGHUP reads the configuration again."""
     from ..daemon import Collector
 
-    collector = Collector(found, environ=environ)
+    collector = Collector(loaded, environ=environ)
     async with collector.opened():
         stop = asyncio.Event()
-        with signals(stop):
+        with signals(stop, collector.reload.ask):
             await collector.run(stop)
     return 0
 
@@ -35,6 +35,7 @@ COMMAND = Command(
     {
         "wayside-collector run": "with nothing configured: /metrics, and files below ./.wayside",
         "wayside-collector run --config wayside.yaml": "with a configuration",
+        "kill -HUP PID": "read the configuration again; a changed file is noticed by itself",
         "WAYSIDE_LOG__LEVEL=debug wayside-collector run": "any option can come from the environment",
     },
     add_config,

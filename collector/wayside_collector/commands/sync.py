@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import config
-from ..config import Config
+from ..changes import Loaded, read
 from ..log import set_up_log
 from ..table import format_sinks
 from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
@@ -27,21 +27,17 @@ def _run(chosen: argparse.Namespace) -> int:
         say(f"{chosen.path} is not a folder; give the folder where the run kept its journal (WAYSIDE_DIR)")
         return EXIT_CONFIG
     environ = {**config.environment(), "WAYSIDE_LISTEN": "127.0.0.1:0"}
-    found = config.load(chosen.config, environ)
-    set_up_log(found.top.log)
-    return guarded(lambda: _deliver_folder(found, chosen.path.resolve(), chosen.timeout))
+    loaded = read(chosen.config, environ)
+    set_up_log(loaded.config.top.log)
+    return guarded(lambda: _deliver_folder(loaded, chosen.path.resolve(), chosen.timeout))
 
 
-async def _deliver_folder(found: Config, folder: Path, timeout: float) -> int:
+async def _deliver_folder(loaded: Loaded, folder: Path, timeout: float) -> int:
+    from ..assembly import Scope
     from ..daemon import Collector
 
-    collector = Collector(
-        found,
-        environ=config.environment(),
-        listens=False,
-        journal_roots=[folder],
-        adopts=lambda record: record.get("dir") == str(folder) or not record.get("dir"),
-    )
+    scope = Scope(False, [folder], lambda record: record.get("dir") == str(folder) or not record.get("dir"))
+    collector = Collector(loaded, environ=config.environment(), scope=scope)
     async with collector.opened():
         stop = asyncio.Event()
         with signals(stop):
@@ -49,19 +45,20 @@ async def _deliver_folder(found: Config, folder: Path, timeout: float) -> int:
             complete = await _until_delivered(collector, running, time.monotonic() + timeout)
             stop.set()
             await running
-        show(format_sinks(collector.status()["sinks"]))
+        show(format_sinks(collector.views.status()["sinks"]))
     if not complete:
         say("not everything could be delivered; what waits is kept in the spool: run the same command again")
     return 0 if complete else EXIT_FAILED
 
 
 async def _until_delivered(collector: Any, running: "asyncio.Task[None]", until: float) -> bool:
-    await collector.ready.wait()
-    await collector.journals.look_for_orphans()
+    parts = collector.parts
+    await parts.ready.wait()
+    await parts.journals.look_for_orphans()
     shown = 0.0
     while time.monotonic() < until and not running.done():
-        waiting = sum(pump.books.waiting.points for pump in collector.pumps)
-        if collector.journals.idle and collector.idle:
+        waiting = sum(pump.books.waiting.points for pump in parts.pumps)
+        if parts.journals.idle and parts.pumps.idle:
             return True
         if time.monotonic() - shown > SAY_EVERY:
             shown = time.monotonic()

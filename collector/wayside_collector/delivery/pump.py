@@ -85,6 +85,7 @@ class Pump:
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._open = False
+        self._early: list[Stored] | None = []  # stored while it is being loaded
 
     @property
     def books(self) -> Books:
@@ -98,7 +99,22 @@ class Pump:
     # --- life -------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Stand where the sink was at its last commit, and count what waits. Raises SpoolError."""
+        """Stand where the sink was at its last commit, and count what waits; rows may come in meanwhile. Raises
+        SpoolError.
+        """
+        async with self._turn:
+            await self._resume()
+            while batches := await self._backlog():
+                self._admission.admit_backlog(batches)
+            early, self._early = self._early or [], None
+            self._admission.admit(early)
+
+    async def _backlog(self) -> list[Stored]:
+        """The next batches that wait. What the election has not seen yet is told of when it has."""
+        found = await asyncio.to_thread(self._spool.batches, self._admission.seen, READ_AHEAD)
+        return [batch for batch in found if batch.id <= self._shared.election.seen]
+
+    async def _resume(self) -> None:
         kept = await self._commits.load()
         cursors = await asyncio.to_thread(self._spool.cursors, self.name)
         position, books, written_off = 0, Books(), list[WrittenOff]()
@@ -111,10 +127,13 @@ class Pump:
         self._counting.last = {key: one.kept for key, one in self._reading.standing.sessions.items() if one.kept}
         self._admission.resume(position, books, written_off)
         if kept is None:
-            async with self._turn:
-                await self._commit()
-        while batches := await asyncio.to_thread(self._spool.batches, self._admission.seen, READ_AHEAD):
-            self._admission.admit_backlog(batches)
+            await self._commit()
+
+    async def hold(self, within: float) -> None:
+        """Wait until no send is under way, for some seconds; whoever cancels it right then cuts nothing off."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within), self._turn:
+                pass
 
     async def run(self) -> None:
         """Read, send, commit, for ever."""
@@ -140,6 +159,9 @@ class Pump:
 
     def stored(self, batches: Iterable[Stored]) -> None:
         """New batches are on disk; the election has seen them."""
+        if self._early is not None:
+            self._early.extend(batches)
+            return
         self._admission.admit(batches)
         self._wake.set()
 

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Spool:
     ) -> None:
         self.options = options
         self.damaged = 0
-        self._told = Told(on_stored, on_forgotten, lambda: clock() - options.max_age)
+        self._told = Told(on_stored, on_forgotten, lambda: clock() - self.options.max_age)
         self._clock = clock
         self._files = make_files(options.path)
         self._database = Database(options.path / "spool.db")
@@ -132,6 +132,10 @@ class Spool:
         highest = max((number for number, _, _ in segment_files(self.options.path)), default=0)
         next_batch = self._database.read(index.last_batch) + START_GAP
         return Placer(self._files, self._clock, highest + 1, next_batch)
+
+    def set_limits(self, max_size: int, max_age: float) -> None:
+        """Other limits from now on."""
+        self.options = replace(self.options, max_size=max_size, max_age=max_age)
 
     # --- how it fares -----------------------------------------------------------------------------
 

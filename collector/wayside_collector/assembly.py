@@ -1,0 +1,139 @@
+"""The composition root: every part of one collector, built and tied together. Nothing runs here; see `daemon.py`."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .config import Config, ConfigError, SamplerConfig, SinkConfig, load_name
+from .delivery.election import Election
+from .delivery.pump import Pump, Shared
+from .delivery.pumps import Pumps
+from .health import FAMILIES
+from .intake import Intake
+from .places import journal_roots_of, socket_path
+from .refusals import Refusals
+from .registry import Registry
+from .sinks.base import Sink
+from .sources.base import Sampler
+from .sources.journal import JournalSource
+from .sources.samplers import Samplers
+from .sources.socket import SocketSource
+from .sources.system import SystemSession
+from .spool import Spool, SpoolOptions, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a collector is there for. listens: whether it takes sessions from a socket, samples hardware and follows its
+    configuration; without it, it only delivers what it finds (`sync`). journal_roots: where journals without an owner
+    are looked for, beside the usual places: their ends may lie in memory, in any of them. adopts: whether one with this
+    session record is taken, when not by the usual rule.
+    """
+
+    listens: bool = True
+    journal_roots: Iterable[Path] = ()
+    adopts: Callable[[dict[str, Any]], bool] | None = None
+
+
+EVERYTHING = Scope()
+
+
+class Parts:
+    """config: what is in force; `follow`ing another is the daemon's. ended: sessions whose end the election knows."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str], scope: Scope) -> None:
+        self.config = config
+        self.scope = scope
+        self.started = time.time()
+        self.ready = asyncio.Event()
+        self.refusals = Refusals()
+        self.registry = Registry()
+        self.election = Election(self.registry)
+        self.socket_path = socket_path(config, environ)
+        top = config.top
+        options = SpoolOptions(config.spool_path, top.spool.max_size, top.spool.max_age)
+        self.spool = Spool(options, on_stored=self._on_stored, on_forgotten=self._on_forgotten)
+        self.intake = Intake(self.spool, self.registry)
+        roots = [*scope.journal_roots, *journal_roots_of(self.socket_path, config.dir)]
+        self.journals = JournalSource(
+            self.intake, roots, scope.adopts or self._is_ours, config.spool_path / "damaged" / "journals"
+        )
+        self.system = SystemSession(self.intake, environ)
+        self.samplers = Samplers(self.system.emit)
+        self.pumps = Pumps(self.spool)
+        self.socket: SocketSource | None = None
+        self.ended: set[int] = set()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._shared = Shared(self.spool, self.registry, self.election, config.dir)
+
+    # --- building ---------------------------------------------------------------------------------
+
+    def make_pump(self, sink: SinkConfig) -> Pump:
+        return Pump(sink.name, make_sink(sink), sink.options, self._shared)
+
+    @property
+    def pages(self) -> list[Any]:
+        """Sinks that have a part of `/metrics`."""
+        names = {sink.name for sink in self.config.sinks if sink.kind.page}
+        return [pump.sink for pump in self.pumps if pump.name in names]
+
+    # --- between the parts -----------------------------------------------------------------------
+
+    def _on_stored(self, batches: list[Stored]) -> None:
+        """In the spool's thread: new batches are on disk."""
+        self._tell(self._see, batches)
+
+    def _on_forgotten(self, keys: list[int]) -> None:
+        """In the spool's thread: sessions long over are known no longer."""
+        self._tell(self._forget, keys)
+
+    def _tell(self, told: Callable[[Any], None], what: Any) -> None:
+        if self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+                self.loop.call_soon_threadsafe(told, what)
+
+    def _see(self, batches: list[Stored]) -> None:
+        now = time.time()
+        for batch in batches:
+            self.election.see(batch, now)
+        self.pumps.stored(batches)
+
+    def _forget(self, keys: list[int]) -> None:
+        self.ended.difference_update(keys)
+        forgotten = self.registry.forget(keys)
+        for known in forgotten:
+            self.election.forget(known)
+        self.pumps.forget(forgotten)
+
+    def _is_ours(self, record: dict[str, Any]) -> bool:
+        """Whether a journal without an owner was meant for this collector."""
+        if record.get("mode") == "offline":
+            return False
+        return str(self.socket_path) in record.get("addresses", ()) or record.get("dir") == str(self.config.dir)
+
+
+def make_sink(sink: SinkConfig) -> Sink:
+    make = load_name(sink.kind.sink)
+    built: Sink = make(sink.options, reserved=FAMILIES) if sink.kind.page else make(sink.options)
+    return built
+
+
+def make_sampler(config: SamplerConfig) -> Sampler:
+    sampler: Sampler = load_name(config.kind.sampler)(config.options)
+    return sampler
+
+
+def check_sinks(sinks: Iterable[SinkConfig]) -> None:
+    """Whether they can be made, before one that runs is given up for it. Raises ConfigError."""
+    problems = []
+    for sink in sinks:
+        try:
+            make_sink(sink)
+        except (ImportError, OSError, ValueError) as problem:
+            problems.append(f"sinks.{sink.name}: cannot be begun: {problem}")
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,85 @@
+"""What is shown of a collector: `/status`, `/metrics` and readiness. Reads the parts when asked, and keeps nothing."""
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from . import __version__
+from .assembly import Parts
+from .health import Health, books_as_status, session_as_status
+from .reload import Reload
+from .sinks.prometheus.encode import join
+from .sinks.prometheus.negotiate import negotiate
+
+SHOWN_SESSIONS = 200  #: in `/status`, the newest ones: a page that people and scripts can still read
+
+
+class CollectorViews:
+    """See `web.server.Views`. urls: where the pages are, and where the public ones, if there are any."""
+
+    def __init__(self, parts: Parts, reload: Reload) -> None:
+        self.urls: tuple[str, str | None] = "", None
+        self._parts = parts
+        self._reload = reload
+        self._health = Health(
+            parts.spool,
+            parts.intake.counters,
+            parts.pumps.statuses,
+            lambda: list(parts.samplers),
+            self._gauges,
+            parts.refusals.counts,
+        )
+
+    def _gauges(self) -> list[tuple[str, str, float]]:
+        """Name, what it is, and value."""
+        parts, reload = self._parts, self._reload
+        connections = parts.socket.connections if parts.socket else 0
+        last = "config_last_reload"  # as Prometheus names its own
+        return [
+            ("sessions", "Sessions that are open now.", len(parts.registry.alive())),
+            ("connections", "Connections that are open now.", connections),
+            (f"{last}_successful", "Whether the last attempt to read it succeeded.", reload.last_error is None),
+            (f"{last}_success_timestamp_seconds", "When it was last read with success.", reload.loaded),
+        ]
+
+    def missing(self) -> list[str]:
+        """What keeps the collector from taking rows; empty when nothing does."""
+        found = [] if self._parts.ready.is_set() else ["not listening yet"]
+        if self._parts.spool.last_error is not None:
+            found.append(self._parts.spool.last_error)
+        return found
+
+    def metrics(self, accept: str | None) -> tuple[str, bytes]:
+        chosen = negotiate(accept)
+        pages = [page.render(accept)[1] for page in self._parts.pages]
+        return chosen.content_type, join([self._health.render(chosen.openmetrics), *pages])
+
+    def status(self) -> dict[str, Any]:
+        """Everything a person asks for: `/status`, and what `wayside-collector status` prints."""
+        parts = self._parts
+        counters = asdict(parts.intake.counters)
+        counters["set_aside"] = parts.journals.set_aside
+        counters["samples_dropped"] = parts.system.dropped
+        sessions = [session_as_status(known) for known in parts.registry.all() if known.session.kind == "run"]
+        return {
+            "version": __version__,
+            "started": parts.started,
+            "pid": os.getpid(),
+            "ready": self.missing() or True,
+            "socket": str(parts.socket_path),
+            "listen": self.urls[0],
+            "listen_public": self.urls[1],
+            "config": self._reload.status(),
+            "sessions": sessions[-SHOWN_SESSIONS:],
+            "ingest": counters,
+            "sources": {name: asdict(health) for name, health in parts.samplers},
+            "spool": {
+                "path": str(parts.config.spool_path),
+                "bytes": parts.spool.size,
+                "max_bytes": parts.spool.options.max_size,
+                "last_error": parts.spool.last_error,
+                "damaged": parts.spool.damaged,
+                "salvaged": parts.spool.salvaged,
+            },
+            "sinks": {name: books_as_status(status) for name, status in parts.pumps.statuses()},
+        }
