@@ -22,7 +22,8 @@ Answer = Callable[["ToldSink", Parcel], Any]
 
 class ToldSink:
     """Answers each send with the next of `answers`, which are functions of the parcel that return changes or raise, or
-    coroutine functions; with no more of them it accepts. sent: the refs of each send. accepted: of each that it took.
+    coroutine functions; with no more of them as `otherwise` says, which accepts. sent: the
+    refs of each send.
     """
 
     traits: ClassVar[Traits] = Traits(max_records=4)
@@ -30,6 +31,7 @@ class ToldSink:
     def __init__(self, traits: Traits | None = None) -> None:
         self.traits = traits or Traits(max_records=4)  # type: ignore[misc]
         self.answers: list[Answer] = []
+        self.otherwise: Answer = lambda sink, parcel: {}
         self.sent: list[list[Ref]] = []
         self.parcels: list[Parcel] = []
         self.times: list[float] = []
@@ -46,7 +48,7 @@ class ToldSink:
         self.sent.append(refs_in_order(parcel))
         self.parcels.append(Parcel([part._replace(records=list(part.records)) for part in parcel.parts]))
         self.times.append(now())
-        answer = self.answers.pop(0)(self, parcel) if self.answers else {}
+        answer = (self.answers.pop(0) if self.answers else self.otherwise)(self, parcel)
         found: Changes = await answer if asyncio.iscoroutine(answer) else answer
         return found or {}
 
@@ -153,9 +155,9 @@ class World:
         await self.start()
 
     async def delivered(self, seconds: float = 1000.0) -> None:
-        """Wait until nothing waits, in virtual seconds."""
+        """Wait until nothing waits, at most so many virtual seconds."""
         async with asyncio.timeout(seconds):
-            while not self.pump.idle:
+            while not self.pump.idle:  # noqa: ASYNC110 -- it looks at a pump from outside, as a person does
                 await asyncio.sleep(0.05)
 
     @contextlib.asynccontextmanager
