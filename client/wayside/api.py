@@ -11,10 +11,18 @@ from .keyvalues import KeyValues
 from .notices import say
 from .runs import Metric, Run
 from .sessions import Identity, Surroundings, common_fields
-from .settings import MAX_TAGS, MAX_TEXT, MODES, Settings, choose, read_settings, socket_candidates
+from .settings import (
+    DEFAULT_PROJECT,
+    MAX_TAGS,
+    MAX_TEXT,
+    MODES,
+    Settings,
+    choose,
+    read_settings,
+    socket_candidates,
+)
 from .values import text_of
 
-DEFAULT_PROJECT = "default"
 REINIT = ("return_previous", "finish_previous", "create_new")
 
 _current: Optional[Run] = None

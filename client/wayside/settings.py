@@ -12,6 +12,7 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 MODES = ("online", "offline", "disabled")
 TRANSPORTS = ("journal", "socket")
 DEFAULT_DIR = ".wayside"
+DEFAULT_PROJECT = "default"
 SYSTEM_SOCKET = "/run/wayside/wayside.sock"
 MAX_SOCKET_PATH = 107  #: bytes; `sun_path` of Linux holds 108, the last of them a zero
 MAX_TAGS = 256  #: tags of one run; the record that carries them opens every journal segment and must stay small

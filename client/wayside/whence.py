@@ -32,9 +32,11 @@ def whence(environ: Mapping[str, str], read: Callable[[Mapping[str, str]], Any])
     """
     watched = _Watched(environ)
     value = read(watched)
-    kept = dict(watched.seen)
-    for name in reversed(list(kept)):
-        rest = {other: text for other, text in kept.items() if other != name}
-        if read(rest) == value:
-            kept = rest
+    kept, before = dict(watched.seen), -1
+    while len(kept) != before:  # again, since one that was needed may not be once another is gone
+        before = len(kept)
+        for name in reversed(list(kept)):
+            rest = {other: text for other, text in kept.items() if other != name}
+            if read(rest) == value:
+                kept = rest
     return tuple(kept)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["run", "system"]
+Kind = Literal["run", "system", "test"]
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,11 +38,12 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """One connected process of a run.
 
     session: 32 hexadecimal digits. kind: "run" for a training process, "system" for the collector's own samplers,
-    whose rows count for every open run of their pod. rank, local_rank, node_rank, world_size: as the launcher told
-    them, or None. workload: the job as the cluster knows it. attempt: "outer.inner", how often the job and the
-    process group were started again. started: Unix time in seconds. origin: "wayside", "wandb" (a mirrored wandb run,
-    uploaded by the trainer's own SDK) or "json" (JSON lines). continues: what the collector notes when a session that
-    was taken for dead comes back and goes on as this one: its own id, and the seq and points it had then.
+    whose rows count for every open run of their pod, "test" for `wayside doctor`, whose rows are stored and left out by
+    every sink. rank, local_rank, node_rank, world_size: as the launcher told them, or None. workload: the job as the
+    cluster knows it. attempt: "outer.inner", how often the job and the process group were started again. started: Unix
+    time in seconds. origin: "wayside", "wandb" (a mirrored wandb run, uploaded by the trainer's own SDK) or "json"
+    (JSON lines). continues: what the collector notes when a session that was taken for dead comes back and goes on as
+    this one: its own id, and the seq and points it had then.
     """
 
     session: str

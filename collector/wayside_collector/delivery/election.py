@@ -67,7 +67,7 @@ class Election:
             return
         self.seen = batch.id
         known = self._registry.of(batch.session)
-        if not batch.amount.rows or known.session.kind == "system":
+        if not batch.amount.rows or known.session.kind != "run":
             return
         rank = rank_order(known.session)
         run = self._runs.setdefault(known.session.run.id, _Run())

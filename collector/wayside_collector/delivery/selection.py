@@ -83,7 +83,7 @@ class Selection:
 
     def wants(self, known: Known) -> bool:
         """Whether anything of this session is for this sink."""
-        if known.session.kind == "system" and not self._system:
+        if known.session.kind == "test" or (known.session.kind == "system" and not self._system):
             return False
         return known.session.origin not in self._left_out
 
