@@ -22,7 +22,7 @@ from spool.making import (
 from wayside import wire
 from wayside_collector.spool import Amount, DeadLetter, Loss, SinkCommit, Spool, SpoolError, SpoolOptions, Stored
 from wayside_collector.spool.files import CONTEXT, EVENTS, ROLL_AGE, ROLL_SIZE, ROWS, read_blocks, segment_files
-from wayside_collector.spool.index import MAX_DEAD_LETTERS
+from wayside_collector.spool.letters import MAX_DEAD_LETTERS
 from wayside_collector.testing import FakeClock
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from ..spool import SinkCommit, Spool, SpoolError
-from ..spool.index import MAX_DEAD_LETTERS
+from ..spool.letters import MAX_DEAD_LETTERS
 from .admission import Admission
 from .books import Books, to_text
 from .flight import Flight, Sent

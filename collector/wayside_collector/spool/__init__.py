@@ -32,15 +32,19 @@ booked.
 from .batch import Amount, Batch, DeadLetter, Extent, Loss, PartName, SessionRow, SinkCommit, Stored
 from .errors import SpoolError, SpoolHeld
 from .files import Damaged, Files
-from .spool import Spool, SpoolOptions
+from .letters import Choice, KeptLetter
+from .limits import SpoolOptions
+from .spool import Spool
 
 __all__ = [
     "Amount",
     "Batch",
+    "Choice",
     "Damaged",
     "DeadLetter",
     "Extent",
     "Files",
+    "KeptLetter",
     "Loss",
     "PartName",
     "SessionRow",

@@ -127,7 +127,8 @@ class SinkCommit:
     """What one sink commits at once: how far it is, its accounts, and changes of its kept state.
 
     position: every batch up to this id is done. cursors: session key to an opaque text, None to forget it. books: an
-    opaque text. state: key to bytes, None to remove. letters: what was refused since the last commit.
+    opaque text. state: key to bytes, None to remove. letters: what was refused since the last commit. revived: ids of
+    dead letters that wait from now on. settled: of those that waited and are done.
     """
 
     sink: str
@@ -136,3 +137,5 @@ class SinkCommit:
     books: str
     state: Mapping[str, bytes | None] = field(default_factory=dict)
     letters: Sequence[DeadLetter] = ()
+    revived: Sequence[int] = ()
+    settled: Sequence[int] = ()

@@ -6,10 +6,11 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .batch import Amount, Batch, DeadLetter, Extent, Loss, SessionRow, SinkCommit, Stored
+from . import letters
+from .batch import Amount, Batch, Extent, Loss, SessionRow, SinkCommit, Stored
 
-FORMAT = 2  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
-MAX_DEAD_LETTERS = 10_000  #: of one sink: enough to see what is wrong; the oldest go first, the books have them all
+FORMAT = 3  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
+UPGRADES = {2: "ALTER TABLE dead_letters ADD COLUMN replayed REAL"}  #: format to what makes the next one of it
 
 TABLES = """
 CREATE TABLE sessions (
@@ -34,7 +35,7 @@ CREATE TABLE state (owner TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
   PRIMARY KEY (owner, key)) WITHOUT ROWID;
 CREATE TABLE dead_letters (
   id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, time REAL NOT NULL, session INTEGER NOT NULL,
-  seq INTEGER NOT NULL, reason TEXT NOT NULL, points INTEGER NOT NULL, record BLOB NOT NULL);
+  seq INTEGER NOT NULL, reason TEXT NOT NULL, points INTEGER NOT NULL, record BLOB NOT NULL, replayed REAL);
 CREATE INDEX dead_letters_by_sink ON dead_letters (sink, id);
 CREATE INDEX dead_letters_by_session ON dead_letters (session);
 CREATE TABLE lost (
@@ -102,7 +103,8 @@ def add_losses(db: sqlite3.Connection, losses: Iterable[Loss]) -> None:
         )
 
 
-def commit_sink(db: sqlite3.Connection, commit: SinkCommit) -> None:
+def commit_sink(db: sqlite3.Connection, commit: SinkCommit) -> int:
+    """All of it; how many dead letters had to go for their limits."""
     db.execute("INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)", (commit.sink, commit.position, commit.books))
     for session, cursor in commit.cursors.items():
         if cursor is None:
@@ -110,8 +112,9 @@ def commit_sink(db: sqlite3.Connection, commit: SinkCommit) -> None:
         else:
             db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (commit.sink, session, cursor))
     put_state(db, commit.sink, commit.state.items())
-    if commit.letters:
-        bury(db, commit.sink, commit.letters)
+    letters.revive(db, commit.revived)
+    letters.settle(db, commit.settled)
+    return letters.bury(db, commit.sink, commit.letters) if commit.letters else 0
 
 
 def put_state(db: sqlite3.Connection, owner: str, changes: Iterable[tuple[str, bytes | None]]) -> None:
@@ -120,18 +123,6 @@ def put_state(db: sqlite3.Connection, owner: str, changes: Iterable[tuple[str, b
             db.execute("DELETE FROM state WHERE owner = ? AND key = ?", (owner, key))
         else:
             db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, key, value))
-
-
-def bury(db: sqlite3.Connection, sink: str, letters: Iterable[DeadLetter]) -> None:
-    db.executemany(
-        "INSERT INTO dead_letters (sink, time, session, seq, reason, points, record) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(sink, *letter) for letter in letters],
-    )
-    db.execute(
-        "DELETE FROM dead_letters WHERE sink = ?1 AND id <= "
-        "(SELECT id FROM dead_letters WHERE sink = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        (sink, MAX_DEAD_LETTERS),
-    )
 
 
 def drop_file(db: sqlite3.Connection, number: int) -> None:

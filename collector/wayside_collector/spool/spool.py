@@ -1,41 +1,32 @@
 """The spool as everyone else knows it: opened, written through futures, read from any thread."""
 
 import contextlib
-import errno
-import fcntl
 import logging
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import index, upkeep
+from . import index, letters, limits, upkeep
 from .batch import Batch, Extent, Loss, SessionRow, SinkCommit, Stored
 from .database import Database
 from .errors import SpoolError, SpoolHeld
-from .files import ROLL_AGE, Damaged, Files, segment_files
+from .files import Damaged, Files, segment_files
+from .letters import Choice, KeptLetter
+from .limits import SpoolOptions
+from .lock import Held, take_lock
 from .placing import Placer
 from .writer import Told, Writer
 
 START_GAP = 1 << 20  #: batch numbers left out at a start: no number that a crash left in a file is used again
-FULL_SHARE = 4  #: a full disk of which the spool holds less than this part is filled by others: then rows wait
 MAX_SET_ASIDE = 64  #: damaged blocks kept for a person to look at; the counter has them all
 MAX_REMEMBERED = 4096  #: damaged blocks known as such; beyond it one may be counted twice
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolOptions:
-    """Where the spool lies and how much it may hold: bytes and seconds."""
-
-    path: Path
-    max_size: int = 1 << 30
-    max_age: float = 7 * 86400.0
 
 
 class Spool:
@@ -100,21 +91,12 @@ class Spool:
             self._lock_fd = -1
 
     def _take_lock(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
-            os.close(fd)
-            if problem.errno in (errno.EACCES, errno.EAGAIN):
-                raise SpoolHeld(
-                    f"the spool {path.parent} is held by {holder}: stop it, or give this one another spool.path"
-                ) from None
-            raise
-        self._lock_fd = fd
-        with contextlib.suppress(OSError):  # on a full disk nobody reads who holds it; it is held all the same
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"wayside-collector, pid {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
+            self._lock_fd = take_lock(path)
+        except Held as holder:
+            raise SpoolHeld(
+                f"the spool {path.parent} is held by {holder}: stop it, or give this one another spool.path"
+            ) from None
 
     def _open_database(self) -> None:
         try:
@@ -194,13 +176,19 @@ class Spool:
 
         return self._hand_in(batches, apply)
 
-    def commit(self, commit: SinkCommit, *, lazy: bool = False) -> "Future[None]":
-        """A sink's cursor, books and state. lazy: it may wait a moment for rows to ride along with."""
+    def commit(self, commit: SinkCommit, *, lazy: bool = False) -> "Future[int]":
+        """A sink's cursor, books and state; how many dead letters had to go for their limits. lazy: it may wait a
+        moment for rows to ride along with.
+        """
         return self._hand_in((), lambda db, stored: index.commit_sink(db, commit), lazy=lazy)
 
     def keep_state(self, owner: str, changes: Iterable[tuple[str, bytes | None]]) -> "Future[None]":
         """Kept state of an owner that is no sink."""
         return self._hand_in((), lambda db, stored: index.put_state(db, owner, changes), lazy=True)
+
+    def drop_letters(self, choice: Choice) -> "Future[int]":
+        """Remove letters that are dead, the books staying as they are; how many."""
+        return self._hand_in((), lambda db, stored: letters.drop(db, choice))
 
     def drop(self, file: int) -> "Future[None]":
         """Unlink a file to keep a limit. What sinks lose by it they have booked and committed before."""
@@ -280,31 +268,16 @@ class Spool:
         return dict(self.query("SELECT key, value FROM state WHERE owner = ?", owner))
 
     def dead_letters(self, sink: str) -> int:
-        """How many dead letters of a sink are kept."""
-        return int(self.query("SELECT count(*) FROM dead_letters WHERE sink = ?", sink)[0][0])
+        """How many letters of a sink are dead."""
+        return self.count_letters(Choice(sink, waits=False))
+
+    def letters(self, choice: Choice, limit: int, after: int = 0) -> list[KeptLetter]:
+        """The oldest of these letters, with a number above `after`."""
+        return self._database.read(lambda db: letters.read(db, choice, limit, after))
+
+    def count_letters(self, choice: Choice) -> int:
+        return self._database.read(lambda db: letters.count(db, choice))
 
     def over_limit(self) -> tuple[int, str, str] | None:
-        """The next file to drop, its chain, and why: "age", "size" or "disk"; None while the limits are kept.
-
-        System samples go before scalars, scalars before events, the oldest file first.
-        """
-        active = {file.number for file in list(self._files.active.values())}
-        closed = [found for found in self._database.read(index.files) if found[0] not in active]
-        for number, chain, born in closed:
-            if self._clock() - born > self.options.max_age + ROLL_AGE:
-                return number, chain, "age"
-        reason = "size" if self.size > self.options.max_size else "disk" if self._fills_the_disk() else None
-        if reason is None:
-            return None
-        for wanted in ("system", "scalars", "events"):
-            for number, chain, _ in closed:
-                if chain == wanted:
-                    return number, chain, reason
-        return None
-
-    def _fills_the_disk(self) -> bool:
-        """Whether there is no room for rows, and it is the spool itself that takes it."""
-        if not self.full:
-            return False
-        disk = os.statvfs(self.options.path)
-        return self.size * FULL_SHARE > disk.f_blocks * disk.f_frsize
+        """The next file to drop, its chain, and why; see `limits.py`."""
+        return limits.next_to_drop(self._database, self._files, self.options, self._clock(), full=self.full)
