@@ -19,5 +19,6 @@ SINKS: dict[str, SinkKind] = {
         "wayside_collector.sinks.prometheus:PrometheusSink",
         page=True,
     ),
+    "store": SinkKind("wayside_collector.sinks.store:StoreOptions", "wayside_collector.sinks.store:StoreSink"),
     "wandb": SinkKind("wayside_collector.sinks.wandb:WandbOptions", "wayside_collector.sinks.wandb:WandbSink"),
 }

@@ -1,0 +1,139 @@
+"""The store: everything, kept on this machine's disk or in PostgreSQL for the page, the query API and the commands.
+
+Exactly once: a parcel is one transaction of the store, synced before it is delivered, and what comes again is known by
+(session, seq). See `wayside_collector.store` for what is written.
+
+A file that is no database any more is moved away, and a new one begun.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from ..store import StoreDamaged, StoreError, connect
+from ..store.database import Database
+from ..store.retention import Limits, Retention
+from ..store.writer import MAX_SERIES, Writer
+from ..units import Bytes, Seconds
+from .base import Changes, Context, Parcel, Reject, Retry, SinkOptions, Traits
+
+FILE = "store.db"
+LOOK = 60.0  #: seconds between two looks whether something must go
+
+log = logging.getLogger(__name__)
+
+
+class StoreOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """url: `postgresql://user:password@host/database`; when not given, a file. path: that file, `store.db` in the
+    sink's own folder when not given. max_age: points older than that go, and runs that were not heard for so long.
+    max_size: bytes the store may have; beyond it the runs go that were not heard for the longest time. max_series:
+    series of one run; rows that would begin more are refused.
+    """
+
+    url: Annotated[str, msgspec.Meta(pattern=r"^postgres(ql)?://")] | None = None
+    path: str | None = None
+    max_age: Seconds = 90 * 86400.0
+    max_size: Bytes = 10 << 30
+    max_series: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = MAX_SERIES
+
+    def check(self) -> list[str]:
+        return ["url: give either this or path"] if self.url and self.path else []
+
+
+class StoreSink:
+    """Writes parcels into the store, in a thread."""
+
+    traits: ClassVar[Traits] = Traits(max_records=8000)
+
+    def __init__(self, options: StoreOptions) -> None:
+        self.options = options
+        self._context = Context("store", Path("."))
+        self._db: Database | None = None
+        self._next_look = 0.0
+
+    async def open(self, context: Context) -> None:
+        self._context = context
+        try:
+            await asyncio.to_thread(self._open)
+        except StoreDamaged as problem:
+            await asyncio.to_thread(self._set_aside, problem)
+            raise Retry(str(problem)) from problem
+        except StoreError as problem:
+            raise Retry(str(problem)) from problem
+
+    async def send(self, parcel: Parcel) -> Changes:
+        try:
+            refused = await asyncio.to_thread(self._write, parcel)
+        except StoreDamaged as problem:
+            await asyncio.to_thread(self._set_aside, problem)
+            raise Retry(str(problem)) from problem
+        except StoreError as problem:
+            raise Retry(str(problem), uncertain=True) from problem
+        if refused:
+            raise Reject(f"a run has {self.options.max_series} series, the limit `max_series`", refused)
+        return {}
+
+    async def close(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            await asyncio.to_thread(db.close)
+
+    # --- in a thread ------------------------------------------------------------------------------
+
+    @property
+    def location(self) -> str:
+        """Where the store is, as `connect` takes it."""
+        return self.options.url or str(self.options.path or self._context.folder / FILE)
+
+    def _open(self) -> Database:
+        if self._db is None:
+            db = connect(self.location)
+            try:
+                db.migrate()
+            except StoreError:
+                db.close()
+                raise
+            self._db = db
+        return self._db
+
+    def _write(self, parcel: Parcel) -> frozenset[tuple[str, int]]:
+        db = self._open()
+        written = Writer(db, max_series=self.options.max_series).write(parcel.parts)
+        for name in ("doubles", "untimed"):
+            if getattr(written, name):
+                self._context.count(name, getattr(written, name))
+        self._look(db)
+        return written.refused
+
+    def _look(self, db: Database) -> None:
+        """Let go of what is too old or too much, now and then; that it fails is no reason to send again."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK
+        try:
+            gone = Retention(db, Limits(self.options.max_age, self.options.max_size)).run(time.time())
+        except StoreError as problem:
+            log.warning("the store could not let go of what is old: %s", problem)
+            return
+        for name, count in gone._asdict().items():
+            if count:
+                self._context.count(name, count)
+                log.info("the store let go of %d %s", count, name.removesuffix("_removed").replace("_", " "))
+
+    def _set_aside(self, problem: StoreDamaged) -> None:
+        """Move a damaged file away, so that a new one is begun."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        path = Path(self.location)
+        there = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+        for ending in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + ending).rename(there.with_name(there.name + ending))
+        self._context.count("damaged_files", 1)
+        log.error("%s; it was moved to %s, and a new store is begun", problem, there)

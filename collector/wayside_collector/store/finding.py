@@ -1,0 +1,71 @@
+"""Runs by what people remember of them."""
+
+import json
+from typing import Any
+
+from .answers import RunInfo, RunPage, RunQuery
+from .database import Database
+
+RUN = (
+    "SELECT run, id, name, project, entity, run_group, job_type, notes, tags, workload, state, exit_code, started,"
+    " active FROM runs"
+)
+MAX_RUNS = 1000  #: runs of one page
+
+
+def run_info(row: tuple[Any, ...]) -> tuple[int, RunInfo]:
+    """The key and the run, from a row of the query above."""
+    fields = dict(zip(RunInfo.__struct_fields__, row[1:], strict=True))
+    return row[0], RunInfo(**{**fields, "tags": tuple(json.loads(fields["tags"]))})
+
+
+def find_runs(db: Database, query: RunQuery, limit: int, offset: int) -> RunPage:
+    """The runs that fit, the one last begun first."""
+    where, values = ["kind = 'run'"], list[str]()
+    for column, value in (
+        ("project", query.project), ("run_group", query.group), ("workload", query.workload), ("state", query.state),
+    ):  # fmt: skip
+        if value is not None:
+            where.append(f"{column} = ?")
+            values.append(value)
+    if query.text:
+        told = " || ' ' || ".join(f"coalesce({column}, '')" for column in ("id", "name", "project", "notes"))
+        where.append(f"lower({told}) LIKE ? ESCAPE '!'")
+        text = query.text.lower()
+        for letter in "!%_":
+            text = text.replace(letter, "!" + letter)
+        values.append(f"%{text}%")
+    sql = f"{RUN} WHERE {' AND '.join(where)} ORDER BY started DESC, id"
+    found = [run_info(row) for row in db.query(sql, *values)]
+    if query.tags:
+        found = [one for one in found if set(query.tags) <= set(one[1].tags)]
+    for path, wanted in query.config.items():
+        fitting = _with_value(db, path, wanted)
+        found = [one for one in found if one[0] in fitting]
+    begin = max(0, offset)
+    return RunPage([info for _, info in found[begin : begin + max(1, min(limit, MAX_RUNS))]], len(found))
+
+
+def _with_value(db: Database, path: str, wanted: Any) -> set[int]:
+    """Runs whose config has this value at this path: a key, or keys with dots into nested ones."""
+    keys = [path[:place] for place in range(1, len(path) + 1) if place == len(path) or path[place] == "."]
+    marks = ", ".join("?" * len(keys))
+    sql = f"SELECT run, key, value FROM facts WHERE kind = 'config' AND value IS NOT NULL AND key IN ({marks})"
+    found = set()
+    for run, key, text in db.query(sql, *keys):
+        rest = path[len(key) + 1 :]
+        if flatten(json.loads(text), "").get(rest, _NOTHING) == wanted:
+            found.add(run)
+    return found
+
+
+_NOTHING = object()
+
+
+def flatten(value: Any, path: str) -> dict[str, Any]:
+    """A value, and all that is in it, by path."""
+    found = {path: value}
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            found.update(flatten(inner, f"{path}.{key}" if path else str(key)))
+    return found

@@ -1,0 +1,221 @@
+"""Asks the store. Every method answers from one moment, and raises StoreError when the store cannot be asked.
+
+One reader is used by one thread at a time; readers cost a connection each.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from . import facts, performance
+from .answers import (
+    Axis,
+    Comparison,
+    Curve,
+    EventInfo,
+    PerformancePage,
+    RunInfo,
+    RunPage,
+    RunQuery,
+    SeriesInfo,
+    SessionInfo,
+    SourceInfo,
+)  # fmt: skip
+from .catalog import Kept, Key, definitions, describe, find
+from .chart import Drawn, draw
+from .comparing import compare
+from .database import Database, connect
+from .finding import RUN, find_runs, run_info
+from .walk import Range, walk
+
+EVERY_STEP = Range("step", None, None)
+EVERYTHING = performance.Wanted()
+
+MAX_POINTS = 20_000  #: points of one curve: several screens wide; more is asked for page by page, as rows
+MAX_ROWS = 50_000  #: rows of one page: some 10 MB of JSON
+
+
+class NotFound(LookupError):
+    """There is no such run."""
+
+
+class Reader:
+    """Reads what a `Writer` has written, from another connection."""
+
+    def __init__(self, url: str) -> None:
+        self._db: Database = connect(url, reading=True)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # --- runs -----------------------------------------------------------------------------------------
+
+    def runs(self, query: RunQuery | None = None, *, limit: int = 100, offset: int = 0) -> RunPage:
+        """Runs that fit, the one last begun first."""
+        with self._db.snapshot():
+            return find_runs(self._db, query or RunQuery(), limit, offset)
+
+    def run(self, id: str) -> RunInfo:
+        """Raises NotFound, as everything below does that names a run."""
+        with self._db.snapshot():
+            return self._run(id)[1]
+
+    def sessions(self, run: str) -> list[SessionInfo]:
+        """The run's sessions, by start."""
+        with self._db.snapshot():
+            key, _ = self._run(run)
+            found = self._db.query(
+                "SELECT id, rank, host, started, active, finished, exit_code, rows, points, record FROM sessions"
+                " WHERE run = ? AND kind = 'run' ORDER BY started, id",
+                key,
+            )
+        return [_session(run, row) for row in found]
+
+    def config(self, run: str) -> dict[str, Any]:
+        with self._db.snapshot():
+            return facts.read(self._db, self._run(run)[0], "config")
+
+    def summary(self, run: str) -> dict[str, Any]:
+        """What the run put there itself; last and best values are with the series."""
+        with self._db.snapshot():
+            return facts.read(self._db, self._run(run)[0], "summary")
+
+    def events(
+        self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000, after: tuple[float, str, int] | None = None
+    ) -> list[EventInfo]:
+        """The run's events by time, session and seq; `after` is that of the last one known."""
+        sql = (
+            "SELECT s.id, s.rank, e.seq, e.time, e.step, e.kind, e.data FROM events e"
+            " JOIN sessions s ON s.session = e.session WHERE e.run = ?"
+        )
+        values: list[Any] = []
+        if kinds:
+            sql, values = f"{sql} AND e.kind IN ({', '.join('?' * len(kinds))})", [*values, *kinds]
+        if after is not None:
+            time, session, seq = after
+            sql += " AND (e.time > ? OR (e.time = ? AND (s.id > ? OR (s.id = ? AND e.seq > ?))))"
+            values += [time, time, session, session, seq]
+        with self._db.snapshot():
+            key, _ = self._run(run)
+            found = self._db.query(f"{sql} ORDER BY e.time, s.id, e.seq LIMIT ?", key, *values, limit)
+        return [_event(run, row) for row in found]
+
+    def alerts(self, run: str, *, limit: int = 1000) -> list[EventInfo]:
+        return self.events(run, ("alert",), limit=limit)
+
+    # --- series ---------------------------------------------------------------------------------------
+
+    def series(self, run: str) -> list[SeriesInfo]:
+        """Every metric of every rank, and of the hosts the run was on: in a stable order."""
+        with self._db.snapshot():
+            key, _ = self._run(run)
+            return describe(self._db, find(self._db, key), definitions(self._db, key))
+
+    def curves(
+        self,
+        run: str,
+        name: str,
+        wanted: Range = EVERY_STEP,
+        *,
+        max_points: int = 1000,
+        ranks: Iterable[int | None] | None = None,
+    ) -> list[Curve]:
+        """A metric, one curve for each rank (or each of these) and host, of at most so many points: all there are,
+        or buckets whose min and max hold every point there is.
+        """
+        most = max(1, min(max_points, MAX_POINTS))
+        chosen = None if ranks is None else set(ranks)
+        with self._db.snapshot():
+            found = find(self._db, self._run(run)[0], name)
+            keys = sorted(found, key=lambda key: key.order)
+            return [
+                self._curve(run, key, found[key], wanted, most) for key in keys if chosen is None or key.rank in chosen
+            ]
+
+    def _curve(self, run: str, key: Key, places: Sequence[Kept], wanted: Range, most: int) -> Curve:
+        legs = [kept.leg for kept in places if wanted.axis == "time" or kept.stepped]
+        found = walk(self._db, legs, wanted, most)
+        return _told(run, key, wanted.axis, draw(found.pieces, found.raws, most))
+
+    # --- rows, as Lens has them -----------------------------------------------------------------------
+
+    def performance(
+        self,
+        workload: str,
+        wanted: performance.Wanted = EVERYTHING,
+        *,
+        run: str | None = None,
+        limit: int = MAX_ROWS,
+        after: tuple[str, int] | None = None,
+    ) -> PerformancePage:
+        """What the workload's runs (or one of them) logged, a row for each run and step."""
+        with self._db.snapshot():
+            runs = self._runs_of(workload, run)
+            return performance.page(self._db, runs, wanted, max(1, min(limit, MAX_ROWS)), after)
+
+    def iterations(
+        self, workload: str, *, run: str | None = None, limit: int = MAX_ROWS, after: tuple[str, int] | None = None
+    ) -> PerformancePage:
+        """When each step was first logged, with the metric `target_iteration` where there is one."""
+        wanted = performance.Wanted(frozenset({"target_iteration"}), empty=True)
+        return self.performance(workload, wanted, run=run, limit=limit, after=after)
+
+    def sources(self, workload: str) -> list[SourceInfo]:
+        """The workload's data sources: `wandb`, as AMD calls what training code logs, once it has logged a step."""
+        sql = "SELECT sum(s.count) FROM strides s JOIN runs r ON r.run = s.run WHERE r.workload = ?"
+        with self._db.snapshot():
+            count = self._db.query(sql, workload)[0][0]
+        return [SourceInfo("wandb", int(count))] if count else []
+
+    def workload_runs(self, workload: str) -> list[str]:
+        """Ids of the workload's runs, the first begun first."""
+        with self._db.snapshot():
+            return [id for _, id in self._runs_of(workload, None)]
+
+    # --- several runs ---------------------------------------------------------------------------------
+
+    def compare(self, runs: Sequence[str]) -> Comparison:
+        """Two to five runs: where their configs differ, and each metric's last and best values."""
+        if not 2 <= len(runs) <= 5 or len(set(runs)) != len(runs):
+            raise ValueError(f"2 to 5 different runs are compared, not {len(runs)}: {', '.join(runs)}")
+        with self._db.snapshot():
+            return compare(self._db, [self._run(run) for run in runs])
+
+    # --- inside a snapshot ----------------------------------------------------------------------------
+
+    def _run(self, id: str) -> tuple[int, RunInfo]:
+        found = self._db.query(f"{RUN} WHERE id = ? AND kind = 'run'", id)
+        if not found:
+            raise NotFound(f"there is no run {id!r}")
+        return run_info(found[0])
+
+    def _runs_of(self, workload: str, run: str | None) -> list[tuple[int, str]]:
+        sql = "SELECT run, id FROM runs WHERE workload = ? AND kind = 'run' ORDER BY started, id"
+        return [(key, id) for key, id in self._db.query(sql, workload) if run in (None, id)]
+
+
+def _session(run: str, row: tuple[Any, ...]) -> SessionInfo:
+    id, rank, host, started, active, finished, code, rows, points, record = row
+    return SessionInfo(id, run, rank, host, started, active, finished, code, rows, points, json.loads(record))
+
+
+def _event(run: str, row: tuple[Any, ...]) -> EventInfo:
+    session, rank, seq, time, step, kind, data = row
+    return EventInfo(run, session, rank, seq, time, step, kind, json.loads(data))
+
+
+def _told(run: str, key: Key, axis: Axis, drawn: Drawn) -> Curve:
+    head = (run, key.name, key.kind, key.rank, key.host, axis)
+    if drawn.points is not None:
+        points = drawn.points
+        steps: list[int | None] = [*points.steps] if len(points.steps) else [None] * len(points.xs)
+        return Curve(*head, "points", len(points.xs), steps, list(points.times), list(points.values))
+    buckets = drawn.buckets or []
+    parts = [bucket.summary for bucket in buckets]
+    return Curve(
+        *head, "buckets", sum(part.points for part in parts), [bucket.step for bucket in buckets],
+        [bucket.time for bucket in buckets], [part.sum / part.finite if part.finite else math.nan for part in parts],
+        [part.min for part in parts], [part.max for part in parts], [part.first for part in parts],
+        [part.last for part in parts], [part.points for part in parts],
+    )  # fmt: skip
