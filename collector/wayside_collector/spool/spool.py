@@ -191,10 +191,20 @@ class Spool:
         return self._hand_in((), lambda db, stored: letters.drop(db, choice))
 
     def drop(self, file: int) -> "Future[None]":
-        """Unlink a file to keep a limit. What sinks lose by it they have booked and committed before."""
-        future = self._hand_in((), lambda db, stored: index.drop_file(db, file))
-        future.add_done_callback(lambda done: None if done.exception() else self._files.unlink(file))
-        return future
+        """Unlink a file to keep a limit; done once it is gone. What sinks lose by it they have booked and committed
+        before.
+        """
+        gone: Future[None] = Future()
+
+        def unlink(done: "Future[Any]") -> None:
+            if (problem := done.exception()) is not None:
+                gone.set_exception(problem)
+                return
+            self._files.unlink(file)
+            gone.set_result(None)
+
+        self._hand_in((), lambda db, stored: index.drop_file(db, file)).add_done_callback(unlink)
+        return gone
 
     def _hand_in(
         self,
