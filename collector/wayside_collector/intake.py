@@ -19,7 +19,7 @@ from .registry import Known, Registry
 from .session import Session, read_session
 from .spool import Damaged, Spool, SpoolError
 
-__all__ = ["Counters", "Inlet", "Intake", "Refused", "Stream"]
+__all__ = ["Counters", "Full", "Inlet", "Intake", "Refused", "Stream"]
 
 MAX_SESSIONS = 10_000  #: sessions alive at once: a thousand processes a node, ten times over
 
@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 
 class Refused(Exception):
     """What a peer sent cannot be taken; the message is for the peer: what, where and what to do."""
+
+
+class Full(Refused):
+    """There are as many sessions as there may be: later there may be room."""
 
 
 class Intake:
@@ -55,7 +59,7 @@ class Intake:
         if inlet is not None and inlet.known.ended is None:
             return inlet
         if inlet is None and len(self._inlets) >= MAX_SESSIONS:
-            raise Refused(f"{MAX_SESSIONS} sessions are open, the limit; end some, or run another collector")
+            raise Full(f"{MAX_SESSIONS} sessions are open, the limit; end some, or run another collector")
         fields = {key: value for key, value in record.items() if key != "journal"}
         fields.update(self._continuation(session.id))
         before = self.registry.by_id(fields["session"])

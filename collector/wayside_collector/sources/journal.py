@@ -9,28 +9,19 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wayside import wire
-from wayside.segments import DROPPED, JOURNALS, boot_id
+from wayside.segments import DROPPED, JOURNALS
 
-from ..intake import Inlet, Intake, Refused, Stream
+from ..intake import Full, Inlet, Intake, Refused
 from ..spool import SpoolError
-from .segments import (
-    OpenSegment,
-    Owner,
-    find_segment,
-    journal_folders,
-    open_segment,
-    owner_of,
-    read_dropped,
-    written_pages,
-)
+from .aside import Aside
+from .following import HOLD, Followed
+from .segments import Owner, find_segment, journal_folders, open_segment, owner_of, read_dropped
 
 BUSY = 0.005  #: seconds between looks while rows flow: adds at most this to the time from log() to a sink
 REST = 0.1  #: seconds between looks while nothing comes
@@ -39,27 +30,9 @@ LOOK_SIZE = 16 << 20  #: bytes of all sessions at a look: what the collector hol
 LIFE_INTERVAL = 1.0  #: seconds between two questions whether an owner lives
 ORPHAN_INTERVAL = 2.0  #: seconds between two looks for journals without an owner
 GONE_AFTER = 10.0  #: seconds a journal's folder may be gone, its owner silent, before the owner counts as dead
-HOLD = 5.0  #: seconds a walk may fail to reach the committed position before the rest is set aside
 RETRY = 0.25  #: seconds before the next attempt after the spool could not take rows
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Followed:
-    """A journal being read. orphan: its owner is dead, so what is stored is unlinked here."""
-
-    inlet: Inlet
-    folders: list[Path]
-    orphan: bool = False
-    segment: OpenSegment | None = None
-    stream: Stream = field(default_factory=Stream)
-    number: int = 0
-    done: list[OpenSegment] = field(default_factory=list)  # read to the end, not yet known to be stored
-    held_since: float = 0.0
-    next_life: float = 0.0
-    missing_since: float = 0.0
-    silent_since: float = 0.0
 
 
 class JournalSource:
@@ -79,27 +52,30 @@ class JournalSource:
     ) -> None:
         self.intake = intake
         self.roots = list(roots)
-        self.set_aside = 0
         self.last_error: str | None = None
         self.on_stored: Callable[[Inlet], None] = lambda inlet: None
         self.is_connected: Callable[[Inlet], bool] = lambda inlet: False
         self._adopts = adopts
-        self._damaged = damaged
+        self._aside = Aside(damaged)
         self._clock = clock
         self._followed: dict[str, Followed] = {}
         self._ignored: set[Path] = set()
-        self._boot = boot_id()
         self._wake = asyncio.Event()
         self._stopping = False
         self._looking = asyncio.Lock()  # two looks at once would adopt a journal twice
+
+    @property
+    def set_aside(self) -> int:
+        """Pieces that could not be read."""
+        return self._aside.count
 
     def follow(self, inlet: Inlet, folders: Sequence[Path]) -> None:
         """Read this session's journal from now on; also after it moved."""
         id = inlet.client_id
         old = self._followed.get(id)
         if old is not None:
-            self._close(old)
-        self._followed[id] = Followed(inlet, list(folders))
+            old.close()
+        self._followed[id] = Followed(inlet, list(folders), self._aside, self._clock)
         self._wake.set()
 
     def follows(self, inlet: Inlet) -> bool:
@@ -138,17 +114,16 @@ class JournalSource:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
 
-    # --- one look
-    # --------------------------------------------------------------------------------------------------------
+    # --- one look --------------------------------------------------------------------------------
 
     async def look(self) -> bool:
         """Read what is new in every journal, store it, let it go; whether there was anything."""
         budget = LOOK_SIZE
         touched: list[Followed] = []
         for followed in list(self._followed.values()):
-            taken = self._read(followed, min(READ_SIZE, budget))
+            taken = followed.read(min(READ_SIZE, budget))
             budget -= taken
-            if taken or followed.done:
+            if taken or followed.has_done:
                 touched.append(followed)
             if budget <= 0:
                 break
@@ -156,105 +131,15 @@ class JournalSource:
             await self.intake.store([followed.inlet for followed in touched])
         except SpoolError:
             for followed in touched:
-                self._rewind(followed)
+                followed.rewind()
             raise
         for followed in touched:
-            self._let_go(followed)
+            followed.let_go()
+            self.on_stored(followed.inlet)
         await self._bury()
         return bool(touched)
 
-    def _read(self, followed: Followed, most: int) -> int:
-        """Take frames of one journal, at most `most` bytes; returns how many bytes were taken."""
-        taken = 0
-        while taken < most:
-            segment = followed.segment or self._next_segment(followed)
-            if segment is None:
-                break
-            position, sealed = segment.committed()
-            if position > segment.read:
-                step = self._take(followed, segment, position, most - taken)
-                taken += step
-                if not step:
-                    break
-            if segment.read < position:
-                continue
-            if not sealed and not followed.orphan:
-                break
-            if not sealed and segment.committed()[0] > segment.read:
-                continue
-            followed.done.append(segment)
-            followed.segment = None
-            followed.number = segment.header.number + 1
-        return taken
-
-    def _take(self, followed: Followed, segment: OpenSegment, position: int, most: int) -> int:
-        data = segment.bytes_to(position, most)
-        end = written_pages(data, segment.read) if segment.header.boot != self._boot else len(data)
-        try:
-            step = followed.inlet.take(followed.stream, data, end - end % 8)
-        except wire.WireError as problem:
-            return self._hold(followed, segment, position, str(problem))
-        segment.read += step
-        if step == 0 and len(data) < most:
-            return self._hold(followed, segment, position, "the committed bytes end within a frame")
-        if step:
-            followed.held_since = 0.0
-        return step
-
-    def _hold(self, followed: Followed, segment: OpenSegment, position: int, problem: str) -> int:
-        """The walk did not reach the position: wait for it, then set the rest aside and go on after it."""
-        now = self._clock()
-        if not followed.held_since:
-            followed.held_since = now
-        if now - followed.held_since < HOLD and not followed.orphan:
-            return 0
-        rest = position - segment.read
-        target = self._damaged / f"{followed.inlet.known.session.id}-{segment.header.number:08d}-{segment.read}.seg"
-        with contextlib.suppress(OSError):
-            self._damaged.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(os.pread(segment.fd, position, 0))
-        self.set_aside += 1
-        self.intake.counters.malformed += 1
-        log.error("%d bytes of %s cannot be read (%s); set aside as %s", rest, segment.path, problem, target)
-        segment.read = position
-        followed.held_since = 0.0
-        return rest
-
-    def _next_segment(self, followed: Followed) -> OpenSegment | None:
-        found = find_segment(followed.folders, followed.number)
-        if found is None:
-            return None
-        if found.header.number > followed.number and followed.number and not followed.orphan:
-            # A number is missing: perhaps on its way from one folder to the other. The gap is booked when it stays
-            # away.
-            now = self._clock()
-            followed.missing_since = followed.missing_since or now
-            if now - followed.missing_since < HOLD:
-                found.close()
-                return None
-        followed.missing_since = 0.0
-        followed.segment = found
-        followed.number = found.header.number
-        followed.stream = Stream(found.header.first_seq, found.header.first_point)
-        return found
-
-    def _rewind(self, followed: Followed) -> None:
-        """What was read could not be stored: read it again from the oldest segment not yet let go."""
-        self._close(followed)
-        followed.number = 0
-
-    def _let_go(self, followed: Followed) -> None:
-        """All that was read is stored."""
-        for segment in followed.done:
-            if followed.orphan:
-                with contextlib.suppress(OSError):
-                    segment.path.unlink()
-            segment.close()
-        followed.done.clear()
-        self.on_stored(followed.inlet)
-
-    # --- the dead
-    # ----------------------------------------------------------------------------------------------------------
+    # --- the dead --------------------------------------------------------------------------------
 
     async def _bury(self) -> None:
         """Journals whose owner is gone and whose rows are all stored: remove them, and end their sessions."""
@@ -265,13 +150,12 @@ class JournalSource:
                     followed.next_life = now + LIFE_INTERVAL
                     followed.orphan = self._is_dead(followed, now)  # from now on read to the end, sealed or not
                 continue
-            read = followed.segment is None and not followed.done
-            if read and find_segment(followed.folders, followed.number) is None:
+            if followed.at_end:
                 await self._book_untold(followed)
                 for folder in followed.folders:
-                    _remove(folder, self._damaged)
+                    _remove(folder, self._aside)
                 del self._followed[id]
-                self._close(followed)
+                followed.close()
                 await self.intake.end(followed.inlet)
 
     def _is_dead(self, followed: Followed, now: float) -> bool:
@@ -297,7 +181,9 @@ class JournalSource:
     async def look_for_orphans(self) -> None:
         """Adopt journals below the roots whose owner is dead and whose record says they are ours."""
         async with self._looking:
-            for folder in [folder for root in self.roots for folder in journal_folders(root)]:
+            folders = [folder for root in self.roots for folder in journal_folders(root)]
+            self._ignored.intersection_update(folders)
+            for folder in folders:
                 if folder.name in self._followed or folder in self._ignored or owner_of(folder) != Owner.DEAD:
                     continue
                 await self._adopt(folder)
@@ -314,14 +200,14 @@ class JournalSource:
                 self._ignored.add(folder)
                 return
             inlet = await self.intake.begin(record)
-        except (wire.WireError, IndexError, Refused) as problem:
-            log.error("the journal %s cannot be read (%s); set aside in %s", folder, problem, self._damaged)
-            self.set_aside += 1
-            self._damaged.mkdir(parents=True, exist_ok=True)
-            shutil.move(folder, self._damaged / folder.name)
+        except (Full, SpoolError) as problem:
+            self.last_error = str(problem)  # later: it waits where it is
             return
-        except SpoolError as problem:
-            self.last_error = str(problem)
+        except (wire.WireError, IndexError, Refused) as problem:
+            taken = self._aside.take(folder, folder.name)
+            place = f"set aside in {self._aside.folder}" if taken else "left where it is"
+            log.error("the journal %s cannot be read (%s); %s", folder, problem, place)
+            self._ignored.add(folder)
             return
         finally:
             segment.close()
@@ -329,32 +215,31 @@ class JournalSource:
         beside = [Path(address).parent for address in record.get("addresses", ()) if isinstance(address, str)]
         folders = [root / JOURNALS / folder.name for root in dict.fromkeys([*self.roots, *map(_real, beside)])]
         log.info("adopted the journal of session %s of run %s", inlet.known.session.id[:8], inlet.known.session.run.id)
-        self._followed[folder.name] = Followed(inlet, [path for path in folders if path.exists()], orphan=True)
+        self._follow_orphan(folder.name, inlet, [path for path in folders if path.exists()])
 
     def _adopt_account(self, folder: Path) -> None:
         """A journal of which every segment was let go: what its owner dropped may still have to be booked."""
         inlet = self.intake.find(folder.name)
         if inlet is not None and not self.is_connected(inlet):
-            self._followed[folder.name] = Followed(inlet, [folder], orphan=True)
+            self._follow_orphan(folder.name, inlet, [folder])
         elif inlet is None and time.time() - _modified(folder) > HOLD:
             _remove(folder)
 
-    def _close(self, followed: Followed) -> None:
-        for segment in [*followed.done, *([followed.segment] if followed.segment else [])]:
-            segment.close()
-        followed.done, followed.segment = [], None
+    def _follow_orphan(self, id: str, inlet: Inlet, folders: list[Path]) -> None:
+        self._followed[id] = Followed(inlet, folders, self._aside, self._clock, orphan=True)
 
 
-def _remove(folder: Path, damaged: Path | None = None) -> None:
-    """A journal's folder with what was stored, or prepared and never used. A segment that cannot be read goes to
-    `damaged`; anything else in the folder keeps it there.
+def _remove(folder: Path, aside: Aside | None = None) -> None:
+    """A journal's folder with what was stored, or prepared and never used. A segment that cannot be read is set aside;
+    anything else in the folder keeps it there. The lock goes last: without it nobody would know the owner for dead.
     """
     with contextlib.suppress(OSError):
-        for path in list(folder.iterdir()):
-            if path.suffix == ".seg" and damaged is not None and not _readable(path):
-                damaged.mkdir(parents=True, exist_ok=True)
-                shutil.move(path, damaged / f"{folder.name}-{path.name}")
-                log.error("%s is no journal segment; set aside in %s", path, damaged)
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == "lock"):
+            if path.suffix == ".seg" and aside is not None and not _readable(path):
+                taken = aside.take(path, f"{folder.name}-{path.name}")
+                log.error("%s is no journal segment; %s", path, f"set aside in {aside.folder}" if taken else "removed")
+                if not taken:
+                    path.unlink()
             elif path.suffix == ".seg" or path.name in ("lock", DROPPED):
                 path.unlink()
         folder.rmdir()

@@ -1,0 +1,147 @@
+"""Reading one session's journal: segment after segment, as far as each is committed, into the session's inlet."""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from wayside import wire
+from wayside.segments import boot_id
+
+from ..intake import Inlet, Stream
+from .aside import Aside
+from .segments import OpenSegment, find_segment, written_pages
+
+HOLD = 5.0  #: seconds a walk may fail to reach the committed position before the rest is set aside
+
+log = logging.getLogger(__name__)
+
+
+class Followed:
+    """A journal being read. orphan: its owner is dead, so what is stored is unlinked here. next_life, silent_since: of
+    whoever asks whether the owner lives.
+    """
+
+    def __init__(
+        self, inlet: Inlet, folders: list[Path], aside: Aside, clock: Callable[[], float], *, orphan: bool = False
+    ) -> None:
+        self.inlet = inlet
+        self.folders = folders
+        self.orphan = orphan
+        self.next_life = 0.0
+        self.silent_since = 0.0
+        self._aside = aside
+        self._clock = clock
+        self._boot = boot_id()
+        self._segment: OpenSegment | None = None
+        self._stream = Stream()
+        self._number = 0
+        self._done: list[OpenSegment] = []  # read to the end, not yet known to be stored
+        self._held_since = 0.0
+        self._missing_since = 0.0
+
+    @property
+    def has_done(self) -> bool:
+        """Whether there are segments to let go once what was read is stored."""
+        return bool(self._done)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether everything there is was read, stored, and let go."""
+        if self._segment is not None or self._done:
+            return False
+        found = find_segment(self.folders, self._number)
+        if found is not None:
+            found.close()
+        return found is None
+
+    def read(self, most: int) -> int:
+        """Take frames, at most `most` bytes; returns how many bytes were taken."""
+        taken = 0
+        while taken < most:
+            segment = self._segment or self._next_segment()
+            if segment is None:
+                break
+            position, sealed = segment.committed()
+            if position > segment.read:
+                step = self._take(segment, position, most - taken)
+                taken += step
+                if not step:
+                    break
+            if segment.read < position:
+                continue
+            if not sealed and not self.orphan:
+                break
+            if not sealed and segment.committed()[0] > segment.read:
+                continue
+            self._done.append(segment)
+            self._segment = None
+            self._number = segment.header.number + 1
+        return taken
+
+    def rewind(self) -> None:
+        """What was read could not be stored: read it again from the oldest segment not yet let go."""
+        self.close()
+        self._number = 0
+
+    def let_go(self) -> None:
+        """All that was read is stored."""
+        for segment in self._done:
+            if self.orphan:
+                with contextlib.suppress(OSError):
+                    segment.path.unlink()
+            segment.close()
+        self._done.clear()
+
+    def close(self) -> None:
+        for segment in [*self._done, *([self._segment] if self._segment else [])]:
+            segment.close()
+        self._done, self._segment = [], None
+
+    def _take(self, segment: OpenSegment, position: int, most: int) -> int:
+        data = segment.bytes_to(position, most)
+        end = written_pages(data, segment.read) if segment.header.boot != self._boot else len(data)
+        try:
+            step = self.inlet.take(self._stream, data, end - end % 8)
+        except wire.WireError as problem:
+            return self._hold(segment, position, str(problem))
+        segment.read += step
+        if step == 0 and len(data) < most:
+            return self._hold(segment, position, "the committed bytes end within a frame")
+        if step:
+            self._held_since = 0.0
+        return step
+
+    def _hold(self, segment: OpenSegment, position: int, problem: str) -> int:
+        """The walk did not reach the position: wait for it, then set the rest aside and go on after it."""
+        now = self._clock()
+        if not self._held_since:
+            self._held_since = now
+        if now - self._held_since < HOLD and not self.orphan:
+            return 0
+        rest = position - segment.read
+        name = f"{self.inlet.known.session.id}-{segment.header.number:08d}-{segment.read}.seg"
+        target = self._aside.take_bytes(segment.fd, position, name)
+        self.inlet.counters.malformed += 1
+        log.error("%d bytes of %s cannot be read (%s); set aside as %s", rest, segment.path, problem, target)
+        segment.read = position
+        self._held_since = 0.0
+        return rest
+
+    def _next_segment(self) -> OpenSegment | None:
+        found = find_segment(self.folders, self._number)
+        if found is None:
+            return None
+        if found.header.number > self._number and self._number and not self.orphan:
+            # A number is missing: perhaps on its way from one folder to the other. The gap is booked when it stays
+            # away.
+            now = self._clock()
+            self._missing_since = self._missing_since or now
+            if now - self._missing_since < HOLD:
+                found.close()
+                return None
+        self._missing_since = 0.0
+        self._segment = found
+        self._number = found.header.number
+        self._stream = Stream(found.header.first_seq, found.header.first_point)
+        return found
