@@ -10,8 +10,9 @@ from typing import Any
 
 from .config import Config, ConfigError, SamplerConfig, SinkConfig, load_name
 from .delivery.election import Election
-from .delivery.pump import Pump, Shared
+from .delivery.pump import Pump
 from .delivery.pumps import Pumps
+from .delivery.shared import Shared
 from .health import FAMILIES
 from .intake import Intake
 from .places import journal_roots_of, socket_path

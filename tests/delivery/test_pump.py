@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from delivery.virtual import now, run
 from delivery.world import ToldSink, World, amount, answering, hanging, refs
-from wayside_collector.delivery.pump import SEND_LIMIT
+from wayside_collector.delivery.sending import SEND_LIMIT
 from wayside_collector.sinks.base import Reject, Retry, Traits
 
 

@@ -12,7 +12,8 @@ from delivery.virtual import T0, now
 from wayside import wire
 from wayside_collector.delivery.election import Election
 from wayside_collector.delivery.parcels import seqs_of
-from wayside_collector.delivery.pump import Pump, Shared
+from wayside_collector.delivery.pump import Pump
+from wayside_collector.delivery.shared import Shared
 from wayside_collector.registry import Known, Registry
 from wayside_collector.sinks.base import Changes, Context, Parcel, Ref, SinkOptions, Traits
 from wayside_collector.spool import Amount, SessionRow, Stored

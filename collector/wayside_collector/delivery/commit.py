@@ -13,14 +13,21 @@ from .flight import Flight, Sent
 from .reading import Reading
 from .waiting import outcome
 
+SPOOL_PAUSE = 1.0  #: seconds before the spool is asked again after it failed
+
 
 class Commits:
-    """One sink's. state: what it keeps, as of the last commit. last: when that was, on the monotonic clock."""
+    """One sink's. state, position: what it keeps and where it stands, as of the last commit. interval: seconds between
+    two that can wait. error: why the last one failed.
+    """
 
     def __init__(self, name: str, spool: Spool, reading: Reading, admission: Admission, flight: Flight) -> None:
         self.state: dict[str, bytes] = {}
+        self.position = 0
         self.dead_letters = 0
-        self.last = 0.0
+        self.interval = 0.0
+        self.error: str | None = None
+        self._last = 0.0
         self._name = name
         self._spool = spool
         self._reading = reading
@@ -38,6 +45,21 @@ class Commits:
         """Whether there is anything the last one does not know of."""
         return bool(self._flight.sent) or self._reading.standing.moved
 
+    async def at_pace(self) -> None:
+        """Commit, unless the sink's pace says that it can wait for more."""
+        if time.monotonic() - self._last >= self.interval:
+            await self.surely()
+
+    async def surely(self) -> None:
+        """Commit; while that fails, the pump pauses."""
+        while True:
+            try:
+                await self.commit()
+                return
+            except SpoolError as problem:
+                self.error = str(problem)
+                await asyncio.sleep(SPOOL_PAUSE)
+
     async def commit(self) -> None:
         """Raises SpoolError, and then nothing changed: what was sent is still to be committed."""
         position, cursors = self._reading.cursors(self._flight.parts)
@@ -53,6 +75,7 @@ class Commits:
             for session in cursors:
                 self._reading.standing.touch(session)
             raise
+        self.position = position
         self._flight.sent = Sent()
         _apply(self._admission.books, sent)
         for key, value in sent.changes.items():
@@ -61,7 +84,8 @@ class Commits:
             else:
                 self.state[key] = value
         self.dead_letters = min(MAX_DEAD_LETTERS, self.dead_letters + len(sent.letters))
-        self.last = time.monotonic()
+        self._last = time.monotonic()
+        self.error = None
         if cancelled is not None:
             raise cancelled
 

@@ -4,7 +4,7 @@ What a sink's answer means is decided here: which records are delivered, which a
 and which of those may have arrived all the same.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
 import msgspec
@@ -43,6 +43,14 @@ class Flight:
         """Unix time in seconds of the oldest record in it, each part being in the order of its session."""
         return min((part.records[0].time for part in self.parts if part.records), default=None)
 
+    @property
+    def records(self) -> int:
+        return sum(len(part.records) for part in self.parts)
+
+    def runs(self) -> frozenset[str]:
+        """Ids of the runs it holds anything of."""
+        return frozenset(part.session.run.id for part in self.parts)
+
     def parcel(self) -> Parcel:
         return Parcel(self.parts)
 
@@ -57,7 +65,7 @@ class Flight:
         self._deliver(through, answer.changes)
         self.parts = without(self.parts, answer.delivered)
         if answer.uncertain:
-            self._uncertain = self.parcel().refs()
+            self._uncertain |= self.parcel().refs()
         return bool(through or answer.changes)
 
     def refused(self, answer: Reject, now: float) -> Amount:
@@ -65,11 +73,15 @@ class Flight:
         parts = only(self.parts, answer.rows)
         self._deliver(without(self.parts, answer.rows), answer.changes)
         amount = amount_of_parts(parts)
+        self._uncertain.difference_update(Parcel(parts).refs())
         self.sent.rejected = self.sent.rejected.plus(amount)
         self.sent.letters += self._letters(parts, str(answer), now)
         self.parts = []
-        self._uncertain.clear()
         return amount
+
+    def keep_uncertain(self, refs: Set[Ref]) -> None:
+        """Nothing else than these is still to come: what was dropped is not."""
+        self._uncertain &= refs
 
     def _deliver(self, parts: list[Part], changes: Changes) -> None:
         self.sent.delivered = self.sent.delivered.plus(amount_of_parts(parts))

@@ -3,36 +3,30 @@
     stored batch → admitted to the books (received) → read, decoded, selected, merged → parcel → sink.send
         → cursor, books and the sink's state committed in one transaction (delivered)
 
-A pump shares nothing with another but the spool it reads: a sink that is slow, down or refusing delays no one. What is
-unexpected ends here: whatever a sink raises is a reason to try again, never a reason to stop. Whoever touches what is
-read, in flight or committed holds the pump's turn.
+A pump shares nothing with another but the spool it reads: a sink that is slow, down or refusing delays no one. Whoever
+touches what is read, in flight or committed holds the pump's turn.
 """
 
 import asyncio
 import contextlib
 import logging
-import random
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from ..registry import Known, Registry
-from ..sinks.base import Context, Reject, Retry, Sink, SinkOptions
-from ..spool import Amount, PartName, Spool, SpoolError, Stored
-from . import backoff
+from ..registry import Known
+from ..sinks.base import Sink, SinkOptions
+from ..spool import Amount, PartName, SpoolError, Stored
 from .admission import Admission
 from .books import Books, WrittenOff, from_text
-from .commit import Commits
-from .election import Election
+from .commit import SPOOL_PAUSE, Commits
 from .flight import Flight
 from .reading import READ_AHEAD, Reading
 from .selection import Selection
+from .sending import Sending
+from .shared import Shared
 from .waiting import outcome
 
 IDLE = 1.0  #: seconds a pump sleeps at most: how late a step timeout may be noticed
-SPOOL_PAUSE = 1.0  #: seconds before the spool is asked again after it failed
-SEND_LIMIT = 300.0  #: seconds a send may take: far beyond any sink's own timeouts, so that only a bug meets it
 CLOSE_LIMIT = 10.0  #: seconds a sink may take to close
 
 log = logging.getLogger(__name__)
@@ -50,29 +44,12 @@ class PumpStatus:
     dead_letters: int
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all pumps of a collector share. folder: where each sink has a folder of its own. clock: Unix time in
-    seconds. randomness: numbers from 0 to 1, for the backoff.
-    """
-
-    spool: Spool
-    registry: Registry
-    election: Election
-    folder: Path
-    clock: Callable[[], float] = time.time
-    randomness: Callable[[], float] = random.random
-
-
 class Pump:
     """Feeds one sink until cancelled."""
 
     def __init__(self, name: str, sink: Sink, options: SinkOptions, shared: Shared) -> None:
         self.name = name
         self.sink = sink
-        self.last_error: str | None = None
-        self.failures = 0
-        self.counters: dict[str, int] = {}
         self._shared = shared
         self._spool = shared.spool
         parts = (shared.spool, shared.registry, shared.election)
@@ -82,9 +59,10 @@ class Pump:
         self._reading.left_of = self._admission.left_of
         self._flight = Flight(lambda id: known.key if (known := shared.registry.by_id(id)) else 0)
         self._commits = Commits(name, shared.spool, self._reading, self._admission, self._flight)
+        self._commits.interval = sink.traits.commit_interval
+        self._sending = Sending(name, sink, shared, self._reading, self._flight)
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._open = False
         self._early: list[Stored] | None = []  # stored while it is being loaded
 
     @property
@@ -127,7 +105,7 @@ class Pump:
         self._counting.last = {key: one.kept for key, one in self._reading.standing.sessions.items() if one.kept}
         self._admission.resume(position, books, written_off)
         if kept is None:
-            await self._commit()
+            await self._commits.surely()
 
     async def hold(self, within: float) -> None:
         """Wait until no send is under way, for some seconds; whoever cancels it right then cuts nothing off."""
@@ -180,6 +158,9 @@ class Pump:
         """A part of these batches is about to be dropped: book what of it this sink still had to deliver, and commit
         that. `dropped` follows once it is gone. Returns what was lost; raises SpoolError.
         """
+        if all(batch.id <= self._commits.position for batch in batches):
+            return Amount()  # all of it is done
+        self._sending.hurry()
         async with self._turn:
             standing = self._reading.standing
             lost = self._reading.take_out(batches, part, self._flight.parts)
@@ -190,6 +171,7 @@ class Pump:
                 if (batch.rows if part == "events" else batch.events) is None:  # nothing of it is left to come again
                     standing.of(batch.session).again.difference_update(range(batch.first_seq, batch.next_seq))
             self._flight.parts = [held for held in self._flight.parts if held.records]
+            self._flight.keep_uncertain(self._reading.refs() | self._flight.parcel().refs())
             await self._commits.commit()
             return lost
 
@@ -204,14 +186,16 @@ class Pump:
             self._wake.clear()
             try:
                 async with self._turn:
+                    self._reading.aside.wake(self._shared.clock())
                     await self._fill()
                     self._flight.parts = self._reading.cut(self.sink.traits.max_records)
                     if self._flight.parts:
                         return
                     if self._commits.needed:
-                        await self._commit_at_pace()
+                        await self._commits.at_pace()
+                    self._commits.error = None
             except SpoolError as problem:
-                self.last_error = str(problem)
+                self._commits.error = str(problem)
                 await asyncio.sleep(SPOOL_PAUSE)
             if not self._reading.behind(self._admission.seen):
                 await self._rest()
@@ -231,11 +215,11 @@ class Pump:
                 self._reading.taken.clear()
             if cancelled is not None:
                 raise cancelled
-        self._reading.close_stale(now)
+        self._reading.close_stale(now, self._admission.seen)
 
     async def _rest(self) -> None:
-        stale = self._reading.next_stale()
-        wait = IDLE if stale is None else max(0.005, min(IDLE, stale - self._shared.clock()))
+        times = [time for time in (self._reading.next_stale(), self._reading.aside.next_due) if time is not None]
+        wait = max(0.005, min([IDLE, *(time - self._shared.clock() for time in times)]))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._wake.wait()
@@ -245,84 +229,21 @@ class Pump:
     async def _send(self) -> None:
         """One attempt, and the pause after it if it failed."""
         async with self._turn:
-            pause = await self._try() if self._flight.parts else 0.0
+            pause = await self._sending.attempt(self._commits) if self._flight.parts else 0.0
         if pause:
             await asyncio.sleep(pause)
-
-    async def _try(self) -> float:
-        """One attempt; returns the seconds to wait before the next."""
-        limit = asyncio.timeout(SEND_LIMIT)
-        try:
-            async with limit:
-                if not self._open:
-                    context = Context(
-                        self.name, self._shared.folder / self.name, dict(self._commits.state), self._count
-                    )
-                    await self.sink.open(context)
-                    self._open = True
-                changes = await self.sink.send(self._flight.parcel())
-        except Retry as answer:
-            return await self._retry(answer)
-        except Reject as answer:
-            await self._refuse(answer)
-            return 0.0
-        except Exception as problem:
-            if limit.expired():
-                return await self._retry(Retry(f"no answer within {SEND_LIMIT:g} s", uncertain=True))
-            log.exception("sink %s failed in a way it should not; tried again", self.name)
-            return await self._retry(Retry(f"{type(problem).__name__}: {problem}", uncertain=True))
-        self._flight.accepted(changes)
-        self.failures, self.last_error = 0, None
-        await self._commit_at_pace()
-        return 0.0
-
-    async def _retry(self, answer: Retry) -> float:
-        if self._flight.retried(answer):
-            self.failures = 0
-            await self._commit_at_pace()
-        self.failures += 1
-        self.last_error = str(answer)
-        if self.failures == 1:
-            log.warning("sink %s: %s; tried again", self.name, answer)
-        now = self._shared.clock()
-        return backoff.wait(self.failures, self._shared.randomness, not_before=answer.not_before, now=now)
-
-    async def _refuse(self, answer: Reject) -> None:
-        refused = self._flight.refused(answer, self._shared.clock())
-        self.failures = 0
-        log.error("sink %s refused %d rows for good: %s; see dead letters", self.name, refused.rows, answer)
-        await self._commit()
-        self.last_error = str(answer)
-
-    def _count(self, name: str, by: int) -> None:
-        self.counters[name] = self.counters.get(name, 0) + by
-
-    # --- committing, within the turn --------------------------------------------------------------
-
-    async def _commit_at_pace(self) -> None:
-        """Commit, unless the sink's pace says that it can wait for more."""
-        if time.monotonic() - self._commits.last >= self.sink.traits.commit_interval:
-            await self._commit()
-
-    async def _commit(self) -> None:
-        """Commit; while that fails, the pump pauses."""
-        failed = False
-        while True:
-            try:
-                await self._commits.commit()
-                break
-            except SpoolError as problem:
-                failed, self.last_error = True, str(problem)
-                await asyncio.sleep(SPOOL_PAUSE)
-        if failed:
-            self.last_error = None
 
     # --- status -----------------------------------------------------------------------------------
 
     def status(self) -> PumpStatus:
         """From any thread: copies, since the pump goes on meanwhile."""
-        oldest = self._flight.oldest
-        lag = max(0.0, self._shared.clock() - oldest) if oldest is not None else 0.0
+        sending, aside = self._sending, self._reading.aside
+        oldest = min((time for time in (self._flight.oldest, aside.oldest) if time is not None), default=None)
         return PumpStatus(
-            self.books.copy(), lag, self.last_error, self.failures, dict(self.counters), self._commits.dead_letters
+            books=self.books.copy(),
+            lag_seconds=max(0.0, self._shared.clock() - oldest) if oldest is not None else 0.0,
+            last_error=self._commits.error or sending.last_error or aside.error,
+            failures=max(sending.failures, aside.failures),
+            counters=dict(sending.counters),
+            dead_letters=self._commits.dead_letters,
         )

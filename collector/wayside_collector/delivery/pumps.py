@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from ..registry import Known
 from ..spool import Spool, SpoolError, Stored
-from .pump import SPOOL_PAUSE, Pump, PumpStatus
+from .commit import SPOOL_PAUSE
+from .pump import Pump, PumpStatus
 
 LOOK = 0.05  #: seconds between looks whether everything is delivered
 HOLD_LIMIT = 10.0  #: seconds a send may go on when its sink is exchanged; what is cut off may arrive twice

@@ -1,8 +1,8 @@
 """What one sink reads from the spool: batches in the order they were stored, decoded, selected, merged by step, cut
 into parcels.
 
-Reading runs ahead of delivery by at most one parcel. A session whose rank is not yet elected is held, and read later
-from where it was held; no other session waits for it.
+Reading runs ahead of delivery by at most one parcel. A session whose rank is not yet elected, or whose run is set
+aside, is held, and read later from where it was held; no other session waits for it.
 """
 
 import logging
@@ -14,8 +14,9 @@ from wayside import wire
 from wayside.row import FINISH, Event, Row
 
 from ..registry import Known, Registry
-from ..sinks.base import Part, Record, Step, Traits
+from ..sinks.base import Parcel, Part, Record, Ref, Step, Traits
 from ..spool import Amount, Damaged, PartName, Spool, Stored
+from .aside import Aside
 from .election import Election
 from .parcels import amount_of, seqs_of
 from .progress import Outstanding, Standing
@@ -40,7 +41,7 @@ class Taken(NamedTuple):
 
 class Reading:
     """One sink's. scan: batches up to this id have been looked at. left_of: a batch without what is written off of it.
-    taken: what was taken since the pump last looked.
+    taken: what was taken since the pump last looked. aside: the runs of which nothing is to be sent now.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Reading:
         self.standing = Standing()
         self.left_of: Callable[[Stored], Stored] = lambda batch: batch
         self.taken: list[Taken] = []
+        self.aside = Aside()
         self._spool = spool
         self._registry = registry
         self._election = election
@@ -57,8 +59,9 @@ class Reading:
         self._traits = traits
         self._mergers: dict[int, StepMerger] = {}
         self._buffer: deque[Part] = deque()
-        self._held: dict[int, int] = {}  # session to its first batch that waits for the election
+        self._held: dict[int, int] = {}  # session to its first batch that waits for the election, or for its run
         self._rereads: dict[int, tuple[int, int]] = {}  # session that waited: (read up to, read to)
+        self._current = 0.0  # when everything stored was last read, Unix time in seconds
 
     def resume(self, position: int, cursors: dict[int, str]) -> None:
         """Stand where the sink was at its last commit."""
@@ -109,21 +112,31 @@ class Reading:
         if batch.session in self._held:
             return
         known = self._registry.of(batch.session)
+        if self.aside.holds(known.session.run.id):
+            self._held[batch.session] = batch.id
+            return
         verdict: bool | None = True
         if batch.amount.rows and known.session.kind == "run":
             verdict = self._election.verdict(batch.session, batch.id)
-            if verdict is None and self._selection.primary_only and self._selection.wants(known):
+            if verdict is None and self._is_undecided(known, batch.id):
                 self._held[batch.session] = batch.id
                 return
         if not self.standing.is_taken(batch) or self.standing.comes_again(batch):
             self._take(known, batch, bool(verdict), now)
 
     def _release(self) -> None:
-        """Sessions that waited for the election and need not any more are read anew from where they were held."""
+        """Sessions that waited and need not any more are read anew from where they were held."""
         for session, batch in list(self._held.items()):
-            if self._election.verdict(session, batch) is not None:
+            known = self._registry.of(session)
+            if not self.aside.holds(known.session.run.id) and not self._is_undecided(known, batch):
                 self._rereads[session] = (batch - 1, self.scan)
                 del self._held[session]
+
+    def _is_undecided(self, known: Known, batch: int) -> bool:
+        """Whether nobody knows yet if this session's rows are for this sink."""
+        if known.session.kind != "run" or not (self._selection.primary_only and self._selection.wants(known)):
+            return False
+        return self._election.verdict(known.key, batch) is None
 
     def _take(self, known: Known, batch: Stored, speaks: bool, now: float) -> None:
         progress = self.standing.of(batch.session)
@@ -189,18 +202,27 @@ class Reading:
 
     # --- what is ready ----------------------------------------------------------------------------
 
-    def close_stale(self, now: float) -> None:
-        """Hand over steps that no row has come to for the sink's step timeout."""
-        for session, merger in self._mergers.items():
-            steps: list[Record] = list(merger.close_stale(now, self._traits.step_timeout))
+    def close_stale(self, now: float, seen: int) -> None:
+        """Hand over steps that no row has come to for the sink's step timeout, as far as everything stored is read: a
+        row that waits in the spool has come.
+        """
+        if not self.behind(seen):
+            self._current = now
+        for session, merger in self._idle_mergers():
+            steps: list[Record] = list(merger.close_stale(self._current, self._traits.step_timeout))
             if steps:
                 self.standing.touch(session)
                 self._push(self._registry.of(session), steps, True)
 
     def next_stale(self) -> float | None:
         """When the next open step becomes stale."""
-        times = [merger.stale_at(self._traits.step_timeout) for merger in self._mergers.values()]
+        times = [merger.stale_at(self._traits.step_timeout) for _, merger in self._idle_mergers()]
         return min((time for time in times if time is not None), default=None)
+
+    def _idle_mergers(self) -> list[tuple[int, StepMerger]]:
+        """Of sessions whose every stored row was looked at."""
+        waiting = self._held.keys() | self._rereads.keys()
+        return [(session, merger) for session, merger in self._mergers.items() if session not in waiting]
 
     def behind(self, seen: int) -> bool:
         """Whether there are batches to read."""
@@ -210,19 +232,33 @@ class Reading:
     @property
     def buffered(self) -> int:
         """Records ready to be sent."""
-        return sum(len(part.records) for part in self._buffer)
+        return sum(len(part.records) for part in self._buffer if not self.aside.holds(part.session.run.id))
+
+    @property
+    def aside_records(self) -> int:
+        """Records of runs set aside."""
+        return sum(len(part.records) for part in self._buffer) - self.buffered
 
     def cut(self, most: int) -> list[Part]:
-        """Take at most `most` records from the buffer."""
+        """Take at most `most` records from the buffer, those of runs set aside left out."""
         parts: list[Part] = []
+        passed: list[Part] = []
         while self._buffer and most > 0:
             part = self._buffer.popleft()
+            if self.aside.holds(part.session.run.id):
+                passed.append(part)
+                continue
             if len(part.records) > most:
                 self._buffer.appendleft(part._replace(records=part.records[most:]))
                 part = part._replace(records=part.records[:most])
             parts.append(part)
             most -= len(part.records)
+        self.put_back(passed)
         return parts
+
+    def put_back(self, parts: Sequence[Part]) -> None:
+        """These go first when they go."""
+        self._buffer.extendleft(reversed(parts))
 
     # --- what is done -----------------------------------------------------------------------------
 
@@ -257,6 +293,10 @@ class Reading:
             if progress.again:
                 seqs.setdefault(session, set()).update(progress.again)
         return {session: Outstanding(found, steps.get(session)) for session, found in seqs.items()}
+
+    def refs(self) -> set[Ref]:
+        """What is read and not in flight."""
+        return Parcel(list(self._buffer)).refs()
 
     def take_out(self, batches: Sequence[Stored], part: PartName, in_flight: list[Part]) -> Amount:
         """Take out of memory what belongs to a part of batches that is about to be dropped, and say how much that is. A

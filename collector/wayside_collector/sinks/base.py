@@ -84,7 +84,9 @@ class Retry(Exception):
     the same.
 
     uncertain: the other side may have taken the rest although its answer was lost; what is sent again is then counted
-    as redelivered. changes: the sink's kept state, committed with what was delivered.
+    as redelivered. changes: the sink's kept state, committed with what was delivered. runs: ids of the runs that alone
+    are in trouble; when nothing else is left of the parcel, the pump goes on with other runs, and comes back to these
+    with a backoff of their own. Without it every run waits.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class Retry(Exception):
         delivered: Iterable[Ref] = (),
         uncertain: bool = False,
         changes: Changes | None = None,
+        runs: Iterable[str] = (),
     ) -> None:
         super().__init__(message)
+        self.runs = frozenset(runs)
         self.not_before = not_before
         self.delivered = frozenset(delivered)
         self.uncertain = uncertain

@@ -1,0 +1,121 @@
+"""One attempt after the other to give a sink what is in flight, and what its answers lead to.
+
+What is unexpected ends here: whatever a sink raises is a reason to try again, never a reason to stop.
+"""
+
+import asyncio
+import logging
+
+from ..sinks.base import Context, Reject, Retry, Sink
+from . import backoff
+from .aside import MAX_ASIDE
+from .commit import Commits
+from .flight import Flight
+from .reading import Reading
+from .shared import Shared
+
+SEND_LIMIT = 300.0  #: seconds a send may take: far beyond any sink's own timeouts, so that only a bug meets it
+HURRY_LIMIT = 10.0  #: seconds it may still take when files must go: the disk does not wait for a sink
+
+log = logging.getLogger(__name__)
+
+
+class Sending:
+    """One sink's, which is opened before its first send. Used within the pump's turn.
+
+    last_error: what is wrong now. failures: since the last good send. counters: what the sink counts of its own.
+    """
+
+    def __init__(self, name: str, sink: Sink, shared: Shared, reading: Reading, flight: Flight) -> None:
+        self.last_error: str | None = None
+        self.failures = 0
+        self.counters: dict[str, int] = {}
+        self._name = name
+        self._sink = sink
+        self._shared = shared
+        self._reading = reading
+        self._aside = reading.aside
+        self._flight = flight
+        self._open = False
+        self._limit: asyncio.Timeout | None = None
+
+    async def attempt(self, commits: Commits) -> float:
+        """One attempt; returns the seconds to wait before the next."""
+        self._limit = limit = asyncio.timeout(SEND_LIMIT)
+        began = asyncio.get_running_loop().time()
+        try:
+            async with limit:
+                if not self._open:
+                    await self._sink.open(self._context(commits))
+                    self._open = True
+                changes = await self._sink.send(self._flight.parcel())
+        except Retry as answer:
+            return await self._retry(answer, commits)
+        except Reject as answer:
+            await self._refuse(answer, commits)
+            return 0.0
+        except Exception as problem:
+            if limit.expired():
+                took = asyncio.get_running_loop().time() - began
+                return await self._retry(Retry(f"no answer within {took:.0f} s", uncertain=True), commits)
+            log.exception("sink %s failed in a way it should not; tried again", self._name)
+            return await self._retry(Retry(f"{type(problem).__name__}: {problem}", uncertain=True), commits)
+        finally:
+            self._limit = None
+        self._aside.forgive(self._flight.runs())
+        self._flight.accepted(changes)
+        self.failures, self.last_error = 0, None
+        await commits.at_pace()
+        return 0.0
+
+    def hurry(self) -> None:
+        """A send that is under way is cut off soon: files must go, and what is in flight is to be booked first."""
+        if self._limit is not None and not self._limit.expired():
+            soon = asyncio.get_running_loop().time() + HURRY_LIMIT
+            self._limit.reschedule(min(soon, self._limit.when() or soon))
+
+    def _context(self, commits: Commits) -> Context:
+        return Context(self._name, self._shared.folder / self._name, dict(commits.state), self._count)
+
+    async def _retry(self, answer: Retry, commits: Commits) -> float:
+        runs = self._flight.runs()
+        something = self._flight.retried(answer)
+        left = self._flight.runs()
+        if something:
+            self.failures = 0
+            self._aside.forgive(runs - left)
+            await commits.at_pace()
+        if left and left <= answer.runs and self._set_aside(answer, left):
+            self.failures, self.last_error = 0, None
+            return 0.0
+        self.failures += 1
+        self.last_error = str(answer)
+        if self.failures == 1:
+            log.warning("sink %s: %s; tried again", self._name, answer)
+        now = self._shared.clock()
+        return backoff.wait(self.failures, self._shared.randomness, not_before=answer.not_before, now=now)
+
+    def _set_aside(self, answer: Retry, runs: frozenset[str]) -> bool:
+        """The trouble is these runs' alone: the others go on. Whether there is room for that."""
+        if self._reading.aside_records + self._flight.records > MAX_ASIDE:
+            return False
+        now = self._shared.clock()
+        oldest = self._flight.oldest or now
+        for run in runs:
+            if self._aside.put(run, str(answer), oldest) == 1:
+                log.warning("sink %s: %s; run %s is tried again, others go on", self._name, answer, run)
+            self._aside.wait(run, self._shared.randomness, answer.not_before, now)
+        self._reading.put_back(self._flight.parts)
+        self._flight.parts = []
+        return True
+
+    async def _refuse(self, answer: Reject, commits: Commits) -> None:
+        self._aside.forgive(self._flight.runs())
+        refused = self._flight.refused(answer, self._shared.clock())
+        self.failures = 0
+        log.error("sink %s refused %d rows for good: %s; see dead letters", self._name, refused.rows, answer)
+        await commits.surely()
+        self.last_error = str(answer)
+
+    def _count(self, name: str, by: int) -> None:
+        self.counters[name] = self.counters.get(name, 0) + by
