@@ -16,6 +16,7 @@ ROWS, EVENTS, CONTEXT = 1, 2, 3
 ROLL_SIZE = 16 << 20  #: bytes of a file before the next is begun: what a limit drops at once
 ROLL_AGE = 3600.0  #: seconds, likewise: what is delivered leaves the disk within the hour
 MAGIC = 0x4C50_5357  #: "WSPL"
+_MAGIC = struct.pack("<I", MAGIC)
 _FIELDS = struct.Struct("<II16sQQQdQI")
 HEADER = struct.Struct("<II16sQQQdQII")
 
@@ -54,8 +55,8 @@ def read_block(data: bytes, offset: int = 0) -> Block:
 
 
 def read_blocks(data: bytes) -> Iterator[tuple[int, Block | None, bytes]]:
-    """Every block of a file's bytes: its offset, its header and what it holds. A header of None stands for one block
-    that fails its checksum; one whose own header does ends the file, since nobody knows where the next begins.
+    """Every block of a file's bytes: its offset, its header and what it holds. A header of None stands for bytes that
+    fail their checksum; where it is the header that does, the next one that is whole is looked for.
     """
     offset = 0
     while offset < len(data):
@@ -63,11 +64,24 @@ def read_blocks(data: bytes) -> Iterator[tuple[int, Block | None, bytes]]:
             block = read_block(data, offset)
         except Damaged:
             yield offset, None, b""
-            return
+            offset = _next_header(data, offset + 8)
+            continue
         held = data[offset + HEADER.size : offset + HEADER.size + block.length]
         whole = len(held) == block.length and zlib.crc32(held) == block.crc
         yield offset, block if whole else None, held
         offset += HEADER.size + block.length + -block.length % 8
+
+
+def _next_header(data: bytes, start: int) -> int:
+    """Where the next whole header begins, at `start` or after it; the end of the bytes when there is none."""
+    offset = data.find(_MAGIC, start)
+    while offset >= 0:
+        if offset % 8 == 0:
+            with contextlib.suppress(Damaged):
+                read_block(data, offset)
+                return offset
+        offset = data.find(_MAGIC, offset + 1)
+    return len(data)
 
 
 def file_name(chain: str, number: int) -> str:

@@ -19,14 +19,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import index
 from .batch import Amount, Batch, Extent
 from .files import CONTEXT, ROWS, Block, read_blocks, segment_files
 
 _NOTHING = Amount()
-_ACCOUNTS = ("sinks", "cursors", "state", "dead_letters", "lost", "schemas")
+_TABLES = ("sessions", "sinks", "cursors", "state", "dead_letters", "lost", "schemas")
 _HELLO, _SCHEMA, _ROW, _NAMED_ROW, _EVENT, _SEQ = 1, 2, 3, 4, 5, 6  # frame types of the wire, told by their heads
 
 
@@ -68,8 +68,31 @@ class _Contents:
     damaged: int = 0
 
 
+class Salvaged(NamedTuple):
+    """What a new database holds. damaged: blocks that were left out. accounts: tables that the old one still gave; lost:
+    those that it did not.
+    """
+
+    sessions: int
+    batches: int
+    damaged: int
+    accounts: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    def __str__(self) -> str:
+        left_out = f", {self.damaged} damaged blocks left out" if self.damaged else ""
+        kept = ", ".join(self.accounts) or "none"
+        found = f"{self.sessions} sessions and {self.batches} batches found in the files{left_out}"
+        return f"{found}; accounts kept: {kept}"
+
+
 def rebuild(db: sqlite3.Connection, damaged: Path, folder: Path) -> str:
     """Fill a new database from the files and from what a damaged one still tells; returns a sentence for people."""
+    return str(salvage(db, damaged, folder))
+
+
+def salvage(db: sqlite3.Connection, damaged: Path, folder: Path) -> Salvaged:
+    """The same, in numbers."""
     found = _read_files(folder)
     _supersede(found.batches)
     db.execute("BEGIN IMMEDIATE")
@@ -84,9 +107,8 @@ def rebuild(db: sqlite3.Connection, damaged: Path, folder: Path) -> str:
     except BaseException:
         db.execute("ROLLBACK")
         raise
-    left_out = f", {found.damaged} damaged blocks left out" if found.damaged else ""
-    kept = ", ".join(rescued) or "none"
-    return f"{len(keys)} sessions and {batches} batches found in the files{left_out}; accounts kept: {kept}"
+    lost = tuple(table for table in _TABLES if table not in rescued)
+    return Salvaged(len(keys), batches, found.damaged, tuple(rescued), lost)
 
 
 def _read_files(folder: Path) -> _Contents:
@@ -230,7 +252,7 @@ def _put_batches(db: sqlite3.Connection, found: _Contents, keys: dict[bytes, int
 def _copy_accounts(db: sqlite3.Connection, damaged: Path) -> list[str]:
     """Tables that the damaged database still gives whole."""
     rescued = []
-    for table in ("sessions", *_ACCOUNTS):
+    for table in _TABLES:
         known = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
         try:
             with contextlib.closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as old:
