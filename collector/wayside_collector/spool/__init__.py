@@ -23,7 +23,7 @@ One transaction, made after the blocks are synced, contains the batches, the ses
 account, dead letter and state blob of sinks that came in since the last. So what is told to be stored is on disk, and
 cursor, books and state of a sink are always those of one moment. A crash before the transaction leaves bytes at a
 file's end that nothing refers to; the next start begins new files. After a failed write or sync nothing of that cycle
-counts: the file is closed and a new one begun.
+counts: the file is closed and a new one begun. After a failed commit the database is asked whether it counts.
 
 Lost in a crash: nothing that was told to be stored. Lost to a limit: whole files, oldest first, each batch of it
 booked.

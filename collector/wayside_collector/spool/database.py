@@ -39,13 +39,13 @@ class Unreadable(sqlite3.DatabaseError):
 
 class Database:
     """Opened, used, closed. salvaged: what was found, if it had to be made anew. suspect: a read failed in a way that
-    the writer should look at.
+    the writer should look at. uncertain: the last transaction's commit failed, and it may count all the same.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.salvaged: str | None = None
-        self.suspect = False
+        self.suspect = self.uncertain = False
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._reading = threading.Lock()
@@ -104,14 +104,30 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The writer's: everything in it, or nothing. Raises sqlite3.Error."""
         db = self._connection()
+        self.uncertain = False
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
+            self.uncertain = True
             db.execute("COMMIT")
+            self.uncertain = False
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise
+
+    def settle(self, cycle: int) -> bool:
+        """Whether the transaction that noted this cycle counts, although its commit failed. Writing into the log may
+        have succeeded where syncing it did not: whoever opens the database next finds it there, so that is asked now,
+        and what counts is brought out of the log, synced. The writer's; raises sqlite3.Error while nobody can tell.
+        """
+        self.renew()
+        db = self._connection()
+        counts = index.last_cycle(db) == cycle
+        if counts and db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise sqlite3.OperationalError("the database's log is in use and cannot be emptied")
+        self.uncertain = False
+        return counts
 
     def read(self, ask: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """A short read, from any thread; raises SpoolError."""

@@ -43,6 +43,8 @@ CREATE TABLE lost (
   PRIMARY KEY (session, reason)) WITHOUT ROWID;
 """
 
+_SPOOL = "(spool)"  # an owner of kept state that no sink can be called
+
 _SESSION = "key, id, record, next_seq, next_point, started, ended, finished, finish, journals"
 _BATCH = (
     "id, session, first_seq, next_seq, time, rows_file, rows_offset, rows_length, "
@@ -123,6 +125,17 @@ def put_state(db: sqlite3.Connection, owner: str, changes: Iterable[tuple[str, b
             db.execute("DELETE FROM state WHERE owner = ? AND key = ?", (owner, key))
         else:
             db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, key, value))
+
+
+def note_cycle(db: sqlite3.Connection, cycle: int) -> None:
+    """By this a transaction is known again."""
+    put_state(db, _SPOOL, [("cycle", cycle.to_bytes(8, "little"))])
+
+
+def last_cycle(db: sqlite3.Connection) -> int:
+    """The cycle of the last transaction that counts; 0 before the first."""
+    found = db.execute("SELECT value FROM state WHERE owner = ? AND key = 'cycle'", (_SPOOL,)).fetchone()
+    return int.from_bytes(found[0], "little") if found is not None else 0
 
 
 def drop_file(db: sqlite3.Connection, number: int) -> None:

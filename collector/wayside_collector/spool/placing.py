@@ -86,6 +86,12 @@ class Placer:
         self._introduced.clear()
         self._contexts.clear()
 
+    def leave(self) -> None:
+        """Nobody knows whether what was placed counts: it stays as it is, and no file of it is appended to again."""
+        for active in list(self._files.active.values()):
+            self._close(active)
+        self._contexts.clear()
+
     def forget(self, session: int) -> None:
         """A session is over; should it come again, it is read from the database."""
         self._contexts.pop(session, None)

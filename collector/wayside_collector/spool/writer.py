@@ -72,6 +72,7 @@ class Writer:
         self._wake = threading.Condition()
         self._closing = False
         self._last_cycle = self._last_tidy = self._last_forget = 0.0
+        self._cycle_number = time.time_ns()  # grows from start to start, so that no earlier one's is met
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
 
     @property
@@ -145,11 +146,16 @@ class Writer:
 
     def _cycle(self, work: list[Work]) -> None:
         stored: list[Stored] = []
+        results: list[Any] = []
         try:
-            results = self._write(work, stored)
+            self._write(work, stored, results)
         except (OSError, sqlite3.Error) as problem:
-            self._give_up(work, problem)
-            return
+            counts = self._settle(problem) if self._database.uncertain else False
+            if not counts:
+                self._give_up(work, problem, known=counts is not None)
+                return
+        for active in self._files.active.values():
+            active.committed = active.size
         self._last_cycle = time.monotonic()
         if stored or not self.full:
             self.full = False
@@ -159,10 +165,13 @@ class Writer:
         for item, result in zip(work, results, strict=True):
             item.future.set_result(result)
 
-    def _write(self, work: list[Work], stored: list[Stored]) -> list[Any]:
-        """One transaction; what each piece of work came to. After OSError or sqlite3.Error nothing of it counts."""
-        results: list[Any] = []
+    def _write(self, work: list[Work], stored: list[Stored], results: list[Any]) -> None:
+        """One transaction, and what each piece of work came to. After OSError or sqlite3.Error nothing of it counts,
+        unless the database is uncertain.
+        """
+        self._cycle_number += 1
         with self._database.transaction() as db:
+            index.note_cycle(db, self._cycle_number)
             placed = [[self._placer.place(db, batch) for batch in item.batches] for item in work]
             self._files.sync()
             for item, places in zip(work, placed, strict=True):
@@ -175,16 +184,33 @@ class Writer:
             for active in self._files.active.values():
                 if not active.committed:
                     db.execute("INSERT INTO files VALUES (?, ?, ?)", (active.number, active.chain, active.born))
-        for active in self._files.active.values():
-            active.committed = active.size
-        return results
 
-    def _give_up(self, work: list[Work], problem: Exception) -> None:
+    def _settle(self, problem: Exception) -> bool | None:
+        """Whether a cycle counts whose commit failed; asked until the disk lets it be known, since rows that are let
+        go or handed in again on a guess would be lost or doubled. None when it is still not known at the end.
+        """
+        while True:
+            try:
+                if upkeep.is_no_space(problem, self._folder):
+                    upkeep.give_ballast(self._folder)
+                return self._database.settle(self._cycle_number)
+            except sqlite3.Error as again:
+                if is_damage(again):
+                    return False  # it will be made anew from what lies in the files
+                self._write_error = f"the spool could not be written: {again}"
+            with self._wake:
+                if self._wake.wait_for(lambda: self._closing, FAILED_PAUSE):
+                    return None
+
+    def _give_up(self, work: list[Work], problem: Exception, *, known: bool = True) -> None:
         """Nothing of this cycle counts, and the files are begun anew: the kernel may have forgotten what it failed to
         sync. What needs no room but the database's is tried once more by itself, so that a disk full of rows holds up
-        no sink's accounts.
+        no sink's accounts. Not `known`: whether it counts is for the next start to find out.
         """
-        self._placer.abandon()
+        if known:
+            self._placer.abandon()
+        else:
+            self._placer.leave()
         no_space = upkeep.is_no_space(problem, self._folder)
         if no_space:
             self.full = True
@@ -194,10 +220,10 @@ class Writer:
         hint = f"; free space in {self._folder}" if no_space else ""
         self._write_error = f"the spool could not be written: {problem}{hint}"
         storing = [item for item in work if item.batches]
-        for item in storing or work:
+        for item in storing if known and storing else work:
             item.future.set_exception(SpoolError(self._write_error))
         self._last_cycle = time.monotonic() + FAILED_PAUSE
-        if storing and len(storing) < len(work):
+        if known and storing and len(storing) < len(work):
             self._cycle([item for item in work if not item.batches])
 
     def _mend(self, problem: sqlite3.Error) -> None:
