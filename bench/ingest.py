@@ -2,7 +2,7 @@
 what goes through prometheus and jsonl. Peer for the burst: rotel (Rust, memory only, nothing synced), fed by
 ready-made OTLP requests.
 
-    python bench/ingest.py
+    python bench/run.py ingest
 """
 
 import contextlib
@@ -10,13 +10,13 @@ import importlib.util
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 from bench.harness import Running, child, collector, gate, show, wait_for
 
 POINTS = 10
+BURSTS = 5
 BURST = """
 import json, sys, time
 import wayside
@@ -39,27 +39,27 @@ def main() -> None:
 
 
 def burst() -> None:
-    """Rows per second from the first log() to the last row on disk; no sink reads meanwhile."""
+    """Points per second from the first log() to the last row on disk, the median of some; no sink reads meanwhile."""
     rows = 1_000_000
+    found = []
     with collector(sinks="{}", sources="{}") as running:
-        watch = _Watch(running)
-        began, ended, dropped = child(BURST, rows, "burst", environ=running.environ)
-        stored = watch.stop(rows - dropped)
-        rate = (rows - dropped) * POINTS / (stored - began)
+        for turn in range(BURSTS):
+            before = running.status()["ingest"]["received_rows"]
+            processor = running.cpu_seconds()
+            began, ended, dropped = child(BURST, rows, f"burst-{turn}", environ=running.environ)
+            wait_for(lambda goal=before + rows - dropped: running.status()["ingest"]["received_rows"] >= goal)
+            rate = (rows - dropped) * POINTS / (time.time() - began)
+            log_rate = rows * POINTS / (ended - began)
+            found.append((rate, log_rate, dropped, rows * POINTS / (running.cpu_seconds() - processor)))
         rss = running.rss() / 1e6
     peer = rotel(seconds=5.0)
+    rate, log_rate, dropped, per_core = sorted(found)[BURSTS // 2]
+    verdict = f"≥ 4 M: {gate(rate >= 4e6)}"
+    show("burst from one process into the spool, synced", f"{rate / 1e6:.2f} M points/s", peer, verdict)
     show(
-        "burst from one process into the spool, synced",
-        f"{rate / 1e6:.2f} M points/s",
-        peer,
-        f"≥ 4 M: {gate(rate >= 4e6)}",
+        "  of them dropped for want of journal", f"{dropped} rows", "", f"log() ran at {log_rate / 1e6:.2f} M points/s"
     )
-    show(
-        "  of them dropped for want of journal",
-        f"{dropped} rows",
-        "",
-        f"log() alone ran at {rows * POINTS / (ended - began) / 1e6:.2f} M points/s",
-    )
+    show("  per second of the collector's processor time", f"{per_core / 1e6:.1f} M points")
     show("  collector's memory after it", f"{rss:.0f} MB")
 
 
@@ -82,18 +82,6 @@ def sustained() -> None:
 def _ended(running: Running) -> bool:
     sessions = running.status()["sessions"]
     return bool(sessions) and all(session["state"] == "ended" for session in sessions)
-
-
-class _Watch:
-    """Asks the collector, in a thread, when the last row was stored."""
-
-    def __init__(self, running: Running) -> None:
-        self._running = running
-        self._done = threading.Event()
-
-    def stop(self, rows: int) -> float:
-        wait_for(lambda: self._running.status()["ingest"]["received_rows"] >= rows, 120)
-        return time.time()
 
 
 def rotel(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """What one `log()` of 10 scalars costs: in a tight loop, and at 500 calls a second beside one busy Python thread.
 Peer: wandb, offline.
 
-    python bench/log.py
+    python bench/run.py log
 """
 
 from bench.harness import child, collector, gate, show

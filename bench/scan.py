@@ -1,6 +1,6 @@
 """Walking frames: bulk comparison of slices against one look at each frame. The peer is the plain loop.
 
-python bench/scan.py
+python bench/run.py scan
 """
 
 import time

@@ -1,6 +1,6 @@
 """What a training process pays before its first step: import and init, and memory. Peer: wandb, offline.
 
-python bench/start.py
+python bench/run.py start
 """
 
 from bench.harness import child, collector, gate, percentile, show

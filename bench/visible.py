@@ -3,7 +3,7 @@ costs at rest.
 
 Peer: prometheus_client in the training process itself, which is there at once and gone with the process.
 
-    python bench/visible.py
+    python bench/run.py visible
 """
 
 import http.client
