@@ -64,7 +64,8 @@ def _wait_until_up(url: str, server: "subprocess.Popen[bytes]", log: Path) -> No
         try:
             psycopg.connect(url).close()
         except psycopg.OperationalError:
-            assert server.poll() is None and time.monotonic() < until, log.read_text()
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
             time.sleep(0.02)  # between looks
         else:
             return

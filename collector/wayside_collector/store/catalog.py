@@ -12,7 +12,7 @@ from .streams import read_tail
 from .walk import Leg, axes_of_rows
 
 _LEGS = (
-    "SELECT s.kind, s.rank, s.host, s.started, e.name, t.stepped, t.stream, e.series, e.series - t.first_series,"
+    "SELECT s.kind, s.rank, s.host, s.started, s.id, e.name, t.stepped, t.stream, e.series, e.series - t.first_series,"
     " t.width, t.blocks, t.tail FROM series e JOIN streams t ON t.stream = e.stream"
     " JOIN sessions s ON s.session = t.session WHERE e.run = ?"
 )
@@ -34,10 +34,13 @@ class Key(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Where a series is kept. stepped: whether its rows have steps."""
+    """Where a series is kept. stepped: whether its rows have steps. turn: its session's place among others (when that
+    began, and its id).
+    """
 
     leg: Leg
     stepped: bool
+    turn: tuple[float, str]
 
 
 class Hosting(NamedTuple):
@@ -59,18 +62,18 @@ def hosting(db: Database, run: int) -> list[Hosting]:
 def find(db: Database, run: int, name: str | None = None) -> dict[Key, list[Kept]]:
     """The series of a run, of its samplers' too, each with all places it is kept at, the earliest session first."""
     named, names = (" AND e.name = ?", (name,)) if name is not None else ("", ())
-    order = " ORDER BY s.started, s.session, t.stream"
+    order = " ORDER BY s.started, s.id, t.stream, e.series"
     rows: list[tuple[tuple[Any, ...], float | None, float | None]] = [
         (row, None, None) for row in db.query(_LEGS + named + order, run, *names)
     ]
     for one in hosting(db, run):
         rows += [(row, one.since, one.until) for row in db.query(_LEGS + named + order, one.run, *names)]
     found: dict[Key, list[Kept]] = {}
-    for (kind, rank, host, _, found_name, stepped, *place), since, until in rows:
+    for (kind, rank, host, started, id, found_name, stepped, *place), since, until in rows:
         leg = Leg(*_leg_order(place), since, until)
         if leg.blocks or leg.tail:
             key = Key(found_name, kind, rank, host if kind == "system" else "")
-            found.setdefault(key, []).append(Kept(leg, bool(stepped)))
+            found.setdefault(key, []).append(Kept(leg, bool(stepped), (started, id)))
     return found
 
 

@@ -23,10 +23,10 @@ class Piece(NamedTuple):
 
 
 class Raw(NamedTuple):
-    """Points by rising x, all of them wanted. steps: empty where there are none."""
+    """Points by rising x, all of them wanted. steps: may be empty where none has one."""
 
     xs: Sequence[float]
-    steps: Sequence[int]
+    steps: Sequence[int | None]
     times: Sequence[float]
     values: Sequence[float]
 
@@ -97,12 +97,10 @@ def _joined(raws: Sequence[Raw]) -> Raw:
     """All points by rising x; where two stand at one x, the earlier first."""
     if len(raws) == 1:
         return raws[0]
-    with_steps = all(len(raw.steps) for raw in raws)
     rows = [
-        (x, raw.times[place], raw.steps[place] if with_steps else 0, raw.values[place])
+        (x, raw.times[place], raw.steps[place] if len(raw.steps) else None, raw.values[place])
         for raw in raws
         for place, x in enumerate(raw.xs)
     ]
     rows.sort(key=lambda row: row[:2])
-    steps = [row[2] for row in rows] if with_steps else []
-    return Raw([row[0] for row in rows], steps, [row[1] for row in rows], [row[3] for row in rows])
+    return Raw([row[0] for row in rows], [row[2] for row in rows], [row[1] for row in rows], [row[3] for row in rows])

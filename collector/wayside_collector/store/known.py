@@ -11,7 +11,7 @@ from ..session import Session
 from .blocks import unpack_seqs
 from .database import Database
 from .facts import Speaker
-from .texts import clean
+from .texts import clean, to_json
 
 MAX_TIME = 1e11  #: Unix seconds; beyond the year 5138 a clock is wrong, or somebody sends milliseconds
 
@@ -63,7 +63,7 @@ def enter(db: Database, session: Session, now: float) -> Entry:
         "INSERT INTO sessions (session, run, id, kind, rank, host, started, active, finished, exit_code, floor,"
         " next_seq, rows, points, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, 0, 0, ?)",
         key, run, clean(session.id), session.kind, session.rank, clean(session.host), _started(session),
-        _started(session), floor, floor, clean(msgspec.json.encode(session).decode()),
+        _started(session), floor, floor, to_json(msgspec.to_builtins(session)),
     )  # fmt: skip
     return Entry(key, run, floor, floor, new=True)
 

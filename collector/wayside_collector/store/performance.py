@@ -54,21 +54,23 @@ def _steps(db: Database, run: int, after: int | None) -> Iterator[int]:
 
 
 def _rows(db: Database, run: int, id: str, wanted: Wanted, steps: Sequence[int]) -> Iterator[PerformanceRow]:
-    metrics: dict[int, dict[str, float]] = {}
+    metrics: dict[int, dict[str, tuple[_Turn, float]]] = {}
     times: dict[int, float] = {}
     inside = set(steps)
-    bounds = Range("step", steps[0], steps[-1])
-    for name, step, time, value in _points(db, _primary(find(db, run)), wanted, bounds):
-        if step not in inside:
+    for row in _points(db, _primary(find(db, run)), wanted, Range("step", steps[0], steps[-1])):
+        if row.step not in inside:
             continue
-        times[step] = min(time, times.get(step, time))
-        if name is not None:
-            metrics.setdefault(step, {})[name] = value
+        times[row.step] = min(row.time, times.get(row.step, row.time))
+        if row.name is not None:
+            there = metrics.setdefault(row.step, {})
+            if row.name not in there or there[row.name][0] < row.turn:  # logged twice for one step: the later counts
+                there[row.name] = row.turn, row.value
     for step in steps:
         if step not in times or not (wanted.empty or step in metrics):
             continue
         if (wanted.start is None or times[step] >= wanted.start) and (wanted.end is None or times[step] <= wanted.end):
-            yield PerformanceRow(id, step, times[step], dict(sorted(metrics.get(step, {}).items())))
+            values = {name: value for name, (_, value) in sorted(metrics.get(step, {}).items())}
+            yield PerformanceRow(id, step, times[step], values)
 
 
 def _primary(found: dict[Key, list[Kept]]) -> list[tuple[Key, Kept]]:
@@ -79,19 +81,30 @@ def _primary(found: dict[Key, list[Kept]]) -> list[tuple[Key, Kept]]:
     return [(key, kept) for key, kept in own if (-1 if key.rank is None else key.rank) == lowest]
 
 
-def _points(
-    db: Database, series: Iterable[tuple[Key, Kept]], wanted: Wanted, bounds: Range
-) -> Iterator[tuple[str | None, int, float, float]]:
-    """(name, step, time, value), sessions in their order; without a name, rows whose metrics are not wanted."""
+_Turn = tuple[tuple[float, str], int]  # whose session, and the row's seq in it
+
+
+class _Point(NamedTuple):
+    """A metric of a row; without a name, a row whose metrics may not be wanted."""
+
+    name: str | None
+    step: int
+    time: float
+    turn: _Turn
+    value: float = 0.0
+
+
+def _points(db: Database, series: Iterable[tuple[Key, Kept]], wanted: Wanted, bounds: Range) -> Iterator[_Point]:
     streams: dict[int, list[tuple[str, Kept]]] = {}
     for key, kept in series:
         streams.setdefault(kept.leg.stream, []).append((key.name, kept))
     for some in streams.values():
-        leg = some[0][1].leg
+        leg, turn = some[0][1].leg, some[0][1].turn
         chosen = [(name, kept.leg) for name, kept in some if wanted.names is None or name in wanted.names]
         first, last = reach(db, leg, bounds)
-        blocks = read_rows(db, leg, [one for _, one in chosen], first, last)
-        for axes, columns in [*blocks, read_tail_of(db, leg, [one for _, one in chosen])]:
-            yield from ((None, step, time, 0.0) for step, time in zip(axes.steps, axes.times, strict=True))
-            for (name, _), values in zip(chosen, columns, strict=True):
-                yield from ((name, *point) for point in zip(axes.steps, axes.times, values, strict=True))
+        legs = [one for _, one in chosen]
+        for axes, columns in [*read_rows(db, leg, legs, first, last), read_tail_of(db, leg, legs)]:
+            for place, (seq, time, step) in enumerate(zip(axes.seqs, axes.times, axes.steps, strict=True)):
+                yield _Point(None, step, time, (turn, seq))
+                for (name, _), values in zip(chosen, columns, strict=True):
+                    yield _Point(name, step, time, (turn, seq), values[place])
