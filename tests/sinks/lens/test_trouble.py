@@ -102,9 +102,12 @@ async def test_a_cancelled_send_changes_nothing():
 @pytest.mark.parametrize("behaviour", ["fail", "drop", Reply(400, b'{"meta":{"message":"no valid workload found"}}')])
 @pytest.mark.asyncio
 async def test_trouble_of_one_workload_does_not_hold_another(behaviour):
-    """When the first workload's push fails, the second's is sent all the same and told as delivered."""
+    """When the first workload's push fails, the second's is sent all the same and told as delivered; and the pump is
+    told that the trouble is no other run's.
+    """
     async with bench(LensServer(script=[behaviour])) as b:
         trouble = await b.retry(Part(SESSION, steps(120)), Part(OTHER, steps(2)))
+        assert SESSION.run.id in trouble.runs
         assert trouble.delivered == refs(OTHER, 0, 1)
         assert sorted(b.lens.values("w2")) == [0, 1]
         assert len(b.lens.requests) == 2
@@ -113,10 +116,11 @@ async def test_trouble_of_one_workload_does_not_hold_another(behaviour):
 @pytest.mark.parametrize("behaviour", [Reply(401), Reply(429), Reply(503), Reply(404), Reply(302)])
 @pytest.mark.asyncio
 async def test_trouble_of_the_server_ends_the_send(behaviour):
-    """What every workload would be told is asked once."""
+    """What every workload would be told is asked once, and every run waits."""
     lens = LensServer(script=[behaviour, behaviour])
     async with bench(lens) as b:
         trouble = await b.retry(Part(SESSION, steps(2)), Part(OTHER, steps(2)))
+        assert trouble.runs == frozenset()
         assert trouble.delivered == frozenset()
         assert not b.lens.pushes
 

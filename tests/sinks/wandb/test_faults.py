@@ -68,6 +68,7 @@ async def test_w_and_b_asks_for_patience(shared_backend: WandbBackend, shared: M
     asked = shared_backend.requests.count(ours)
     (retry,) = shared.retries
     assert "answered 429 Too Many Requests" in str(retry)
+    assert retry.runs == frozenset()
     assert 2 < retry.not_before - told <= 3
     await asyncio.to_thread(
         shared_backend.wait_for, lambda: shared_backend.requests.count(("file_stream", "patience")) > asked
@@ -91,6 +92,7 @@ async def test_a_key_that_may_not_write(shared_backend: WandbBackend, shared: Mi
     (retry,) = shared.retries
     assert "answered 403 Forbidden: check that the API key may write to this entity and project" in str(retry)
     assert retry.delivered == {(other.id, seq) for seq in range(5, 10)}
+    assert session.run.id in retry.runs  # the pump goes on with other runs
     assert numbers(shared_backend.run("r2")) == list(range(10))
     shared_backend.heal()
     await shared.deliver(parcel)

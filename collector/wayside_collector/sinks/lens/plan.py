@@ -26,13 +26,14 @@ OUT_OF_RANGE = f"Lens keeps steps from {MIN_INT32} to {MAX_INT32}: the step is o
 @dataclass(slots=True)
 class Plan:
     """pushes: by header, in order. delivered: what is done without a request. refused: by reason. counts: what is to
-    be counted when the send ends.
+    be counted when the send ends. runs: ids of the runs it is of.
     """
 
     pushes: dict[Header, list[Push]] = field(default_factory=dict)
     delivered: set[Ref] = field(default_factory=set)
     refused: dict[str, set[Ref]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    runs: set[str] = field(default_factory=set)
 
 
 def make_plan(parcel: Parcel, options: LensOptions, kept: Kept, now: float) -> Plan:
@@ -61,6 +62,7 @@ def _plan_samples(plan: Plan, part: Part, options: LensOptions, kept: Kept) -> N
 
 
 def _plan_run(plan: Plan, part: Part, options: LensOptions, kept: Kept, now: float) -> None:
+    plan.runs.add(part.session.run.id)
     header = identify(part.session, options)
     before = prefix(part.session, options)
     for record in part.records:

@@ -187,7 +187,8 @@ class LensSink:
             else:
                 self._state[key] = value
         if tally.troubles:
-            raise _joined(tally.troubles, plan.delivered | rows_of(tally.done), kept.changes)
+            runs = () if tally.stopped else plan.runs
+            raise _joined(tally.troubles, plan.delivered | rows_of(tally.done), kept.changes, runs)
         refused = [*tally.refused]
         rows = {row for found in plan.refused.values() for row in found}
         if refused or rows:
@@ -212,7 +213,7 @@ def other_base(base: str) -> str | None:
     return None
 
 
-def _joined(troubles: list[Retry], delivered: set[Ref], changes: Changes) -> Retry:
+def _joined(troubles: list[Retry], delivered: set[Ref], changes: Changes, runs: Iterable[str]) -> Retry:
     """All troubles of one send as one: the first in words, the latest time."""
     times = [trouble.not_before for trouble in troubles if trouble.not_before is not None]
     more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
@@ -222,4 +223,5 @@ def _joined(troubles: list[Retry], delivered: set[Ref], changes: Changes) -> Ret
         delivered=delivered,
         uncertain=any(trouble.uncertain for trouble in troubles),
         changes=changes,
+        runs=runs,
     )

@@ -17,12 +17,13 @@ from .graphql import Standing
 
 class Problem(NamedTuple):
     """Why W&B does not take the run's data now. status: of its answer, None without one. not_before: Unix time in
-    seconds, from a Retry-After.
+    seconds, from a Retry-After. alone: other runs may fare better.
     """
 
     text: str
     status: int | None = None
     not_before: float | None = None
+    alone: bool = False
 
 
 class Feed:

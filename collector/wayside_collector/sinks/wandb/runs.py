@@ -123,7 +123,7 @@ class Runs:
         except ChildFailed as failed:
             await relay.dismiss(feed)
             course.feed = None
-            problem = feed.problem or Problem(f"the W&B SDK cannot open the run {course.key}: {failed}")
+            problem = feed.problem or Problem(f"the W&B SDK cannot open the run {course.key}: {failed}", alone=True)
             raise Blocked(problem, alone=feed.problem is None or feed.problem.status is not None) from failed
         course.folder = opened.folder
         standing = feed.standing
@@ -152,7 +152,8 @@ class Runs:
         raise Blocked(
             Problem(
                 f"W&B shows run {course.key} up to step {last} only, but has acknowledged step {course.known_last}:"
-                " waiting for it to catch up"
+                " waiting for it to catch up",
+                alone=True,
             )
         )
 
@@ -162,7 +163,7 @@ class Runs:
             try:
                 found = await child.ask(Inspect(folder), self._limits.command_timeout)
             except ChildFailed as failed:
-                raise Blocked(Problem(f"the W&B run folder {folder} cannot be read: {failed}")) from failed
+                raise Blocked(Problem(f"the W&B run folder {folder} cannot be read: {failed}", alone=True)) from failed
             assert isinstance(found, Found)
             last, samples = max(last, found.last_step), first + found.samples
             landed = course.flight.land(found.last_step) + course.flight.land_samples(samples, first)
@@ -172,7 +173,8 @@ class Runs:
                 Open(course.handle, _identity(course, plan), _config(course, plan), None, secrets.token_hex(20)), child
             )
         except ChildFailed as failed:
-            raise Blocked(Problem(f"the W&B SDK cannot open the run {course.key}: {failed}")) from failed
+            text = f"the W&B SDK cannot open the run {course.key}: {failed}"
+            raise Blocked(Problem(text, alone=True)) from failed
         course.folder = opened.folder
         course.flight.restart(last, samples)
         course.flight.segment = (opened.folder, samples)

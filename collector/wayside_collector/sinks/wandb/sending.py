@@ -237,12 +237,14 @@ class Sending:
         texts = list(dict.fromkeys(problem.text for problem in self.problems))
         times = [problem.not_before for problem in self.problems if problem.not_before is not None]
         aloft = any(ref in self._runs.course(key).flight for ref in left for key in self._needs.get(ref, ()))
+        alone = bool(self.problems) and all(problem.alone for problem in self.problems)
         return Retry(
             "; ".join(texts[:3]) or "some rows are still on their way to W&B",
             not_before=max(times, default=None),
             delivered=delivered,
             uncertain=aloft,
             changes=changes,
+            runs=[part.session.run.id for part in self._parcel.parts] if alone else (),
         )
 
     def _changes(self) -> Changes:

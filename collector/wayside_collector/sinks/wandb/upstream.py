@@ -32,6 +32,7 @@ _OURS = frozenset(
     {"host", "connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "expect"}
     | {"transfer-encoding", "upgrade", "content-length", "authorization"}
 )
+_EVERYBODYS = frozenset({401, 407, 408, 425, 429})  # answers that every run would get
 _ADVICE: Mapping[int, str] = {
     401: "check the API key",
     403: "check that the API key may write to this entity and project",
@@ -144,7 +145,8 @@ class Upstream:
         advice = _ADVICE.get(answer.status)
         quoted = self._quote(answer.body.decode("utf-8", "replace") if said is None else said)
         text = text + (f": {advice}" if advice else "") + (f" ({quoted})" if quoted else "")
-        return Problem(text, answer.status, retry_after(answer.headers.get("Retry-After"), time.time()))
+        alone = 400 <= answer.status < 500 and answer.status not in _EVERYBODYS
+        return Problem(text, answer.status, retry_after(answer.headers.get("Retry-After"), time.time()), alone)
 
     def _place(self, path: str) -> str:
         return f"W&B ({shown(self._base)}/{path.partition('?')[0]})"
