@@ -11,7 +11,7 @@ from wayside.row import Event, Row
 from ..sinks.base import Record, Step
 from .parcels import seqs_of
 
-_KINDS: dict[str, type[Row] | type[Step] | type[Event]] = {"row": Row, "step": Step, "event": Event}
+_KINDS: dict[str, Any] = {"row": Row, "step": Step, "event": Event}
 _TUPLES = ("seqs", "names", "values")
 
 
@@ -40,7 +40,7 @@ def read_record(text: bytes) -> tuple[Record, bool]:
         raise Unreadable("it could not be written down when it was refused")
     try:
         found = {name: tuple(value) if name in _TUPLES else value for name, value in fields[kind].items()}
-        record = _KINDS[kind](**found)
+        record: Record = _KINDS[kind](**found)
         return record._replace(late=True) if isinstance(record, Step) else record, bool(fields["primary"])
     except (KeyError, TypeError, AttributeError) as problem:
         raise Unreadable(f"it was kept in a way that this version does not read: {problem}") from None

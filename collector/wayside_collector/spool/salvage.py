@@ -69,8 +69,8 @@ class _Contents:
 
 
 class Salvaged(NamedTuple):
-    """What a new database holds. damaged: blocks that were left out. accounts: tables that the old one still gave; lost:
-    those that it did not.
+    """What a new database holds. damaged: blocks left out. accounts: tables that the old one still gave. lost: those
+    that it did not.
     """
 
     sessions: int
