@@ -41,7 +41,7 @@ log: {level: debug, format: json}
 def test_nothing_configured() -> None:
     """No file and no environment: prometheus and jsonl, every sampler, files below ./.wayside."""
     found = config.load(None, {})
-    assert [sink.name for sink in found.sinks] == ["prometheus", "jsonl"]
+    assert [sink.name for sink in found.sinks] == ["prometheus", "jsonl", "store"]
     assert [sampler.name for sampler in found.samplers] == ["host", "nvidia", "amd"]
     assert found.spool_path == Path.cwd() / ".wayside" / "spool"
     assert found.address == ("127.0.0.1", 9750)
@@ -103,7 +103,7 @@ def test_the_environment_goes_over_the_file_in_whole_branches_and_in_single_opti
     assert [(sink.name, sink.options.max_files) for sink in whole.sinks] == [("jsonl", 7)]  # type: ignore[attr-defined]
     assert config.build({}, {"WAYSIDE_SOURCES": "{}"}).samplers == ()
     assert config.build({}, {"WAYSIDE_SPOOL": "{max_size: 1MiB}"}).top.spool.max_size == 1 << 20
-    assert [sink.name for sink in config.build({}, {"WAYSIDE_SINKS__JSONL": "false"}).sinks] == ["prometheus"]
+    assert [sink.name for sink in config.build({}, {"WAYSIDE_SINKS__JSONL": "false"}).sinks] == ["prometheus", "store"]
     assert tree == {"sinks": {"jsonl": {"path": "/file", "max_files": 5}, "prometheus": {}}}
 
 

@@ -25,7 +25,7 @@ from .yaml_text import MAX_TEXT, BadYaml, load_yaml
 
 PREFIX = "WAYSIDE_"
 
-DEFAULT_SINKS = ("prometheus", "jsonl")
+DEFAULT_SINKS = ("prometheus", "jsonl", "store")
 DEFAULT_SOURCES = ("host", "nvidia", "amd")
 
 
@@ -56,8 +56,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     listen: address and port of `/metrics`, `/status` and the page for this machine's own programs, which need no
     token. listen_public: address and port for everybody else, none when not given; `public` says what they may do.
     ingest: who may send rows there without a token. dir: where the collector keeps its files. grace: seconds the
-    sinks may take to finish at a stop. sources, sinks: name to options; with no `sinks` at all, `prometheus` and
-    `jsonl`; with no `sources`, all of them. A sink of a name of your own says what it is by `kind`.
+    sinks may take to finish at a stop. sources, sinks: name to options; with no `sinks` at all, `prometheus`,
+    `jsonl` and `store`; with no `sources`, all of them. A sink of a name of your own says what it is by `kind`.
     """
 
     socket: str | None = None

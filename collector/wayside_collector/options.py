@@ -11,7 +11,8 @@ import msgspec
 from .units import parse_duration, parse_size, unit_of
 from .yaml_text import BadYaml, load_yaml
 
-_SECRET = re.compile("key|token|secret|password|header|proxy", re.IGNORECASE)  # options whose values no error repeats
+#: Options whose values no error repeats.
+_SECRET = re.compile(r"key|token|secret|password|header|proxy|\burl$", re.IGNORECASE)
 
 
 class Text(str):
