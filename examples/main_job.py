@@ -5,6 +5,7 @@ make run ONCE=1       exits 0 when everything is delivered, the books balance an
 """
 
 import argparse
+import contextlib
 import json
 import re
 import signal
@@ -39,7 +40,7 @@ def main() -> int:
     )
     try:
         wait_until_ready(url, collector)
-        accuracy = train(chosen.steps)
+        accuracy = train(url, chosen.steps)
         status, problems = wait_until_delivered(url)
         if accuracy < ENOUGH:
             problems.append(f"accuracy {accuracy:.4f} is under {ENOUGH}")
@@ -71,23 +72,33 @@ def wait_until_ready(url: str, collector: "subprocess.Popen[bytes]") -> None:
     sys.exit(f"the collector did not answer at {url} within {STARTS_WITHIN:g} seconds")
 
 
-def train(steps: int) -> float:
-    """Run the training, showing how far it is; returns the accuracy."""
+def train(url: str, steps: int) -> float:
+    """Run the training, showing how far it is by what the collector itself tells; returns the accuracy."""
     print(f"training: {steps} steps on 2 ranks", flush=True)
     job = subprocess.Popen(
         [sys.executable, str(HERE / "train_digits.py"), "--steps", str(steps)], stdout=subprocess.PIPE, text=True
     )
-    began = time.monotonic()
+    live = sys.stderr.isatty()
     while job.poll() is None:
-        time.sleep(0.5)
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\rtraining: {time.monotonic() - began:.0f} s")
-            sys.stderr.flush()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.wait(0.5 if live else 2.0)
+        step, loss = read_metric(url, "wayside_run_last_step"), read_metric(url, "wayside_train_loss")
+        if step is not None and loss is not None and job.poll() is None:
+            shown = f"training: step {step + 1:.0f} of {steps}, loss {loss:.3f}"
+            print(f"\r{shown}" if live else shown, end="" if live else "\n", file=sys.stderr, flush=True)
     output = job.communicate()[0]
     found = re.search(r"accuracy ([0-9.]+)", output)
     if job.returncode or not found:
         sys.exit(f"the training failed with exit code {job.returncode}")
     return float(found[1])
+
+
+def read_metric(url: str, name: str) -> float | None:
+    """A metric of the run's rank 0 as Prometheus would find it; None while it is not there."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        page: str = answer.read().decode()
+    found = re.search(rf'^{name}{{[^}}]*run="digits-[^}}]*rank="0"[^}}]*}} (\S+)', page, re.MULTILINE)
+    return float(found[1]) if found else None
 
 
 def read_status(url: str) -> dict[str, Any]:
