@@ -61,6 +61,7 @@ class Handover:
         self._plan = plan
         self._addresses = list(plan.addresses)  # the one to be tried next is the first
         self._sent_number, self._sent_end = -1, 0  # the segment being sent, and how far
+        self._told_of_kept = False
         self._connected_at = self._next_attempt = 0.0
 
     def talk(self) -> None:
@@ -99,7 +100,9 @@ class Handover:
     def _hello(self, address: str) -> Dict[str, Any]:
         path = self._journal.shelf.folder.path
         beside = os.path.dirname(os.path.realpath(address))
-        journal = {"path": path, "relative": os.path.relpath(path, beside), "kept": self._keeper.path}
+        self._told_of_kept = bool(self._keeper.segments)  # a collector that cannot read it there must be sent all
+        journal: Dict[str, Any] = {"path": path, "relative": os.path.relpath(path, beside)}
+        journal.update(kept=self._keeper.path, keeps=self._told_of_kept)
         return dict(self._plan.hello, versions=list(wire.VERSIONS), journal=None if self._plan.send else journal)
 
     def disconnect(self) -> None:
@@ -133,6 +136,8 @@ class Handover:
         self.state = "sending on the socket" if self.sends else "the collector reads the journal"
         self._let_go(answer.stored)
         self._keeper.forget_copy()
+        if answer.readable and self._keeper.segments and not self._told_of_kept:
+            raise ConnectionResetError("something was kept while the answer was awaited: the next hello says where")
 
     def _be_refused(self, reason: str, message: str) -> NoReturn:
         self.refusal = reason

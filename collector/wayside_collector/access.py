@@ -40,6 +40,9 @@ class ClientsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return problems + [f"journals: {path!r:.80} must be an absolute path" for path in relative]
 
 
+ANYBODY = ClientsSection()  #: whoever the socket's permissions let in
+
+
 def _is_named(value: Named) -> bool:
     return 0 <= value < 0xFFFFFFFF if isinstance(value, int) else bool(value.strip())
 

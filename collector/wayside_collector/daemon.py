@@ -8,11 +8,9 @@ accepted is on disk.
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 
 from .access import NOBODY
 from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler
@@ -20,9 +18,11 @@ from .changes import Changes, Loaded
 from .delivery.retention import keep_limits
 from .log import set_up_log
 from .reload import Reload
+from .sources.named import more_roots, still_readable
 from .sources.socket import SocketSource
 from .spool import SpoolError
 from .views import CollectorViews
+from .web.dead_letters import dead_letter_routes
 from .web.server import WebServer
 
 TICK = 0.5  #: seconds between two looks of the election at what has waited long enough
@@ -39,7 +39,8 @@ class Collector:
         self.views = CollectorViews(self.parts, self.reload)
         config = loaded.config
         outside = config.outside if scope.listens else NOBODY
-        self.web = WebServer(self.views, *config.address, outside, self.parts.refusals)
+        routes = dead_letter_routes(self.parts.letters)
+        self.web = WebServer(self.views, *config.address, outside, self.parts.refusals, routes)
         self._group: asyncio.TaskGroup | None = None
 
     # --- life ------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ class Collector:
         """
         parts = self.parts
         for inlet, journals in parts.intake.resume():
-            folders = [Path(path) for path in journals if os.path.exists(path)]  # noqa: ASYNC240 -- once, at the start
+            folders = still_readable(journals, [*parts.journals.roots, *more_roots(parts.config.top.clients)])
             if inlet.known.session.kind == "system":
                 await parts.intake.end(inlet, reason="stopped")
             elif folders:
@@ -118,7 +119,9 @@ class Collector:
 
     def _start_sources(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         parts = self.parts
-        parts.socket = SocketSource(parts.socket_path, parts.intake, parts.journals, self.web.url)
+        parts.socket = SocketSource(
+            parts.socket_path, parts.intake, parts.journals, self.web.url, parts.config.top.clients, parts.refusals
+        )
         for config in parts.config.samplers:
             parts.samplers.start(config.name, make_sampler(config), config.options.interval, group)
         return [

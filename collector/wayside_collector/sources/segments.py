@@ -4,17 +4,22 @@ Files are read with `pread`, never mapped: a peer that truncates its file must n
 what the bytes mean; `sources/journal.py` does.
 """
 
+import contextlib
 import enum
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from wayside import wire
 from wayside.segments import DROPPED, JOURNALS
 
+from .confined import journal_folder, open_plain, remove_same
+
 PAGE = 4096
+MAX_SEGMENT = 2 * wire.MAX_FRAME  #: bytes of a file: a segment holds 256 KiB, or one frame that is larger
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
 
 
@@ -31,7 +36,8 @@ class Owner(enum.Enum):
 def owner_of(folder: Path) -> Owner:
     """Whether a process holds the journal's lock."""
     try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        with journal_folder(folder) as opened:
+            fd = open_plain(opened, "lock", os.O_RDWR)
     except OSError:
         return Owner.UNKNOWN
     try:
@@ -64,19 +70,31 @@ class OpenSegment:
     def bytes_to(self, position: int, most: int) -> bytes:
         return os.pread(self.fd, min(position - self.read, most), self.read)
 
+    def unlink(self) -> None:
+        """Remove the file, if it still is the one that was read. Raises OSError."""
+        with journal_folder(self.path.parent) as folder:
+            remove_same(folder, self.path.name, self.fd)
+
     def close(self) -> None:
         os.close(self.fd)
 
 
 def open_segment(path: Path) -> OpenSegment | None:
     """A segment that has been begun; None for one only prepared, or gone. Raises wire.WireError for what is no
-    segment.
+    segment, and OSError.
     """
+    with journal_folder(path.parent) as folder:
+        return _open_segment(folder, path)
+
+
+def _open_segment(folder: int, path: Path) -> OpenSegment | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = open_plain(folder, path.name)
     except FileNotFoundError:
         return None
     try:
+        if os.fstat(fd).st_size > MAX_SEGMENT:
+            raise wire.WireError(f"more than {MAX_SEGMENT} bytes, which no segment has")
         head = os.pread(fd, wire.HEADER_SIZE, 0)
         if not head.strip(b"\0") or head[:8] == bytes(8):
             os.close(fd)
@@ -94,13 +112,7 @@ def find_segment(folders: list[Path], number: int) -> OpenSegment | None:
     """
     best: OpenSegment | None = None
     for folder in folders:
-        for path in _segment_files(folder):
-            try:
-                found = open_segment(path)
-            except (OSError, wire.WireError):
-                continue
-            if found is None:
-                continue
+        for found in _begun_segments(folder):
             if found.header.number < number or (best is not None and not _better(found, best)):
                 found.close()
                 continue
@@ -110,25 +122,41 @@ def find_segment(folders: list[Path], number: int) -> OpenSegment | None:
     return best
 
 
+def _begun_segments(folder: Path) -> Iterator[OpenSegment]:
+    """Each that this folder's session has begun, opened."""
+    with contextlib.suppress(OSError), journal_folder(folder) as opened:
+        for name in sorted(name for name in os.listdir(opened) if name.endswith(".seg")):
+            try:
+                found = _open_segment(opened, folder / name)
+            except (OSError, wire.WireError):
+                continue
+            if found is None:
+                continue
+            if found.header.session.hex() == folder.name:
+                yield found
+            else:
+                found.close()
+
+
 def _better(one: OpenSegment, other: OpenSegment) -> bool:
     if one.header.number != other.header.number:
         return one.header.number < other.header.number
     return one.committed()[0] > other.committed()[0]
 
 
-def _segment_files(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder / name for name in os.listdir(folder) if name.endswith(".seg"))
-    except OSError:
-        return []
-
-
 def read_dropped(folder: Path) -> tuple[int, int]:
     """Rows and points a session dropped in all, as its owner told last; zeros when it did not."""
     try:
-        data = (folder / DROPPED).read_bytes()[:16]
+        with journal_folder(folder) as opened:
+            fd = open_plain(opened, DROPPED)
     except OSError:
         return 0, 0
+    try:
+        data = os.pread(fd, 16, 0)
+    except OSError:
+        return 0, 0
+    finally:
+        os.close(fd)
     return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:16], "little")
 
 

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import socket
-import struct
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,14 @@ from typing import Any
 from wayside import wire
 
 from .. import __version__
+from ..access import ANYBODY, ClientsSection
 from ..intake import Inlet, Intake, Refused, Stream
+from ..refusals import Refusals
 from ..spool import SpoolError
 from .journal import JournalSource
 from .json_lines import MAX_LINE, LineError, LineSession
-from .segments import open_segment
+from .named import NamedJournals, more_roots
+from .peers import Admission, Peer, peer_of
 
 MAX_CONNECTIONS = 1024  #: a thousand processes of one pod; each costs a descriptor and some kilobytes
 READ_SIZE = 256 << 10
@@ -33,7 +35,8 @@ HELLO_TIMEOUT = 10.0  #: seconds a new peer may take to say who it is
 GONE_AFTER = 10.0  #: seconds a session without a journal may be away before it counts as ended
 RETRY = 0.25  #: seconds before storing again after the spool could not take rows
 LOOK_INTERVAL = 1.0  #: seconds between looks whether the socket is still there
-SOCKET_MODE = 0o660
+REFUSAL_PATIENCE = 1.0  #: seconds for the first byte of a peer that is not let in: it says which dialect it reads
+MOST_TOLD = 100  #: users whose refusal is logged; the counter has them all
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +48,23 @@ class SocketHeld(Exception):
 class SocketSource:
     """Listens on one path until cancelled. url: where the collector's page is, told to every client."""
 
-    def __init__(self, path: Path, intake: Intake, journals: JournalSource, url: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        intake: Intake,
+        journals: JournalSource,
+        url: str,
+        clients: ClientsSection = ANYBODY,
+        refusals: Refusals | None = None,
+    ) -> None:
         self.path = path
         self.url = url
         self.connections = 0
-        self.refused = 0
         self.errors = 0
+        self.refusals = refusals or Refusals()
+        self._admission = Admission(path, clients)
+        self._named = NamedJournals(path.parent, [*journals.roots, *more_roots(clients)])
+        self._told_of: set[int] = set()  # users whose refusal stands in the log
         self._intake = intake
         self._journals = journals
         self._lock_fd = -1
@@ -80,8 +94,7 @@ class SocketSource:
         self._take_lock(self.path.parent / "collector.lock")
         ours: int | None = None
         try:
-            server = await asyncio.start_unix_server(self._greet, self.path, limit=MAX_LINE)
-            os.chmod(self.path, SOCKET_MODE)
+            server = await asyncio.start_unix_server(self._greet, sock=self._admission.bind(), limit=MAX_LINE)
             self._leave_note()
             ours = _inode(self.path)
             log.info("listening on %s", self.path)
@@ -131,17 +144,21 @@ class SocketSource:
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.connections >= MAX_CONNECTIONS:
-            self.refused += 1
+            self.refusals.count("socket", "connections")
             await self._refuse(writer, f"{MAX_CONNECTIONS} connections are open, the limit")
             return
         self.connections += 1
+        peer = peer_of(writer.get_extra_info("socket"))
         try:
+            if (refusal := self._admission.refuses(peer)) is not None:
+                await self._turn_away(refusal, peer, reader, writer)
+                return
             async with asyncio.timeout(HELLO_TIMEOUT):
                 first = await reader.readexactly(1)
             if first == b"{":
-                await self._talk_lines(first, reader, writer)
+                await self._talk_lines(first, peer, reader, writer)
             else:
-                await self._talk_frames(first, reader, writer)
+                await self._talk_frames(first, peer, reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             pass  # the peer is gone or says nothing: its journal, if it has one, is read all the same
         except (wire.WireError, Refused) as problem:
@@ -151,13 +168,33 @@ class SocketSource:
             self.connections -= 1
             writer.close()
 
+    async def _turn_away(
+        self, refusal: str, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Tell a peer in its own dialect that it is not let in, and the log once for each user."""
+        self.refusals.count("socket", "peer")
+        if peer.uid not in self._told_of and len(self._told_of) < MOST_TOLD:
+            self._told_of.add(peer.uid)
+            log.warning("a connection of pid %d was refused: %s", peer.pid, refusal)
+        first = b""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REFUSAL_PATIENCE):
+                first = await reader.read(1)
+        if first == b"{":
+            writer.write(_error_line(refusal))
+            await writer.drain()
+        else:
+            await self._refuse(writer, refusal)
+
     async def _refuse(self, writer: asyncio.StreamWriter, message: str) -> None:
         with contextlib.suppress(OSError):
             writer.write(wire.json_frame(wire.ERROR, {"error": message}))
             await writer.drain()
             writer.close()
 
-    async def _talk_frames(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _talk_frames(
+        self, first: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         buffer = first
         async with asyncio.timeout(HELLO_TIMEOUT):
             while not (found := wire.scan(buffer)).spans:
@@ -170,7 +207,7 @@ class SocketSource:
         record = wire.read_json(buffer, hello)
         if not isinstance(record, dict):
             raise wire.WireError("a HELLO must hold a JSON object")
-        inlet = await self._begin(record, writer)
+        inlet = await self._begin(record, peer, writer)
         if inlet is None:
             return
         id = inlet.client_id
@@ -182,7 +219,7 @@ class SocketSource:
                 del self._writers[id]
             self.expect(inlet)
 
-    async def _begin(self, record: dict[str, Any], writer: asyncio.StreamWriter) -> Inlet | None:
+    async def _begin(self, record: dict[str, Any], peer: Peer, writer: asyncio.StreamWriter) -> Inlet | None:
         versions = record.get("versions", [1])
         answer: dict[str, Any] = {"versions": list(wire.VERSIONS), "collector": __version__, "url": self.url}
         if not isinstance(versions, list) or not set(versions) & set(wire.VERSIONS):
@@ -192,17 +229,20 @@ class SocketSource:
             writer.write(wire.json_frame(wire.ANSWER, answer))
             await writer.drain()
             return None
-        folders, reason = _readable_folders(record, self.path.parent)
+        journal = await asyncio.to_thread(self._named.find, record, peer.uid)
+        folders = journal.folders
+        if record.get("journal") and not folders:
+            self.refusals.count("socket", "journal")
         while True:
             try:
-                inlet = await self._intake.begin(record, [str(folder) for folder in folders])
+                inlet = await self._intake.begin(record, [str(folder) for folder in folders if journal.whole])
                 break
             except SpoolError as problem:
                 log.error("%s; a session waits at the door", problem)
                 await asyncio.sleep(RETRY)
         if folders:
             self._journals.follow(inlet, folders)
-        answer.update(journal="ok" if folders else "unreadable", reason=reason, stored=inlet.told_seq)
+        answer.update(journal="ok" if folders else "unreadable", reason=journal.reason, stored=inlet.told_seq)
         writer.write(wire.json_frame(wire.ANSWER, answer))
         await writer.drain()
         return inlet
@@ -267,8 +307,10 @@ class SocketSource:
     # --- JSON lines
     # ----------------------------------------------------------------------------------------------------------
 
-    async def _talk_lines(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines = LineSession(self._intake, socket.gethostname(), _peer_pid(writer))
+    async def _talk_lines(
+        self, first: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        lines = LineSession(self._intake, socket.gethostname(), peer.pid)
         try:
             line = first
             while True:
@@ -318,50 +360,3 @@ def _inode(path: Path) -> int | None:
 
 def _error_line(message: str) -> bytes:
     return json.dumps({"error": message}).encode() + b"\n"
-
-
-def _peer_pid(writer: asyncio.StreamWriter) -> int:
-    """The peer's pid as this PID namespace knows it; 0 from another one."""
-    connection = writer.get_extra_info("socket")
-    try:
-        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    except (OSError, AttributeError):
-        return 0
-    pid: int = struct.unpack("3i", data)[0]
-    return pid
-
-
-def _readable_folders(record: dict[str, Any], beside: Path) -> tuple[list[Path], str]:
-    """Where this session's journal can be read from here, and why not when the list is empty.
-
-    The session's id, 128 random bits, stands in each of its segments: reading it back through a path proves that both
-    sides mean the same folder, whatever is mounted where.
-    """
-    journal = record.get("journal")
-    if not isinstance(journal, dict):
-        return [], "the client sends its frames"
-    id = record.get("session", "")
-    asked = [Path(str(journal[key])) for key in ("path",) if journal.get(key)]
-    if journal.get("relative"):
-        asked.append(beside / str(journal["relative"]))
-    for path in asked:
-        if path.name == id and _holds_session(path, id):
-            kept = Path(str(journal["kept"])) if journal.get("kept") else None
-            return [path, *([kept] if kept is not None and kept.name == id else [])], ""
-    return [], f"no journal of this session can be read at {' or '.join(str(path) for path in asked)}"
-
-
-def _holds_session(folder: Path, id: str) -> bool:
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".seg"))
-    except OSError:
-        return False
-    for name in names:
-        try:
-            segment = open_segment(folder / name)
-        except (OSError, wire.WireError):
-            continue
-        if segment is not None:
-            segment.close()
-            return segment.header.session.hex() == id
-    return False

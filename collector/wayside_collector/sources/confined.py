@@ -1,0 +1,91 @@
+"""Opening what clients name: below allowed roots only, never through a link, and nothing but plain files.
+
+A client that names a path has the collector open it, with the collector's rights. So a journal is always
+`<root>/journals/<session>`, with a root that the operator or the system names, and each step from the root on is
+opened by itself and relative to the one before (O_NOFOLLOW): a folder that is exchanged for a link between a check and
+its use is not followed. A file is looked at before it is opened (O_PATH), since opening a FIFO waits for a writer and
+opening a device may do anything; it must be plain and belong to whom its folder belongs to, which a hard link to
+somebody else's file does not.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from wayside.segments import JOURNALS
+
+SHARED_MEMORY = Path("/dev/shm")
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Forbidden(OSError):
+    """What was named is not opened; the message says why."""
+
+
+def shared_memory_of(uid: int) -> Path:
+    """The root below which this user's clients keep journals in memory."""
+    return SHARED_MEMORY / f"wayside-{uid}"
+
+
+def allowed(folder: Path, session: str, roots: list[Path], owner: int | None) -> None:
+    """Whether a journal that a client named may be read. owner: the client's user, to whom it must belong; None where
+    nobody knows any more. Raises OSError, as Forbidden saying what is wrong.
+    """
+    if ".." in folder.parts or folder.name != session or folder.parent.name != JOURNALS or not folder.is_absolute():
+        raise Forbidden(f"{str(folder)!r:.200} is no {JOURNALS}/<session>")
+    root = folder.parent.parent
+    if root not in roots and not _is_shared_memory(root, owner):
+        raise Forbidden(f"{str(root)!r:.200} is none of the folders where clients may keep journals (clients.journals)")
+    with journal_folder(folder) as fd:
+        found = os.fstat(fd).st_uid
+    if owner is not None and found != owner:
+        raise Forbidden(f"{str(folder)!r:.200} belongs to user {found}, not to the client's, {owner}")
+
+
+def _is_shared_memory(root: Path, owner: int | None) -> bool:
+    """Whether a root is a user's own in shared memory, and really that user's: anybody may make folders there."""
+    uid = root.name.removeprefix("wayside-")
+    if not uid.isascii() or not uid.isdigit() or root != shared_memory_of(int(uid)):
+        return False
+    try:
+        found = os.lstat(root)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == int(uid) and owner in (None, int(uid))
+
+
+@contextlib.contextmanager
+def journal_folder(folder: Path) -> Iterator[int]:
+    """A journal's folder, opened; raises OSError, for a link on the way, too."""
+    fds = [os.open(folder.parent.parent, _STEP)]
+    try:
+        fds.append(os.open(folder.parent.name, _STEP, dir_fd=fds[-1]))
+        fds.append(os.open(folder.name, _LIST, dir_fd=fds[-1]))
+        yield fds[-1]
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def open_plain(folder_fd: int, name: str, flags: int = os.O_RDONLY) -> int:
+    """A plain file in an opened folder, that belongs to whom the folder belongs to. Raises OSError."""
+    path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    try:
+        found, owner = os.fstat(path_fd), os.fstat(folder_fd).st_uid
+        if not stat.S_ISREG(found.st_mode):
+            raise Forbidden(f"{name!r:.100} is no plain file")
+        if found.st_uid != owner:
+            raise Forbidden(f"{name!r:.100} belongs to user {found.st_uid}, its folder to {owner}")
+        return os.open(f"/proc/self/fd/{path_fd}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    finally:
+        os.close(path_fd)
+
+
+def remove_same(folder_fd: int, name: str, fd: int) -> None:
+    """Unlink a file, if it is still the one that was opened. Raises OSError."""
+    there, opened = os.stat(name, dir_fd=folder_fd, follow_symlinks=False), os.fstat(fd)
+    if (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino):
+        os.unlink(name, dir_fd=folder_fd)
