@@ -19,7 +19,7 @@ from wayside_collector.sources.segments import Owner, owner_of
 from .instruments import Clock, Shim, SmallDisk
 from .world import Producer, World, wait_for
 
-PACES = ([0.0, 0.002, 0.02], [1, 4, 4])  #: seconds after 64 rows, at most; 0 is a tight loop
+PACES = ([0.0, 0.01, 0.05], [1, 4, 4])  #: seconds after 64 rows, at most; 0 is a tight loop
 _CHILD = "wayside_collector.sinks.wandb.child"
 
 
@@ -110,7 +110,7 @@ def freeze(scene: Scene) -> None:
     if dies and "collector" in frozen:
         scene.world.start_collector()
     if dies and "producer" in frozen:
-        scene.world.restart_producer(victim, _bounded(victim, 0.002))
+        scene.world.restart_producer(victim, _bounded(victim, 0.01))
 
 
 def kill_child(scene: Scene) -> None:
@@ -183,7 +183,7 @@ def earlier_boot(scene: Scene) -> None:
         for path in folder.glob("*.seg"):
             age(path)
     scene.world.start_collector()
-    scene.world.restart_producer(victim, _bounded(victim, 0.002))
+    scene.world.restart_producer(victim, _bounded(victim, 0.01))
 
 
 def age(path: Path) -> None:
@@ -212,7 +212,7 @@ def fill_disk(scene: Scene) -> None:
         scene.disk.free()
     if dies:
         scene.world.start_collector()
-        scene.world.restart_producer(victim, _bounded(victim, 0.002))
+        scene.world.restart_producer(victim, _bounded(victim, 0.01))
 
 
 def fail_calls(scene: Scene) -> None:
@@ -236,7 +236,7 @@ def _dead(world: World) -> list[Path]:
 
 
 def _owned(world: World) -> list[Path]:
-    return [folder for folder in world.beside.glob("journals/*") if owner_of(folder) is Owner.LIVES]
+    return [folder for folder in world.journals() if owner_of(folder) is Owner.LIVES]
 
 
 # --- time, and the other side ----------------------------------------------------------------------------------------

@@ -110,6 +110,12 @@ class Clock:
         fresh.write_text(shift)
         os.replace(fresh, self.stamp)
 
+    def close(self) -> None:
+        """Remove what libfaketime left in memory of processes that were killed."""
+        for path in Path("/dev/shm").glob("*faketime_*"):
+            if not Path("/proc", path.name.rpartition("_")[2]).exists():
+                path.unlink(missing_ok=True)
+
 
 def impossible() -> list[str]:
     """What cannot be made on this machine, one line each; empty when everything can."""

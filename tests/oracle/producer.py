@@ -4,8 +4,8 @@ it, how far it is.
     python producer.py CLAIM_FILE PRODUCER FIRST_ROW PACE_SECONDS STYLE
 
 Row n of claimant c has the metrics `payload(c, n, …)`: whoever finds a row can tell whether it is one that was logged.
-STYLE: "rows" logs them in one loop; "shown" too, under names that every sink is given; "forks" logs from a second
-thread while the first one forks workers, each a claimant of its own, that log and exit or are killed.
+STYLE: "rows" logs them in one loop; "shown" does it more slowly, under names that every sink is given; "forks" logs
+from a second thread while the first one forks workers, each a claimant of its own, that log and exit or are killed.
 """
 
 import mmap
@@ -63,12 +63,12 @@ def rest(seconds: float) -> None:
     select.select([], [], [], seconds)
 
 
-def log_rows(claims: Claims, log: object, first: int, pace: float) -> None:
+def log_rows(claims: Claims, log: object, first: int, pace: float, at_once: int = 64) -> None:
     number = first
     while True:
         claims.log(log, 0, number)
         number += 1
-        if pace and number % 64 == 0:
+        if pace and number % at_once == 0:
             rest(pace * random.random())
 
 
@@ -107,7 +107,7 @@ def main() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
         threading.Thread(target=log_rows, args=(claims, run.log, first, max(pace, 0.002)), daemon=True).start()
         fork_workers(claims, run.log)
-    log_rows(claims, run.log, first, pace)
+    log_rows(claims, run.log, first, pace, 16 if style == "shown" else 64)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ class Receivers:
 
     lens: bool = False
     wandb: str = ""
-    faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.backend = WandbBackend() if self.wandb == "online" else None
@@ -39,6 +38,7 @@ class Receivers:
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
         self._folder = Path(".")
+        self._away = {"lens": False, "wandb": False}
         if self.backend is not None:
             self.backend.start()
         if self.server is not None:
@@ -74,7 +74,9 @@ class Receivers:
     def _trouble_lens(self, choose: random.Random) -> str:
         assert self.server is not None
         if choose.random() < 0.3:
-            self._run(self.server.stop)
+            if not self._away["lens"]:
+                self._run(self.server.stop)
+            self._away["lens"] = True
             return "away"
         what = choose.choice(LENS_TROUBLE)
         self.server.script.append(what)
@@ -84,6 +86,7 @@ class Receivers:
         assert self.backend is not None
         what = choose.choice(["away", "500", "429", "403", "garbage", "drop", "drop late", "hang", "hang, drop late"])
         if what == "away":
+            self._away["wandb"] = True
             self.backend.away()
         elif what == "garbage":
             self.backend.fail("file_stream", 200, body="\x00 garbage", lines=True)
@@ -108,11 +111,13 @@ class Receivers:
             self._run(self._back)
         if self.backend is not None:
             self.backend.heal()
-            self.backend.start()
+            if self._away["wandb"]:
+                self.backend.start()
+        self._away = {"lens": False, "wandb": False}
 
     async def _back(self) -> None:
         assert self.server is not None
-        if self.server._runner is None:
+        if self._away["lens"]:
             await self.server.start()
 
     def close(self) -> None:

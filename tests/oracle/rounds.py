@@ -61,7 +61,7 @@ def _make_scene(
         world.collector_environ.update(scene.shim.environ(world.spool_db.parent))
         preload.append(str(scene.shim.library))
     if with_clock and not plain:
-        scene.clock = Clock(folder / "clock")
+        scene.clock = stack.enter_context(contextlib.closing(Clock(folder / "clock")))
         for environ in (world.collector_environ, world.producer_environ):
             environ.update({**scene.clock.environ(), "LD_PRELOAD": str(scene.clock.library)})
         preload.append(str(scene.clock.library))

@@ -1,9 +1,9 @@
 """Whether a world kept the rule, judged sink by sink from what the producers claimed and what arrived."""
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from wayside import wire
 
@@ -11,6 +11,16 @@ from .producer import SLOTS, payload, read_claims
 
 if TYPE_CHECKING:
     from .world import Producer, World
+
+
+class Line(msgspec.Struct):
+    """What is looked at of a line of the jsonl sink."""
+
+    step: int | None = None
+    metrics: dict[str, float] | None = None
+
+
+_LINE = msgspec.json.Decoder(Line)
 
 EVENTS = 5  #: of a session, at most, beside its rows: what it is, what it counted, how it ended
 
@@ -80,13 +90,13 @@ def jsonl_rows(world: "World", problems: list[str]) -> dict[int, Counter[int]]:
     arrived: dict[int, Counter[int]] = {}
     for path in sorted((world.folder / "jsonl").glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
-            row = json.loads(line)
-            metrics = row.get("metrics")
+            row = _LINE.decode(line)
+            metrics = row.metrics
             if metrics is None:
                 continue
             prefix = next(iter(metrics)).partition("/")[0]
             claimant, number = int(metrics[f"{prefix}/claimant"]), int(metrics[f"{prefix}/number"])
-            if metrics != payload(claimant, number, prefix) or row["step"] != number:
+            if metrics != payload(claimant, number, prefix) or row.step != number:
                 problems.append(f"claimant {claimant} row {number} arrived as {line[:200]!r}")
             arrived.setdefault(claimant, Counter())[number] += 1
     return arrived
@@ -122,7 +132,7 @@ def _compare(sink: str, claimant: int, expected: list[int], found: list[tuple[in
         or step != metrics["shown/number"]
     ]
     missing = [number for number in expected if number not in counts]
-    never = [number for number in counts if number not in set(expected)]
+    never = sorted(set(counts).difference(expected))
     doubled = [number for number, count in counts.items() if count > 1] if once else []
     for what, rows in (("missing", missing), ("never stored", never), ("doubled", doubled), ("changed", wrong)):
         if rows:

@@ -29,6 +29,7 @@ from .receivers import Receivers
 
 STARTS_WITHIN = 60.0
 SETTLES_WITHIN = 180.0
+SHARED = Path(f"/dev/shm/wayside-{os.getuid()}")
 
 
 @dataclass
@@ -177,12 +178,24 @@ class World:
         self.tally.kills_with_rows_held += rows_held(self.journals(), self.spool_db)
 
     def journals(self) -> list[Path]:
-        """Every journal's folder there is."""
-        return [*self.beside.glob("journals/*"), *(self.folder / "kept").glob("journals/*")]
+        """Every journal's folder there is. One begun anew while the socket's folder was gone lies in a place that all
+        worlds share.
+        """
+        own = [*self.beside.glob("journals/*"), *(self.folder / "kept").glob("journals/*")]
+        return own + [path for path in SHARED.glob("journals/*") if self._names_us(path)]
+
+    def _names_us(self, journal: Path) -> bool:
+        """Whether the session's record, which stands in each of its segments, names our socket."""
+        for path in journal.glob("*.seg"):
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                if str(self.beside).encode() in file.read(8192):
+                    return True
+        return False
 
     def note_doubles(self) -> None:
+        """Before the collector that counted them is gone; one that is frozen cannot be asked."""
         with contextlib.suppress(OSError, ValueError):
-            self.tally.doubles += int(self.status()["ingest"]["doubles"])
+            self.tally.doubles += int(self.status(timeout=1.0)["ingest"]["doubles"])
 
     # --- questions -------------------------------------------------------------------------------
 
@@ -194,8 +207,8 @@ class World:
     def spool_db(self) -> Path:
         return (self.spool or self.folder / "kept" / "spool") / "spool.db"
 
-    def status(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}status", timeout=30) as answer:
+    def status(self, timeout: float = 30.0) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}status", timeout=timeout) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
@@ -211,12 +224,12 @@ class World:
             status = self.status()
             sessions = all(session["state"] == "ended" for session in status["sessions"])
             waiting = any(sink["waiting"] for sink in status["sinks"].values())
-            return sessions and not waiting and not list(self.beside.glob("journals/*/*.seg"))
+            return sessions and not waiting and not any(list(path.glob("*.seg")) for path in self.journals())
 
         try:
             wait_for(settled, SETTLES_WITHIN, "everything to be delivered")
         except TimeoutError as late:
-            left = [str(path) for path in self.beside.glob("journals/*/*")]
+            left = [str(path) for journal in self.journals() for path in journal.glob("*")]
             said = (self.folder / "collector.log").read_text(errors="replace")[-3000:]
             raise TimeoutError(f"{late}: {json.dumps(self.status())}; left: {left}; the log: {said}") from None
         return self.status()
