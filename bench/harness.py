@@ -39,16 +39,36 @@ class Running:
                 return int(line.split()[1]) * 1024
         return 0
 
+    def peak_rss(self) -> int:
+        """Bytes resident at most so far."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        return 0
+
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def collector(sinks: str = "{prometheus: {}, jsonl: {}}", sources: str = "{host: {}}") -> Iterator[Running]:
-    """A collector below a folder on the disk the repository is on, stopped at the end."""
+def scratch() -> Iterator[Path]:
+    """A folder on the disk the repository is on, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="wayside-bench-", dir=Path(__file__).parent) as name:
-        folder = Path(name)
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def collector(
+    sinks: str = "{prometheus: {}, jsonl: {}}",
+    sources: str = "{host: {}}",
+    *,
+    top: str = "",
+    folder: Path | None = None,
+    end: signal.Signals = signal.SIGTERM,
+) -> Iterator[Running]:
+    """A collector below a folder, by default one of its own, ended at the end. top: more lines of its configuration."""
+    with contextlib.nullcontext(folder) if folder is not None else scratch() as folder:
         environ = {
             **os.environ,
             "WAYSIDE_SOCKET": str(folder / "wayside.sock"),
@@ -56,16 +76,16 @@ def collector(sinks: str = "{prometheus: {}, jsonl: {}}", sources: str = "{host:
             "WAYSIDE_QUIET": "1",
         }
         (folder / "wayside.yaml").write_text(
-            f"listen: 127.0.0.1:0\ndir: {folder}\nsinks: {sinks}\nsources: {sources}\nlog: {{level: warning}}\n"
+            f"listen: 127.0.0.1:0\ndir: {folder}\nsinks: {sinks}\nsources: {sources}\nlog: {{level: warning}}\n{top}"
         )
         command = [sys.executable, "-m", "wayside_collector", "run", "--config", str(folder / "wayside.yaml")]
         process = subprocess.Popen(command, env=environ, cwd=folder)
         try:
             note = folder / "collector.json"
-            wait_for(note.exists)
+            wait_for(lambda: note.exists() and json.loads(note.read_text())["pid"] == process.pid)
             yield Running(json.loads(note.read_text())["url"], process.pid, folder, environ)
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(end)
             process.wait(60)
 
 
