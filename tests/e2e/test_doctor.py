@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from e2e.machine import Machine, until
+from e2e.machine import Machine, fetch, until
 
 DOCTOR = (sys.executable, "-c", "from wayside.doctor import main; main()", "doctor")
 
@@ -130,3 +130,16 @@ def test_people_read_it(machine: Machine) -> None:
     assert "  OK   row: a test row was stored" in done.stdout
     assert "  FAIL identity: the environment's run id is 'a/b'" in done.stdout
     assert "WAYSIDE_RUN_ID\n" in done.stdout
+
+
+def test_what_is_shown_can_be_opened(machine: Machine) -> None:
+    """A run's url, the doctor's and the public one in the status open, also where all interfaces are listened on."""
+    collector = machine.collector(WAYSIDE_LISTEN_PUBLIC="0.0.0.0:0").wait_ready()
+    program = "import wayside\nwith wayside.init() as run: print(run.url)"
+    done = machine.run(sys.executable, "-c", program, WAYSIDE_QUIET="1")
+    assert done.stderr == ""
+    assert "</html>" in fetch(done.stdout.strip())
+    assert done.stdout.strip() in ask(machine)[1]["checks"]["collector"]["found"]
+    public = str(collector.status()["listen_public"])
+    assert "0.0.0.0" not in public
+    assert fetch(f"{public}livez") == "ok\n"

@@ -13,6 +13,7 @@ from standins.certificates import make_certificate
 from wayside_collector.access import Outside, PublicSection, is_loopback, listen_problems
 from wayside_collector.refusals import Refusals
 from wayside_collector.web import listener as listener_module
+from wayside_collector.web.listener import openable
 from wayside_collector.web.server import WebServer
 from web.serving import MadeUp, served
 
@@ -120,6 +121,29 @@ async def test_who_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch, words
         async with asyncio.timeout(15):
             assert await reader.read() == b""
         writer.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+async def test_all_interfaces_are_shown_as_one_that_opens(host: str) -> None:
+    """The public address that is told is never that of all interfaces: it opens from here, and from elsewhere where
+    there is an elsewhere.
+    """
+    async with served(Outside(f"{host}:0")) as s:
+        assert not any(text in s.public for text in ("//0.0.0.0", "//[::]", "//:"))
+        assert await s.status(s.public + "/livez") == 200
+
+
+def test_without_a_network_it_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing faces outward loopback is told, and an address that was named is told as it is."""
+
+    class Alone:
+        def __init__(self, *kind: object) -> None:
+            raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(listener_module.socket, "socket", Alone)
+    assert [openable(host) for host in ("0.0.0.0", "", "::")] == ["127.0.0.1", "127.0.0.1", "::1"]
+    assert [openable(host) for host in ("10.1.2.3", "node-1", "::1")] == ["10.1.2.3", "node-1", "::1"]
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +29,9 @@ class _Refused(asyncio.Protocol):
 
 
 class Listener:
-    """Listens while `serving`. url: where, as it was found when a port was free to choose."""
+    """Listens while `serving`. url: where, as it was found when a port was free to choose; of all interfaces, the one
+    that faces outward.
+    """
 
     def __init__(
         self, door: Door, host: str, port: int, refusals: Refusals, certificate: "Certificate | None" = None
@@ -42,7 +45,7 @@ class Listener:
 
     @property
     def url(self) -> str:
-        host = self.host or "0.0.0.0"
+        host = openable(self.host)
         shown = f"[{host}]" if ":" in host else host
         return f"http{'s' if self._certificate else ''}://{shown}:{self.port}/"
 
@@ -90,6 +93,23 @@ class Listener:
             why = os.strerror(problem.errno) if problem.errno and problem.errno > 0 else problem
             where = f"{self.host}:{self.port}"
             raise OSError(f"{where} cannot be listened on ({why}): set another `{self.door}`") from None
+
+
+def openable(host: str) -> str:
+    """The host under which others reach what listens on `host`: itself, and where that means all interfaces, the
+    machine's or pod's address that faces outward.
+    """
+    if host not in ("", "0", "0.0.0.0", "::"):
+        return host
+    family, far, near = (
+        (socket.AF_INET6, "2001:db8::1", "::1") if host == "::" else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
+    )
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((far, 9))  # an address of nobody's, and nothing is sent: the kernel says how it would go
+            return str(asked.getsockname()[0])
+    except OSError:
+        return near
 
 
 class Certificate:
