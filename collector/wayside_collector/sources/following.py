@@ -132,9 +132,9 @@ class Followed:
         found = find_segment(self.folders, self._number)
         if found is None:
             return None
-        if found.header.number > self._number and self._number and not self.orphan:
-            # A number is missing: perhaps on its way from one folder to the other. The gap is booked when it stays
-            # away.
+        if not self.orphan and self._leaves_out(found.header):
+            # Perhaps what is missing is on its way from one folder to the other, or in one that the owner's hello will
+            # name: after a restart we may know the journal in memory only. What stays away is booked as lost.
             now = self._clock()
             self._missing_since = self._missing_since or now
             if now - self._missing_since < HOLD:
@@ -145,3 +145,9 @@ class Followed:
         self._number = found.header.number
         self._stream = Stream(found.header.first_seq, found.header.first_point)
         return found
+
+    def _leaves_out(self, header: wire.SegmentHeader) -> bool:
+        """Whether something is missing before this segment that its owner did not drop."""
+        if self._number:
+            return header.number > self._number
+        return header.first_seq > self.inlet.next_seq + self.inlet.base_seq

@@ -148,7 +148,10 @@ class JournalSource:
             if not followed.orphan:
                 if now >= followed.next_life:
                     followed.next_life = now + LIFE_INTERVAL
-                    followed.orphan = self._is_dead(followed, now)  # from now on read to the end, sealed or not
+                    if self._is_dead(followed, now):
+                        followed.orphan = True  # from now on read to the end, sealed or not, wherever it may lie
+                        others = [root / JOURNALS / id for root in self.roots]
+                        followed.folders += [path for path in others if path not in followed.folders]
                 continue
             if followed.at_end:
                 await self._book_untold(followed)

@@ -1,0 +1,124 @@
+"""The journal source: what is read when, what waits, and what becomes of what cannot be read."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sources.place import RECORD, Place, opened_place
+from wayside import wire
+from wayside.journal import Journal
+from wayside.packing import Frame
+from wayside.roots import Root
+from wayside.segments import JOURNALS
+from wayside_collector import intake as intakes
+from wayside_collector.sources import aside as asides
+from wayside_collector.testing import FakeClock
+
+ID = str(RECORD["session"])
+
+
+def write(folder: Path, rows: int, *, segments: int = 1) -> Journal:
+    """A journal with its owner alive, of so many rows in each of so many segments."""
+    journal = Journal(Root(str(folder), True), ID, wire.json_frame(wire.HELLO, RECORD))
+    for number in range(segments):
+        for step in range(rows):
+            assert journal.append(a_row(number * rows + step))
+        if number < segments - 1:
+            journal.seal()
+    (folder / JOURNALS / ID / "lock").unlink()  # to this process its own lock would look free: the owner dead
+    return journal
+
+
+def a_row(step: int) -> Frame:
+    return Frame(("loss",), (0.5,), 1e9, step, wire.COMMIT, b"")
+
+
+@pytest.mark.asyncio
+async def test_what_is_on_its_way_to_another_folder_is_waited_for() -> None:
+    """After a restart the journal is known in memory only, while its first segment was just moved to disk: nothing is
+    booked as lost before the owner's hello could name that folder.
+    """
+    clock = FakeClock(100.0)
+    async with opened_place(clock) as place:
+        journal = write(place.folder, 10, segments=3)
+        memory = place.folder / JOURNALS / ID
+        kept = place.folder / "kept" / JOURNALS / ID
+        kept.mkdir(parents=True)
+        (first, *_) = sorted(memory.glob("*.seg"))
+        first.rename(kept / first.name)
+        inlet = await place.intake.begin(RECORD)
+        place.journals.follow(inlet, [memory])
+        await place.journals.look()
+        assert place.intake.counters.received_rows == place.intake.counters.lost_rows == 0
+        place.journals.follow(inlet, [memory, kept])  # the hello came
+        while await place.journals.look():
+            pass
+        assert (place.intake.counters.received_rows, place.intake.counters.lost_rows) == (30, 0)
+        journal.close()
+
+
+@pytest.mark.asyncio
+async def test_what_stays_away_is_booked() -> None:
+    """The same where nobody ever names it: after a while the rest is taken, and the gap is told as lost."""
+    clock = FakeClock(100.0)
+    async with opened_place(clock) as place:
+        journal = write(place.folder, 10, segments=3)
+        memory = place.folder / JOURNALS / ID
+        sorted(memory.glob("*.seg"))[0].unlink()
+        place.journals.follow(await place.intake.begin(RECORD), [memory])
+        await place.journals.look()
+        clock.forward(6.0)
+        while await place.journals.look():
+            pass
+        assert (place.intake.counters.received_rows, place.intake.counters.lost_rows) == (20, 10)
+        journal.close()
+
+
+@pytest.mark.asyncio
+async def test_too_many_sessions_let_an_orphan_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal without owner that finds no room among the sessions stays where it is, and is taken when there is."""
+    monkeypatch.setattr(intakes, "MAX_SESSIONS", 1)
+    async with opened_place() as place:
+        orphan = _leave(place, 5)
+        other = await place.intake.begin({**RECORD, "session": "6" * 32})
+        await place.journals.look_for_orphans()
+        assert place.journals.set_aside == 0
+        assert "the limit" in str(place.journals.last_error)
+        assert orphan.exists()
+        await place.intake.end(other)
+        await _adopt(place, orphan)
+        assert place.intake.counters.received_rows == 5
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_journal_is_set_aside_within_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journals that nothing can be made of are moved out of the way; beyond the limit they stay, and are counted."""
+    monkeypatch.setattr(asides, "MAX_ASIDE", 2)
+    async with opened_place() as place:
+        for number in range(4):
+            folder = _leave(place, 1, session=f"{number:032x}", run={"id": ""})
+        for _ in range(3):
+            await place.journals.look_for_orphans()
+        assert place.journals.set_aside == 4
+        assert len(list((place.folder / "damaged").iterdir())) == 2
+        assert len(list(folder.parent.iterdir())) == 2
+        await _adopt(place, _leave(place, 3))
+        assert place.intake.counters.received_rows == 3
+
+
+def _leave(place: Place, rows: int, **record: Any) -> Path:
+    """A journal whose owner is gone."""
+    record = {**RECORD, **record}
+    journal = Journal(Root(str(place.folder), True), record["session"], wire.json_frame(wire.HELLO, record))
+    for step in range(rows):
+        assert journal.append(a_row(step))
+    journal.close()
+    return place.folder / JOURNALS / str(record["session"])
+
+
+async def _adopt(place: Place, folder: Path) -> None:
+    async with asyncio.timeout(10):
+        while folder.exists():  # noqa: ASYNC240 -- a folder in memory
+            await place.journals.look_for_orphans()
+            await place.journals.look()
