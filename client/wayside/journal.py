@@ -53,6 +53,7 @@ class Journal:
         self._widest = SEGMENT_SIZE - wire.HEADER_SIZE - len(hello)  # frames that fit an ordinary segment
         self._boot = boot_id()
         self._schemas: Dict[Tuple[str, ...], int] = {}
+        self._slots = 0  # names in all of them
         self._begun: Optional[Segment] = None  # the latest, whatever became of it
         self._draining: Optional[Tuple[Frame, int]] = None  # of `side`, and the seq before it
         self._room_for(0)  # the record is kept far smaller than a segment (sessions.py)
@@ -131,12 +132,15 @@ class Journal:
         rows of them must carry their names.
         """
         number = self._schemas.get(names, len(self._schemas))
-        if number >= wire.MAX_SCHEMAS:
+        known = number < len(self._schemas)
+        if not known and (number >= wire.MAX_SCHEMAS or self._slots + len(names) > wire.MAX_SLOTS):
             return None
         schema = wire.schema_frame(number, names)
         if len(schema) + need > self._widest or not self._room_for(len(schema) + need):
             return None
-        self._schemas[names] = number  # before it is written: a number once used must not be given to other names
+        if not known:
+            self._slots += len(names)
+            self._schemas[names] = number  # before it is written: a number once used must not be given to other names
         segment = self.segment
         if segment is None or not self._put(schema):
             return None

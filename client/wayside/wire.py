@@ -74,7 +74,8 @@ COMMIT, AUTO_STEP = 1, 2
 STEP_NONE = -(1 << 63)
 MAX_NAME = 1024  #: characters of one metric name: every store we feed takes less
 MAX_WIDTH = 65536  #: points of one row, bounded by what a schema may cost in the collector's memory
-MAX_SCHEMAS = 4096  #: schemas of one stream; beyond it a sender writes NAMED_ROW frames, so nothing is lost
+MAX_SCHEMAS = 4096  #: schemas of one session; beyond it a sender writes NAMED_ROW frames, so nothing is lost
+MAX_SLOTS = 1 << 18  #: names in all schemas of a session together, for the same reason: some 20 MB of ordinary names
 
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -83,9 +84,9 @@ _PAIR = struct.Struct("<QQ")
 
 __all__ = [
     "ALIGN", "ANSWER", "AUTO_STEP", "COMMIT", "DROPPED_POINTS_WORD", "DROPPED_ROWS_WORD", "ERROR", "EVENT",
-    "HEADER_SIZE", "HELLO", "MAGIC", "MAX_FRAME", "MAX_NAME", "MAX_SCHEMAS", "MAX_WIDTH", "NAMED_ROW", "NON_FINITE",
-    "POSITION_WORD", "ROW", "SCHEMA", "SEALED_WORD", "SEQ", "STEP_NONE", "STORED", "VERSION", "VERSIONS", "Buffer",
-    "Scan", "SegmentHeader", "Span", "WireError", "body", "event_frame", "frame", "head", "json_frame",
+    "HEADER_SIZE", "HELLO", "MAGIC", "MAX_FRAME", "MAX_NAME", "MAX_SCHEMAS", "MAX_SLOTS", "MAX_WIDTH", "NAMED_ROW",
+    "NON_FINITE", "POSITION_WORD", "ROW", "SCHEMA", "SEALED_WORD", "SEQ", "STEP_NONE", "STORED", "VERSION", "VERSIONS",
+    "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "body", "event_frame", "frame", "head", "json_frame",
     "named_row_frame", "number", "read_event", "read_json", "read_named_row", "read_pair", "read_rows", "read_schema",
     "read_segment_header", "row_frame", "row_head", "row_size", "row_struct", "scan", "schema_frame", "seq_frame",
     "spell", "stored_frame", "totals",

@@ -7,21 +7,18 @@ the stream ends there with an error.
 """
 
 import asyncio
-import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wayside import row, wire
 
+from .plausible import check_count, parted, time_of
 from .registry import Known
 from .spool import Amount, Batch, Loss
 
 #: Bytes of rows in a batch: what a pump decodes at once costs it a few milliseconds and megabytes.
 BATCH_SIZE = 512 << 10
-MAX_SLOTS = 1 << 18  #: names in all schemas of a session together: about 20 MB of text at worst
-
-_TIME = struct.Struct("<8xd")  # of a row or event, after its head
 
 
 @dataclass(slots=True)
@@ -95,20 +92,21 @@ class Inlet:
     # --- one frame after the other ----------------------------------------------------------------
 
     def take(self, stream: Stream, data: bytes, end: int | None = None) -> int:
-        """Walk the stream's next bytes; returns how many were whole frames. Raises wire.WireError where they are
-        none.
+        """Walk the stream's next bytes; returns how many were whole frames, which must not come again on this stream.
+        Raises wire.WireError where the very first of them are none.
         """
         found = wire.scan(data, 0, end)
         for span in found.spans:
-            try:
-                self._take_span(stream, data, span)
-            except wire.WireError as problem:
-                self.counters.malformed += span.frames
-                self.problem = str(problem)
-                if span.type in (wire.ROW, wire.NAMED_ROW, wire.EVENT):
-                    stream.seq += span.frames
+            for part in parted(data, span):
+                try:
+                    self._take_span(stream, data, part)
+                except wire.WireError as problem:
+                    self.counters.malformed += part.frames
+                    self.problem = str(problem)
+                    if part.type in (wire.ROW, wire.NAMED_ROW, wire.EVENT):
+                        stream.seq += part.frames
         self._close_draft()
-        if found.error is not None:
+        if found.error is not None and not found.end:
             raise wire.WireError(found.error)
         return found.end
 
@@ -127,7 +125,9 @@ class Inlet:
         elif span.type == wire.SCHEMA:
             self._define(stream, data, span)
         elif span.type == wire.SEQ:
-            stream.seq, stream.point = wire.read_pair(data, span)
+            seq, point = wire.read_pair(data, span)
+            check_count(seq, point)
+            stream.seq, stream.point = seq, point
         elif span.type != wire.HELLO:
             raise wire.WireError(f"a frame of type {span.type} at byte {span.start} is none a client sends")
 
@@ -135,8 +135,8 @@ class Inlet:
         names = wire.read_schema(data, span)
         known = self.known.schemas.get(span.schema)
         if known is None:
-            if self._slots + len(names) > MAX_SLOTS or len(self.known.schemas) >= wire.MAX_SCHEMAS:
-                raise wire.WireError(f"more than {MAX_SLOTS} names or {wire.MAX_SCHEMAS} schemas in one session")
+            if self._slots + len(names) > wire.MAX_SLOTS or len(self.known.schemas) >= wire.MAX_SCHEMAS:
+                raise wire.WireError(f"more than {wire.MAX_SLOTS} names or {wire.MAX_SCHEMAS} schemas in one session")
             self._slots += len(names)
             self.known.schemas[span.schema] = names
         elif known != names:
@@ -158,11 +158,12 @@ class Inlet:
         self._put_rows(stream, data, span, width, span.schema)
 
     def _put_rows(self, stream: Stream, data: bytes, span: wire.Span, width: int, schema: int) -> None:
+        time_of(data, span.start)
         skip = self._arrive(stream, span.frames, width)
         start = span.start + skip * span.size
         frames = span.frames - skip
         while frames:
-            draft = self._open_draft(data, start)
+            draft = self._open_draft(time_of(data, start))
             fits = max(1, (BATCH_SIZE - len(draft.rows)) // span.size)
             take = min(frames, fits)
             if draft.rows_seq != self.next_seq:
@@ -180,9 +181,10 @@ class Inlet:
                 self._close_draft()
 
     def _put_event(self, stream: Stream, data: bytes, span: wire.Span) -> None:
+        at = time_of(data, span.start)
         if self._arrive(stream, 1, 0):
             return
-        draft = self._open_draft(data, span.start)
+        draft = self._open_draft(at)
         if draft.events_seq != self.next_seq:
             draft.events += wire.seq_frame(self.next_seq, self.next_point)
         draft.events += memoryview(data)[span.start : span.end]
@@ -202,6 +204,7 @@ class Inlet:
             self.counters.doubles += doubles
             return doubles
         if seq > self.next_seq:
+            check_count(seq, point)
             points = max(0, point - self.next_point)
             self.losses.append(Loss(self.key, self.next_seq, seq, points, "client", time.time()))
             self._close_draft()
@@ -210,16 +213,16 @@ class Inlet:
 
     def book_loss(self, rows: int, points: int) -> None:
         """Rows the client dropped and no later frame tells of."""
+        check_count(self.next_seq + rows, self.next_point + points)
         self._close_draft()
         self.losses.append(Loss(self.key, self.next_seq, self.next_seq + rows, points, "client", time.time()))
         self.next_seq += rows
         self.next_point += points
 
-    def _open_draft(self, data: bytes | None = None, start: int = 0) -> _Draft:
+    def _open_draft(self, at: float = 0.0) -> _Draft:
         if self._draft is None:
             self._draft = _Draft(self.next_seq)
-        if data is not None and not self._draft.time:
-            self._draft.time = _time_at(data, start)
+        self._draft.time = self._draft.time or at
         return self._draft
 
     def _close_draft(self) -> None:
@@ -268,7 +271,9 @@ class Inlet:
             self.stored_seq, self._stored_point = batch.next_seq, batch.next_point
             self._stored_definitions.update(batch.defines)
         for loss in losses:
-            self.stored_seq = max(self.stored_seq, loss.next_seq)
+            if loss.next_seq > self.stored_seq:
+                self.stored_seq = loss.next_seq
+                self._stored_point += loss.points
             self.counters.lost_rows += loss.next_seq - loss.first_seq
             self.counters.lost_points += loss.points
         self.finished = self.finished or self._finishing
@@ -280,8 +285,3 @@ class Inlet:
         self._defined = set(self._stored_definitions)
         self.next_seq, self.next_point = self.stored_seq, self._stored_point
         self._finishing = self.finished
-
-
-def _time_at(data: bytes, start: int) -> float:
-    value: float = _TIME.unpack_from(data, start)[0]
-    return value

@@ -198,4 +198,5 @@ def test_the_page_names_the_types_and_limits() -> None:
     for limit in (f"{wire.MAX_FRAME >> 20} MiB", f"{wire.MAX_NAME:,} characters", f"{wire.MAX_WIDTH:,} points"):
         assert limit in page
     assert f"{wire.MAX_SCHEMAS:,} schemas" in page
+    assert f"{wire.MAX_SLOTS:,} names" in page
     assert f"version {wire.VERSION}" in page

@@ -18,6 +18,7 @@ class Frames:
     seq: int = 0
     points: int = 0
     records: list[dict[str, object]] = field(default_factory=list)
+    defined: dict[int, tuple[str, ...]] = field(default_factory=dict)  # schemas known from elsewhere
 
     @property
     def seqs(self) -> list[int]:
@@ -38,7 +39,7 @@ class Frames:
         found = wire.scan(data, start)
         assert found.error is None, found.error
         assert found.end == len(data), f"the frames end at {found.end} of {len(data)} bytes"
-        schemas: dict[int, tuple[str, ...]] = {}
+        schemas = dict(self.defined)
         for span in found.spans:
             self._take(data, span, schemas)
 

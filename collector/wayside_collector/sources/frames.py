@@ -14,20 +14,23 @@ class FrameWriter:
     def __init__(self) -> None:
         self._schemas: dict[tuple[str, ...], int] = {}
         self._announced: set[int] = set()
+        self._slots = 0  # names in all of them
 
     def row(self, time: float, step: int | None, metrics: Mapping[str, float]) -> bytes:
         """A row; raises wire.WireError when it is too large or a name is too long."""
         names = tuple(metrics)
         number = self._schemas.get(names)
         if number is None:
-            if len(self._schemas) >= MAX_SCHEMAS:
+            if len(self._schemas) >= MAX_SCHEMAS or self._slots + len(names) > wire.MAX_SLOTS:
                 return wire.named_row_frame(time, step, dict(metrics))
             number = len(self._schemas)
         frames = b""
         if number not in self._announced:
             frames = wire.schema_frame(number, names)
             wire.read_schema(frames, wire.scan(frames).spans[0])  # names within the limits, or WireError
-            self._schemas[names] = number
+            if names not in self._schemas:
+                self._slots += len(names)
+                self._schemas[names] = number
             self._announced.add(number)
         return frames + wire.row_frame(number, time, step, tuple(metrics.values()))
 

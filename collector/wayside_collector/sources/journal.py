@@ -178,7 +178,11 @@ class JournalSource:
         if rows:
             known = await asyncio.to_thread(self.intake.spool.lost_by_client, followed.inlet.key)
             if rows > known[0]:
-                followed.inlet.book_loss(rows - known[0], max(0, points - known[1]))
+                try:
+                    followed.inlet.book_loss(rows - known[0], max(0, points - known[1]))
+                except wire.WireError as problem:
+                    self._aside.count += 1
+                    log.error("the account of drops in %s is damaged: %s", followed.folders[0], problem)
                 await self.intake.store([followed.inlet])
 
     async def look_for_orphans(self) -> None:
@@ -221,24 +225,27 @@ class JournalSource:
         self._follow_orphan(folder.name, inlet, [path for path in folders if path.exists()])
 
     def _adopt_account(self, folder: Path) -> None:
-        """A journal of which every segment was let go: what its owner dropped may still have to be booked."""
+        """A folder of which every segment was let go: what its owner dropped may still have to be booked. Not before
+        what the journal holds elsewhere was read: where the gap is, only the last segment tells.
+        """
         inlet = self.intake.find(folder.name)
+        folders = [path for root in self.roots if (path := root / JOURNALS / folder.name).exists()]
         if inlet is not None and not self.is_connected(inlet):
-            self._follow_orphan(folder.name, inlet, [folder])
-        elif inlet is None and time.time() - _modified(folder) > HOLD:
-            _remove(folder)
+            self._follow_orphan(folder.name, inlet, folders)
+        elif inlet is None and folders == [folder] and time.time() - _modified(folder) > HOLD:
+            _remove(folder, self._aside)
 
     def _follow_orphan(self, id: str, inlet: Inlet, folders: list[Path]) -> None:
         self._followed[id] = Followed(inlet, folders, self._aside, self._clock, orphan=True)
 
 
-def _remove(folder: Path, aside: Aside | None = None) -> None:
+def _remove(folder: Path, aside: Aside) -> None:
     """A journal's folder with what was stored, or prepared and never used. A segment that cannot be read is set aside;
     anything else in the folder keeps it there. The lock goes last: without it nobody would know the owner for dead.
     """
     with contextlib.suppress(OSError):
         for path in sorted(folder.iterdir(), key=lambda path: path.name == "lock"):
-            if path.suffix == ".seg" and aside is not None and not _readable(path):
+            if path.suffix == ".seg" and not _readable(path):
                 taken = aside.take(path, f"{folder.name}-{path.name}")
                 log.error("%s is no journal segment; %s", path, f"set aside in {aside.folder}" if taken else "removed")
                 if not taken:
