@@ -53,6 +53,7 @@ class Collector:
         await asyncio.to_thread(parts.spool.open)
         try:
             parts.registry.load(parts.spool)
+            parts.intake.counters.lost_rows, parts.intake.counters.lost_points = parts.spool.client_lost()
             await self._resume_election()
             await parts.pumps.load([parts.make_pump(sink) for sink in parts.config.sinks])
             yield

@@ -19,20 +19,22 @@ from .delivery.pump import PumpStatus
 from .intake import Counters
 from .registry import Known
 from .sources.sampling import SamplerHealth
-from .spool import Amount, Spool
+from .spool import Amount, Lost, Spool
+
+UNITS = ("points", "rows", "events")
+#: What only grows of a sink's books, and what it says of each unit.
+COUNTED = {
+    "received": "that passed the sink's options",
+    "delivered": "delivered",
+    "filtered": "that the sink's options left out",
+    "redelivered": "sent again, an answer being lost",
+    "replayed": "dropped as dead letters, and waiting again since",
+}
 
 #: Families of this page. No metric of a training script may take one of these names.
 FAMILIES = (
-    "wayside_points_received_total",
-    "wayside_points_delivered_total",
-    "wayside_points_dropped_total",
-    "wayside_points_filtered_total",
-    "wayside_points_redelivered_total",
-    "wayside_points_waiting",
-    "wayside_rows_delivered_total",
-    "wayside_rows_waiting",
-    "wayside_events_delivered_total",
-    "wayside_events_waiting",
+    *(f"wayside_{unit}_{account}_total" for unit in UNITS for account in COUNTED),
+    *(f"wayside_{unit}_{account}" for unit in UNITS for account in ("dropped_total", "waiting")),
     "wayside_sink_lag_seconds",
     "wayside_sink_failures",
     "wayside_sink_events_total",
@@ -63,8 +65,7 @@ def books_as_status(status: PumpStatus) -> dict[str, Any]:
     """One sink in `/status`: points first, then the same books in rows and events."""
     books = status.books
     shown = _unit(books, "points")
-    shown["rows"] = _unit(books, "rows")
-    shown["events"] = _unit(books, "events")
+    shown.update({unit: _unit(books, unit) for unit in UNITS[1:]})
     shown["lag_seconds"] = round(status.lag_seconds, 3)
     shown["last_error"] = status.last_error
     shown["failures"] = status.failures
@@ -91,6 +92,13 @@ def session_as_status(known: Known) -> dict[str, Any]:
     }
 
 
+def losses_as_status(lost: Lost) -> dict[str, Any]:
+    """Rows that a client lost, in `/status`."""
+    shown = lost._asdict()
+    shown["last_seq"] = shown.pop("next_seq") - 1
+    return shown
+
+
 def _unit(books: Books, unit: str) -> dict[str, Any]:
     def of(amount: Amount) -> int:
         return int(getattr(amount, unit))
@@ -102,25 +110,33 @@ def _unit(books: Books, unit: str) -> dict[str, Any]:
         "dropped": {reason: of(amount) for reason, amount in sorted(books.dropped.items())},
         "filtered": of(books.filtered),
         "redelivered": of(books.redelivered),
+        "replayed": of(books.replayed),
     }
 
 
-_SINK_COUNTERS: tuple[tuple[str, str, Callable[[PumpStatus], float]], ...] = (
-    ("points_received", "Points that passed the sink's options.", lambda sink: sink.books.received.points),
-    ("points_delivered", "Points delivered.", lambda sink: sink.books.delivered.points),
-    ("points_filtered", "Points the sink's options left out.", lambda sink: sink.books.filtered.points),
-    ("points_redelivered", "Points sent again, an answer being lost.", lambda sink: sink.books.redelivered.points),
-    ("rows_delivered", "Rows delivered.", lambda sink: sink.books.delivered.rows),
-    ("events_delivered", "Events delivered.", lambda sink: sink.books.delivered.events),
-)
 _SINK_GAUGES: tuple[tuple[str, str, Callable[[PumpStatus], float]], ...] = (
-    ("points_waiting", "Points received, neither delivered nor dropped.", lambda sink: sink.books.waiting.points),
-    ("rows_waiting", "Rows received, neither delivered nor dropped.", lambda sink: sink.books.waiting.rows),
-    ("events_waiting", "Events received, neither delivered nor dropped.", lambda sink: sink.books.waiting.events),
     ("sink_lag_seconds", "Age of the oldest row being delivered.", lambda sink: sink.lag_seconds),
     ("sink_failures", "Failed sends since the last good one.", lambda sink: sink.failures),
     ("dead_letters", "Rows refused for good, kept to be looked at.", lambda sink: sink.dead_letters),
 )
+
+
+def _books(unit: str, sinks: list[tuple[str, Books]]) -> Iterator[Metric]:
+    """The books of all sinks in one unit."""
+    for account, text in COUNTED.items():
+        counter = CounterMetricFamily(f"wayside_{unit}_{account}", f"{unit.capitalize()} {text}.", labels=["sink"])
+        for sink, books in sinks:
+            counter.add_metric([sink], getattr(getattr(books, account), unit))
+        yield counter
+    text = f"{unit.capitalize()} received, neither delivered nor dropped."
+    waiting = GaugeMetricFamily(f"wayside_{unit}_waiting", text, labels=["sink"])
+    text = f"{unit.capitalize()} given up, by reason."
+    dropped = CounterMetricFamily(f"wayside_{unit}_dropped", text, labels=["sink", "reason"])
+    for sink, books in sinks:
+        waiting.add_metric([sink], getattr(books.waiting, unit))
+        for reason, amount in books.ever_dropped().items():
+            dropped.add_metric([sink, reason], getattr(amount, unit))
+    yield from (waiting, dropped)
 
 
 class Health(Collector):
@@ -182,26 +198,18 @@ class Health(Collector):
 
     def _collect_sinks(self) -> Iterator[Metric]:
         sinks = list(self._sinks())
-        for name, text, read in _SINK_COUNTERS:
-            counter = CounterMetricFamily(f"wayside_{name}", text, labels=["sink"])
-            for sink, status in sinks:
-                counter.add_metric([sink], read(status))
-            yield counter
+        for unit in UNITS:
+            yield from _books(unit, [(name, status.books) for name, status in sinks])
         for name, text, read in _SINK_GAUGES:
             gauge = GaugeMetricFamily(f"wayside_{name}", text, labels=["sink"])
             for sink, status in sinks:
                 gauge.add_metric([sink], read(status))
             yield gauge
-        dropped = CounterMetricFamily(
-            "wayside_points_dropped", "Points given up, by reason.", labels=["sink", "reason"]
-        )
         own = CounterMetricFamily("wayside_sink_events", "What a sink counts of its own.", labels=["sink", "what"])
         for sink, status in sinks:
-            for reason, amount in status.books.dropped.items():
-                dropped.add_metric([sink, reason], amount.points)
             for what, count in status.counters.items():
                 own.add_metric([sink, what], count)
-        yield from (dropped, own)
+        yield own
 
     def _collect_samplers(self) -> Iterator[Metric]:
         success = GaugeMetricFamily("wayside_sampler_success", "Whether the last call measured.", labels=["sampler"])

@@ -6,12 +6,14 @@ from typing import Any
 
 from . import __version__
 from .assembly import Parts
-from .health import Health, books_as_status, session_as_status
+from .health import Health, books_as_status, losses_as_status, session_as_status
 from .reload import Reload
 from .sinks.prometheus.encode import join
 from .sinks.prometheus.negotiate import negotiate
+from .spool import SpoolError
 
 SHOWN_SESSIONS = 200  #: in `/status`, the newest ones: a page that people and scripts can still read
+SHOWN_LOSSES = 200  #: likewise, the latest
 
 
 class CollectorViews:
@@ -72,6 +74,7 @@ class CollectorViews:
             "config": self._reload.status(),
             "sessions": sessions[-SHOWN_SESSIONS:],
             "ingest": counters,
+            "client_losses": self._client_losses(),
             "sources": {name: asdict(health) for name, health in parts.samplers},
             "spool": {
                 "path": str(parts.config.spool_path),
@@ -83,3 +86,10 @@ class CollectorViews:
             },
             "sinks": {name: books_as_status(status) for name, status in parts.pumps.statuses()},
         }
+
+    def _client_losses(self) -> list[dict[str, Any]]:
+        """The latest rows that clients had no room for: whose they were, and which."""
+        try:
+            return [losses_as_status(lost) for lost in self._parts.spool.client_losses(SHOWN_LOSSES)]
+        except SpoolError:
+            return []  # the spool's own trouble is told beside it

@@ -34,6 +34,7 @@ from .errors import SpoolError, SpoolHeld
 from .files import Damaged, Files
 from .letters import Choice, KeptLetter
 from .limits import SpoolOptions
+from .losses import Lost
 from .spool import Spool
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Files",
     "KeptLetter",
     "Loss",
+    "Lost",
     "PartName",
     "SessionRow",
     "SinkCommit",

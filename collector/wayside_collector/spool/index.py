@@ -6,13 +6,25 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from . import letters
-from .batch import Amount, Batch, Extent, Loss, SessionRow, SinkCommit, Stored
+from . import letters, losses
+from .batch import Amount, Batch, Extent, SessionRow, SinkCommit, Stored
 
-FORMAT = 3  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
-UPGRADES = {2: "ALTER TABLE dead_letters ADD COLUMN replayed REAL"}  #: format to what makes the next one of it
+FORMAT = 4  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
+_LOST = """
+CREATE TABLE lost (
+  session INTEGER NOT NULL, reason TEXT NOT NULL, first_seq INTEGER NOT NULL DEFAULT 0,
+  next_seq INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL, points INTEGER NOT NULL, time REAL NOT NULL,
+  PRIMARY KEY (session, reason, first_seq)) WITHOUT ROWID;
+"""
 
-TABLES = """
+#: format to what makes the next one of it
+UPGRADES = {
+    2: "ALTER TABLE dead_letters ADD COLUMN replayed REAL",
+    3: f"ALTER TABLE lost RENAME TO lost_3; {_LOST}"
+    "INSERT INTO lost SELECT session, reason, 0, 0, rows, points, time FROM lost_3; DROP TABLE lost_3",
+}
+
+TABLES = f"""
 CREATE TABLE sessions (
   key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, record BLOB NOT NULL,
   next_seq INTEGER NOT NULL DEFAULT 0, next_point INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, ended REAL,
@@ -38,10 +50,7 @@ CREATE TABLE dead_letters (
   seq INTEGER NOT NULL, reason TEXT NOT NULL, points INTEGER NOT NULL, record BLOB NOT NULL, replayed REAL);
 CREATE INDEX dead_letters_by_sink ON dead_letters (sink, id);
 CREATE INDEX dead_letters_by_session ON dead_letters (session);
-CREATE TABLE lost (
-  session INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL, points INTEGER NOT NULL, time REAL NOT NULL,
-  PRIMARY KEY (session, reason)) WITHOUT ROWID;
-"""
+{_LOST}"""
 
 _SPOOL = "(spool)"  # an owner of kept state that no sink can be called
 
@@ -89,20 +98,6 @@ def add_batch(db: sqlite3.Connection, id: int, batch: Batch, rows: Extent | None
         db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?, ?)", (batch.session, number, frame))
     place = (id, batch.session, batch.first_seq, batch.next_seq, batch.time)
     return Stored(*place, rows, events, batch.amount, batch.composition)
-
-
-def add_losses(db: sqlite3.Connection, losses: Iterable[Loss]) -> None:
-    """What never came: a sum for each session and reason, and the session's numbers go on after it."""
-    for loss in losses:
-        db.execute(
-            "INSERT INTO lost VALUES (?, ?, ?, ?, ?) ON CONFLICT (session, reason) DO UPDATE SET "
-            "rows = rows + excluded.rows, points = points + excluded.points, time = excluded.time",
-            (loss.session, loss.reason, loss.next_seq - loss.first_seq, loss.points, loss.time),
-        )
-        db.execute(
-            "UPDATE sessions SET next_seq = ?, next_point = next_point + ? WHERE key = ? AND next_seq < ?",
-            (loss.next_seq, loss.points, loss.session, loss.next_seq),
-        )
 
 
 def commit_sink(db: sqlite3.Connection, commit: SinkCommit) -> int:
@@ -171,8 +166,9 @@ def forget_sessions(db: sqlite3.Connection, ended_before: float, keep: int) -> l
     ]
     beyond = len(over) - keep
     forgotten = [key for place, (key, ended) in enumerate(over) if place < beyond or ended < ended_before]
-    for table, column in (("sessions", "key"), ("schemas", "session"), ("cursors", "session"), ("lost", "session")):
+    for table, column in (("sessions", "key"), ("schemas", "session"), ("cursors", "session")):
         db.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(key,) for key in forgotten])
+    losses.forget(db, forgotten)
     return forgotten
 
 
@@ -191,13 +187,6 @@ def session_context(db: sqlite3.Connection, key: int) -> tuple[str, bytes]:
 
 def schemas(db: sqlite3.Connection, session: int) -> dict[int, bytes]:
     return dict(db.execute("SELECT number, frame FROM schemas WHERE session = ?", (session,)).fetchall())
-
-
-def lost_by_client(db: sqlite3.Connection, session: int) -> tuple[int, int]:
-    """Rows and points of a session that are booked as lost at the client."""
-    query = "SELECT rows, points FROM lost WHERE session = ? AND reason = 'client'"
-    rows, points = db.execute(query, (session,)).fetchone() or (0, 0)
-    return rows, points
 
 
 def batches(db: sqlite3.Connection, after: int, limit: int, session: int | None = None) -> list[Stored]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import index, letters, limits, upkeep
+from . import losses as lost
 from .batch import Batch, Extent, Loss, SessionRow, SinkCommit, Stored
 from .database import Database
 from .errors import SpoolError, SpoolHeld
@@ -171,7 +172,7 @@ class Spool:
         """Store batches and note what is missing between them, all or none."""
 
         def apply(db: sqlite3.Connection, stored: list[Stored]) -> list[Stored]:
-            index.add_losses(db, losses)
+            lost.add(db, losses)
             return stored
 
         return self._hand_in(batches, apply)
@@ -260,7 +261,15 @@ class Spool:
 
     def lost_by_client(self, session: int) -> tuple[int, int]:
         """Rows and points of a session that are booked as lost at the client."""
-        return self._database.read(lambda db: index.lost_by_client(db, session))
+        return self._database.read(lambda db: lost.of_session(db, session))
+
+    def client_lost(self) -> tuple[int, int]:
+        """Rows and points that clients lost, ever."""
+        return self._database.read(lost.total)
+
+    def client_losses(self, limit: int) -> list[lost.Lost]:
+        """The latest of those, newest first."""
+        return self._database.read(lambda db: lost.newest(db, limit))
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of any of the spool's tables, in a short transaction."""
