@@ -28,8 +28,9 @@ from wayside_collector.sources.journal import JournalSource
 from wayside_collector.spool import SpoolError
 from wayside_collector.testing import FakeClock
 
-WRITERS = 3
+WRITERS = 2
 PICK = st.integers(0, WRITERS - 1)
+FATES = ["stored", "fails", "dies before", "dies after"]
 
 
 class Reader:
@@ -66,7 +67,7 @@ class Reader:
 
 
 class JournalMachine(RuleBasedStateMachine):
-    """writers: of all times; at most three live at once. mark: of the next row, its value and its step."""
+    """writers: of all times; at most two live at once. mark: of the next row, its value and its step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,7 +146,17 @@ class JournalMachine(RuleBasedStateMachine):
             self.runner.run(self.reader.hello(writer))
             writer.keeper.forget_copy()
 
-    @rule(fate=st.sampled_from(["stored", "stored", "fails", "dies before", "dies after"]))
+    @rule(pick=PICK, kind=st.sampled_from(KINDS), fate=st.sampled_from(FATES))
+    def log_and_look(self, pick: int, kind: str, fate: str) -> None:
+        """What is told of is read, and more of it the next time: most faults need that."""
+        if (writer := self.pick(pick)) is not None:
+            if not self.reader.source.follows(self.runner.run(self.reader.intake.begin(writer.record))):
+                self.hello(pick)
+            self.log(pick, kind, 2)
+        self.look(fate)
+        self.log(pick, kind, 2)
+
+    @rule(fate=st.sampled_from(FATES))
     def look(self, fate: str) -> None:
         self.spool.script = [fate]
         try:
@@ -270,7 +281,7 @@ class Thorough(JournalMachine):
 
 # Without shrinking: a failure is told at once, with the steps that led to it, and not after minutes.
 QUICK = settings(
-    max_examples=25,
+    max_examples=40,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
