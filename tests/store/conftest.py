@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from store.servers import create_database, postgres
+from standins.postgres_server import create_database, postgres
 from wayside_collector.store import Reader, Writer, connect
 from wayside_collector.store.database import Database
 

@@ -23,6 +23,7 @@ from ..units import Bytes, Seconds
 from .base import Changes, Context, Parcel, Reject, Retry, SinkOptions, Traits
 
 FILE = "store.db"
+PACE = 0.25  #: seconds from one write to the next while rows only trickle: each is synced, and rewrites some pages
 LOOK = 60.0  #: seconds between two looks whether something must go
 
 log = logging.getLogger(__name__)
@@ -48,13 +49,14 @@ class StoreOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
 class StoreSink:
     """Writes parcels into the store, in a thread."""
 
-    traits: ClassVar[Traits] = Traits(max_records=8000)
+    traits: ClassVar[Traits] = Traits(max_records=4000)
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
         self._context = Context("store", Path("."))
         self._db: Database | None = None
         self._next_look = 0.0
+        self._last_write = 0.0
 
     async def open(self, context: Context) -> None:
         self._context = context
@@ -67,6 +69,9 @@ class StoreSink:
             raise Retry(str(problem)) from problem
 
     async def send(self, parcel: Parcel) -> Changes:
+        if sum(len(part.records) for part in parcel.parts) < self.traits.max_records:
+            await asyncio.sleep(self._last_write + PACE - time.monotonic())
+        self._last_write = time.monotonic()
         try:
             refused = await asyncio.to_thread(self._write, parcel)
         except StoreDamaged as problem:

@@ -7,6 +7,7 @@ and costs 15 MB resident.
 """
 
 import math
+import struct
 import sys
 import zlib
 from array import array
@@ -74,54 +75,67 @@ def unpack_values(data: bytes) -> "array[float]":
 class Axes(NamedTuple):
     """What the columns of a block share: of each row its seq, its time, and its step where the stream has steps."""
 
-    seqs: "array[int]"
-    times: "array[float]"
-    steps: "array[int]"
+    seqs: Sequence[int]
+    times: Sequence[float]
+    steps: Sequence[int]
 
 
-def pack_axes(seqs: Sequence[int], times: Sequence[float], steps: Sequence[int]) -> bytes:
-    """Each as differences, which are small: clocks and counters move evenly. Times by their bits, so that they come
-    back as they were.
+_EVEN, _DIFFERENCES, _PLAIN = range(3)
+_HEAD = struct.Struct("<I3B4q")  # rows; how seqs, steps and times are told; first and distance of seqs and of steps
+_FAR = 1 << 40  #: the widest even spacing, so that no sum leaves 64 bits
+
+
+def pack_axes(axes: Axes) -> bytes:
+    """Seqs and steps that are evenly spaced, as most are, by where they begin; all else as differences, which are
+    small, since clocks move evenly. Times by their bits, so that they come back as they were.
     """
     bits = array("q")
-    bits.frombytes(array("d", times).tobytes())
-    flags, planes = bytearray(), b""
-    for numbers in (array("q", seqs), bits, array("q", steps)):
-        flag, told = _differences(numbers)
-        flags.append(flag)
+    bits.frombytes(array("d", axes.times).tobytes())
+    hows, evens, planes = [], list[int](), b""
+    for numbers, even in ((axes.seqs, _evenly(axes.seqs)), (axes.steps, _evenly(axes.steps)), (bits, None)):
+        evens += even or (0, 0)
+        how, told = (_EVEN, array("q")) if even is not None else _differences(array("q", numbers))
+        hows.append(how)
         planes += _planes(told)
-    return bytes([*flags, bool(steps)]) + zlib.compress(planes, _LEVEL)
+    return _HEAD.pack(len(axes.seqs), *hows, *evens[:4]) + zlib.compress(planes, _LEVEL)
 
 
 def unpack_axes(data: bytes) -> Axes:
-    """Raises zlib.error, ValueError."""
-    plain = zlib.decompress(memoryview(data)[4:])
+    """Raises zlib.error, struct.error."""
+    rows, *rest = _HEAD.unpack_from(data)
+    hows, evens = rest[:3], rest[3:]
+    plain, place = memoryview(zlib.decompress(memoryview(data)[_HEAD.size :])), 0
+    found: list[Sequence[int]] = []
+    for which, how in enumerate(hows):
+        if how == _EVEN:
+            first, distance = evens[2 * which : 2 * which + 2]
+            found.append(range(first, first + distance * rows, distance) if distance else range(0))
+            continue
+        numbers = array("q")
+        numbers.frombytes(_unplaned(plain[place : place + 8 * rows]))
+        place += 8 * rows
+        found.append(array("q", accumulate(_native(numbers))) if how == _DIFFERENCES else _native(numbers))
     times = array("d")
-    times.frombytes(_axis(data, plain, 1).tobytes())
-    return Axes(_axis(data, plain, 0), times, _axis(data, plain, 2))
+    times.frombytes(array("q", found[2]).tobytes())
+    return Axes(found[0], times, found[1])
 
 
-def unpack_seqs(data: bytes) -> "array[int]":
-    """The seqs alone."""
-    return _axis(data, zlib.decompress(memoryview(data)[4:]), 0)
-
-
-def _axis(data: bytes, plain: bytes, which: int) -> "array[int]":
-    parts = 3 if data[3] else 2
-    numbers = array("q")
-    if which < parts:
-        size = len(plain) // parts
-        numbers.frombytes(_unplaned(plain[which * size : (which + 1) * size]))
-        numbers = _native(numbers)
-    return numbers if data[which] else array("q", accumulate(numbers))
+def _evenly(numbers: Sequence[int]) -> tuple[int, int] | None:
+    """The first number and a distance, where these are evenly spaced and rise; (0, 0) where there are none."""
+    if not numbers:
+        return 0, 0
+    first, distance = numbers[0], (numbers[1] - numbers[0]) if len(numbers) > 1 else 1
+    if distance <= 0 or numbers[-1] != first + distance * (len(numbers) - 1) or distance > _FAR:
+        return None
+    return (first, distance) if list(numbers) == list(range(first, numbers[-1] + 1, distance)) else None
 
 
 def _differences(numbers: "array[int]") -> tuple[int, "array[int]"]:
-    """(0, the first number and the differences), or (1, the numbers) where a difference has no room in 64 bits."""
+    """The first number and the differences; or the numbers, where a difference has no room in 64 bits."""
     try:
-        return 0, array("q", [*numbers[:1], *map(sub, numbers[1:], numbers)])
+        return _DIFFERENCES, array("q", [*numbers[:1], *map(sub, numbers[1:], numbers)])
     except OverflowError:
-        return 1, numbers
+        return _PLAIN, numbers
 
 
 def _planes(numbers: "array[int] | array[float]") -> bytes:
@@ -129,7 +143,7 @@ def _planes(numbers: "array[int] | array[float]") -> bytes:
     return b"".join([data[plane::8] for plane in range(8)])
 
 
-def _unplaned(planes: bytes) -> bytes:
+def _unplaned(planes: bytes | memoryview) -> bytes:
     count = len(planes) // 8
     data = bytearray(len(planes))
     for plane in range(8):

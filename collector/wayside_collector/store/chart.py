@@ -33,7 +33,7 @@ class Raw(NamedTuple):
 
 def cut(raw: Raw, start: float | None, end: float | None) -> Raw:
     """The points from start to end, both included, by rising x."""
-    if not all(map(le, raw.xs, raw.xs[1:])):
+    if not isinstance(raw.xs, range) and not all(map(le, raw.xs, raw.xs[1:])):
         order = sorted(range(len(raw.xs)), key=raw.xs.__getitem__)
         steps = [raw.steps[place] for place in order] if len(raw.steps) else []
         xs, times, values = ([column[place] for place in order] for column in (raw.xs, raw.times, raw.values))

@@ -8,7 +8,7 @@ import msgspec
 from wayside.row import FINISH, Event
 
 from ..session import Session
-from .blocks import unpack_seqs
+from .blocks import unpack_axes
 from .database import Database
 from .facts import Speaker
 from .texts import clean, to_json
@@ -116,7 +116,7 @@ def stored_seqs(db: Database, entry: Entry, first: int, last: int) -> set[int]:
         first, last, entry.session,
     )  # fmt: skip
     for low, high, data in blocks:
-        found.update(range(low, high + 1) if data is None else unpack_seqs(data))
+        found.update(range(low, high + 1) if data is None else unpack_axes(data).seqs)
     return found
 
 

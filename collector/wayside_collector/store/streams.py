@@ -128,7 +128,7 @@ class Streams:
             axes = _axes(part)
             period = period_of(axes.times[0])
             self._db.make_room_for(period)
-            blocks.append((-stream.stream, number, period, pack_axes(*axes)))
+            blocks.append((-stream.stream, number, period, pack_axes(axes)))
             spans.append((stream.stream, 0, number, period, *_extent(axes)))
             for place, values in enumerate(zip(*[row.values for row in part], strict=True)):
                 series, summary = stream.first_series + place, summarize(values)
@@ -184,6 +184,7 @@ class Streams:
         self._db.put("summaries", _SUMMARY, lines)
 
 
+_VALUE = struct.Struct("<d")
 _SELECT = "SELECT stream, width, first_series, blocks, tail FROM streams"
 
 
@@ -192,6 +193,14 @@ def read_tail(db: Database, stream: int, width: int) -> list[Row]:
     unpack = struct.Struct(f"<{width}d").unpack
     found = db.query("SELECT seq, time, step, data FROM tail WHERE stream = ? ORDER BY seq", stream)
     return [Row(seq, time, step, True, False, (), unpack(data)) for seq, time, step, data in found]
+
+
+def read_tail_column(db: Database, stream: int, place: int) -> tuple[Axes, list[float]]:
+    """The rows that are in no block yet: their axes, and their values at one place."""
+    sql = "SELECT seq, time, step, substr(data, ?, 8) FROM tail WHERE stream = ? ORDER BY seq"
+    found = db.query(sql, 8 * place + 1, stream)
+    axes = axes_of([row[0] for row in found], [row[1] for row in found], [row[2] for row in found])
+    return axes, [_VALUE.unpack(row[3])[0] for row in found]
 
 
 def read_summary(row: Sequence[float | None]) -> Summary:

@@ -11,7 +11,7 @@ from .answers import Axis
 from .blocks import FAN, Axes, unpack_axes, unpack_values
 from .chart import Piece, Raw, cut
 from .database import Database
-from .streams import axes_of, read_summary, read_tail
+from .streams import axes_of, read_summary, read_tail, read_tail_column
 
 _NODES = (
     "SELECT p.number, p.first_step, p.last_step, p.first_time, p.last_time, m.count, m.finite, m.min, m.max, m.sum,"
@@ -176,8 +176,7 @@ class _Walker:
 
     def tail(self) -> None:
         if self._leg.tail:
-            rows = read_tail(self._db, self._leg.stream, self._leg.width)
-            self._add(axes_of_rows(rows), [row.values[self._leg.place] for row in rows])
+            self._add(*read_tail_column(self._db, self._leg.stream, self._leg.place))
 
     def _add(self, axes: Axes, values: Sequence[float]) -> None:
         xs: Any = axes.steps if self._wanted.axis == "step" else axes.times
