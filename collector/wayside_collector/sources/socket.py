@@ -258,6 +258,9 @@ class SocketSource:
                 await self._store(inlet)
                 writer.write(wire.stored_frame(inlet.told_seq))
                 await writer.drain()
+                continue  # what follows the frames may be none, and waits for nothing
+            if len(buffer) > wire.MAX_FRAME:
+                raise wire.WireError("a frame that never ends, or a head of zero")
             data = await reader.read(READ_SIZE)
             if not data:
                 return
