@@ -200,6 +200,8 @@ class SocketSource:
             while not (found := wire.scan(buffer)).spans:
                 if found.error:
                     raise wire.WireError(f"{found.error}; a connection begins with a HELLO frame or with JSON lines")
+                if len(buffer) > wire.MAX_FRAME:
+                    raise wire.WireError("a frame that never ends, or a head of zero; a connection begins with a HELLO")
                 buffer += await self._more(reader)
         hello = found.spans[0]
         if hello.type != wire.HELLO:
