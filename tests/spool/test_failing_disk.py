@@ -182,3 +182,19 @@ def test_a_bug_in_what_was_handed_in_ends_no_wait_in_silence(tmp_path: Path, mon
                 put(spool, make_batch(key, 0))
         assert "a bug" in (spool.last_error or "")
     assert heard == ["a bug"]
+
+
+def test_whoever_stops_waiting_stops_nothing(tmp_path: Path) -> None:
+    """A task that is cancelled while it waits gives up its answer, not the writer: what it handed in is stored, or
+    fails, and so does what comes after it.
+    """
+    made: list[FailingFiles] = []
+    with opened(tmp_path, make_files=make_failing(made)) as spool:
+        key = begin(spool).key
+        for fails in (0, 1):
+            made[0].fail_syncs = fails
+            assert not spool.append([make_batch(key, 3 * fails)]).cancel()
+            begin(spool)  # in the writer's order: that batch is done with
+        (stored,) = put(spool, make_batch(key, 3))
+        assert stored.first_seq == 3
+        assert len(contents(spool)) == 2

@@ -91,8 +91,12 @@ class Writer:
         self._thread.join()
 
     def hand_in(self, batches: Sequence[Batch], apply: Apply, *, lazy: bool = False) -> "Future[Any]":
-        """From any thread; resolved when it is on disk, or failed with SpoolError."""
+        """From any thread; resolved when it is on disk, or failed with SpoolError. What was handed in is done, whoever
+        stops waiting for it.
+        """
         future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # a task that is cancelled would cancel it, and there is no answer then
+        future.set_running_or_notify_cancel()  # who waits no longer must not take the answer from under the thread
         with self._wake:
             if self._closing:
                 future.set_exception(SpoolError(self.last_error or "the spool is closed"))
