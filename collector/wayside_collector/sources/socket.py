@@ -95,12 +95,13 @@ class SocketSource:
         ours: int | None = None
         try:
             server = await asyncio.start_unix_server(self._greet, sock=self._admission.bind(), limit=MAX_LINE)
-            self._leave_note()
             ours = _inode(self.path)
             log.info("listening on %s", self.path)
+            noted = False
             try:
-                while _inode(self.path) == ours:  # noqa: ASYNC110 -- nothing tells of a file that is deleted
-                    await asyncio.sleep(LOOK_INTERVAL)
+                while _inode(self.path) == ours:
+                    noted = noted or self._leave_note()
+                    await asyncio.sleep(LOOK_INTERVAL)  # nothing tells of a file that is deleted
             finally:
                 server.close()
         finally:
@@ -114,12 +115,22 @@ class SocketSource:
     def _note(self) -> Path:
         return self.path.parent / "collector.json"
 
-    def _leave_note(self) -> None:
-        """Beside the socket, for clients that want to name the page without asking, and for people."""
+    def _leave_note(self) -> bool:
+        """Beside the socket, for clients that want to name the page without asking, and for people. False where it
+        finds no room, which keeps nobody from being served.
+        """
         text = json.dumps({"url": self.url, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()})
         temporary = self._note.with_suffix(".tmp")
-        temporary.write_text(text + "\n")
-        temporary.replace(self._note)
+        try:
+            temporary.write_text(text + "\n")
+            temporary.replace(self._note)
+        except OSError as problem:
+            log.warning("%s cannot be written, tried again: %s", self._note, problem)
+            for path in (temporary, self._note):  # what lies there is of another collector
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            return False
+        return True
 
     def _take_lock(self, path: Path) -> None:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -131,8 +142,9 @@ class SocketSource:
             if problem.errno in (errno.EACCES, errno.EAGAIN):
                 raise SocketHeld(f"{holder} listens on {self.path}: stop it, or set another socket") from None
             raise
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"wayside-collector, pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk nobody reads who holds it; it is held all the same
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"wayside-collector, pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         self._lock_fd = fd
 
     # --- one peer
@@ -200,8 +212,6 @@ class SocketSource:
             while not (found := wire.scan(buffer)).spans:
                 if found.error:
                     raise wire.WireError(f"{found.error}; a connection begins with a HELLO frame or with JSON lines")
-                if len(buffer) > wire.MAX_FRAME:
-                    raise wire.WireError("a frame that never ends, or a head of zero; a connection begins with a HELLO")
                 buffer += await self._more(reader)
         hello = found.spans[0]
         if hello.type != wire.HELLO:
