@@ -15,6 +15,7 @@ import msgspec
 from wayside import row, wire
 
 from .inlet import Counters, Inlet, Stream
+from .plausible import MAX_TIME
 from .registry import Known, Registry
 from .session import Session, read_session
 from .spool import Damaged, Spool, SpoolError
@@ -24,6 +25,9 @@ __all__ = ["Counters", "Full", "Inlet", "Intake", "Refused", "Stream"]
 MAX_SESSIONS = 10_000  #: sessions alive at once: a thousand processes a node, ten times over
 
 MAX_RECORD = 128 << 10  #: bytes of a session's record as JSON: our clients write at most 32 KiB; it is held in memory
+
+#: Fields of a record that are not kept: where the journal lies is said anew each time, and `continues` is ours to say.
+_OURS = ("journal", "continues")
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +64,7 @@ class Intake:
             return inlet
         if inlet is None and len(self._inlets) >= MAX_SESSIONS:
             raise Full(f"{MAX_SESSIONS} sessions are open, the limit; end some, or run another collector")
-        fields = {key: value for key, value in record.items() if key != "journal"}
+        fields = {key: value for key, value in record.items() if key not in _OURS}
         fields.update(self._continuation(session.id))
         before = self.registry.by_id(fields["session"])
         over = before is not None and before.ended is not None
@@ -190,4 +194,6 @@ def _checked(record: dict[str, Any]) -> Session:
         raise Refused("the session record's `session` must be 32 lower-case hexadecimal digits")
     if not session.run.id or len(session.run.id) > 256:
         raise Refused("the session record's `run.id` must be 1 to 256 characters")
+    if not 0 <= session.started < MAX_TIME:
+        raise Refused("the session record's `started` must be a Unix time in seconds")
     return session
