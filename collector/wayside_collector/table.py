@@ -1,9 +1,12 @@
 """The books as people read them in a terminal."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from .units import show_seconds, show_size
+
+MAX_LOSSES = 3  #: ranges shown; `/status` has more
 
 
 def format_sinks(sinks: Mapping[str, Mapping[str, Any]]) -> str:
@@ -28,14 +31,16 @@ def format_status(status: Mapping[str, Any], now: float) -> str:
         f"socket {status['socket']}",
         f"spool  {spool['path']}: {show_size(spool['bytes'])} of {show_size(spool['max_bytes'])}",
     ]
-    if status["ready"] is not True:
-        lines.append(f"NOT READY: {'; '.join(status['ready'])}")
+    lines += _format_troubles(status)
     lines += ["", format_sinks(status["sinks"]), ""]
     for name, sink in status["sinks"].items():
         if sink["last_error"]:
             lines.append(f"{name}: {sink['last_error']}")
         if sink["dead_letters"]:
-            lines.append(f"{name}: {sink['dead_letters']} dead letters")
+            lines.append(
+                f"{name}: {sink['dead_letters']} dead letters: wayside-collector dead-letters list --sink {name}"
+            )
+    lines += _format_losses(status)
     sessions = [session for session in status["sessions"] if session["state"] == "open"]
     if sessions:
         rows = [["run", "project", "rank", "host", "pid", "up"]]
@@ -50,6 +55,43 @@ def format_status(status: Mapping[str, Any], now: float) -> str:
         if source["last_error"]:
             lines.append(f"{name}: {source['last_error']}")
     return "\n".join(lines).rstrip()
+
+
+def _format_troubles(status: Mapping[str, Any]) -> list[str]:
+    """What stands in the way of the whole collector."""
+    lines = []
+    if status["ready"] is not True:
+        lines.append(f"NOT READY: {'; '.join(status['ready'])}")
+    if status["config"]["last_error"]:
+        lines.append(f"CONFIGURATION NOT TAKEN, the one before is in force: {status['config']['last_error']}")
+    if status["config"]["needs_restart"]:
+        lines.append(f"after a restart only: {', '.join(status['config']['needs_restart'])}")
+    return lines
+
+
+def _format_losses(status: Mapping[str, Any]) -> list[str]:
+    """What clients had no room for, which no sink's books hold."""
+    ingest, losses = status["ingest"], status["client_losses"]
+    if not ingest["lost_rows"]:
+        return []
+    shown = ", ".join(
+        f"session {lost['session'][:8]} seq {lost['first_seq']} to {lost['last_seq']}" for lost in losses[:MAX_LOSSES]
+    )
+    more = f"; the latest: {shown}" if shown else ""
+    return [
+        f"lost at the clients, no room in the journal: {ingest['lost_rows']} rows, {ingest['lost_points']} points{more}"
+    ]
+
+
+def format_letters(letters: Sequence[Mapping[str, Any]]) -> str:
+    """Dead letters: a line for each."""
+    rows = [["id", "sink", "run", "seq", "points", "refused", "reason"]]
+    for letter in letters:
+        when = datetime.fromtimestamp(letter["time"]).strftime("%Y-%m-%d %H:%M:%S")
+        reason = letter["reason"] if letter["state"] == "dead" else f"(waits to go again) {letter['reason']}"
+        told = [str(letter[key]) for key in ("id", "sink", "run", "seq", "points")]
+        rows.append([*told, when, " ".join(reason.split())])
+    return format_table(rows)
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
