@@ -185,8 +185,7 @@ def first_paint(folder: Path) -> None:
     fill(url, rows, 200, "page")
     reader = Reader(url)
     start = time.perf_counter()
-    for one in reader.series("page"):
-        reader.curves("page", one.name, max_points=300)
+    reader.curves("page", [one.name for one in reader.series("page")], max_points=300)
     spent = time.perf_counter() - start
     show(f"200 charts of {rows} points, 300 pixels each", f"{spent * 1000:.0f} ms", "", f"≤ 1 s: {gate(spent <= 1)}")
     reader.close()

@@ -22,12 +22,12 @@ from .answers import (
     SessionInfo,
     SourceInfo,
 )  # fmt: skip
-from .catalog import Kept, Key, definitions, describe, find
+from .catalog import Key, definitions, describe, find
 from .chart import Drawn, draw
 from .comparing import compare
 from .database import Database, connect
 from .finding import RUN, find_runs, run_info
-from .walk import Range, walk
+from .walk import Range, Unpacked, walk
 
 EVERY_STEP = Range("step", None, None)
 EVERYTHING = performance.Wanted()
@@ -115,28 +115,29 @@ class Reader:
     def curves(
         self,
         run: str,
-        name: str,
+        names: str | Sequence[str],
         wanted: Range = EVERY_STEP,
         *,
         max_points: int = 1000,
         ranks: Iterable[int | None] | None = None,
     ) -> list[Curve]:
-        """A metric, one curve for each rank (or each of these) and host, of at most so many points: all there are,
-        or buckets whose min and max hold every point there is.
+        """A metric, or several in their order: one curve for each rank (or each of these) and host, of at most so many
+        points: all there are, or buckets whose min and max hold every point there is.
         """
         most = max(1, min(max_points, MAX_POINTS))
         chosen = None if ranks is None else set(ranks)
+        curves: list[Curve] = []
+        unpacked: Unpacked = {}
         with self._db.snapshot():
-            found = find(self._db, self._run(run)[0], name)
-            keys = sorted(found, key=lambda key: key.order)
-            return [
-                self._curve(run, key, found[key], wanted, most) for key in keys if chosen is None or key.rank in chosen
-            ]
-
-    def _curve(self, run: str, key: Key, places: Sequence[Kept], wanted: Range, most: int) -> Curve:
-        legs = [kept.leg for kept in places if wanted.axis == "time" or kept.stepped]
-        found = walk(self._db, legs, wanted, most)
-        return _told(run, key, wanted.axis, draw(found.pieces, found.raws, most))
+            run_key, _ = self._run(run)
+            for name in [names] if isinstance(names, str) else names:
+                found = find(self._db, run_key, name)
+                for key in sorted(found, key=lambda key: key.order):
+                    if chosen is None or key.rank in chosen:
+                        legs = [kept.leg for kept in found[key] if wanted.axis == "time" or kept.stepped]
+                        drawn = draw(*walk(self._db, legs, wanted, most, unpacked), most)
+                        curves.append(_told(run, key, wanted.axis, drawn))
+        return curves
 
     # --- rows, as Lens has them -----------------------------------------------------------------------
 

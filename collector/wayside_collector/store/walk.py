@@ -56,7 +56,10 @@ class Found(NamedTuple):
     raws: list[Raw]
 
 
-def walk(db: Database, legs: Sequence[Leg], wanted: Range, most: int) -> Found:
+Unpacked = dict[tuple[int, int], Axes]  #: axes by stream and block, shared by curves that are asked for together
+
+
+def walk(db: Database, legs: Sequence[Leg], wanted: Range, most: int, unpacked: Unpacked) -> Found:
     """What a curve of at most `most` points needs of all legs."""
     ranges = [within(leg, wanted) for leg in legs]
     reached = [reach(db, leg, one) for leg, one in zip(legs, ranges, strict=True)]
@@ -66,7 +69,7 @@ def walk(db: Database, legs: Sequence[Leg], wanted: Range, most: int) -> Found:
         level += 1
     found = Found([], [])
     for leg, one, (first, last) in zip(legs, ranges, reached, strict=True):
-        walker = _Walker(db, leg, one, found)
+        walker = _Walker(db, leg, one, found, unpacked)
         walker.blocks(level, first, last)
         walker.tail()
     return found
@@ -127,11 +130,12 @@ def _overlap(db: Database, leg: Leg, wanted: Range, level: int, first: int, last
 class _Walker:
     """Walks one leg, and adds to what is found."""
 
-    def __init__(self, db: Database, leg: Leg, wanted: Range, found: Found) -> None:
+    def __init__(self, db: Database, leg: Leg, wanted: Range, found: Found, unpacked: Unpacked) -> None:
         self._db = db
         self._leg = leg
         self._wanted = wanted
         self._found = found
+        self._unpacked = unpacked
 
     def blocks(self, level: int, first: int, last: int) -> None:
         """Blocks first to last, summarized at this level as far as there are such summaries; -1: as points."""
@@ -164,9 +168,16 @@ class _Walker:
 
     def _points(self, first: int, last: int) -> None:
         missing = set(range(first, last + 1))
-        for number, axes, values in read_blocks(self._db, self._leg, first, last):
-            missing.discard(number)
-            self._add(axes, values)
+        for begin in range(first, last + 1, READ):
+            end = min(last, begin + READ - 1)
+            values = read_columns(self._db, self._leg.stream, self._leg.series, begin, end)
+            unknown = [number for number in values if (self._leg.stream, number) not in self._unpacked]
+            if unknown:
+                axes = read_columns(self._db, self._leg.stream, -self._leg.stream, unknown[0], unknown[-1])
+                self._unpacked.update(((self._leg.stream, number), unpack_axes(axes[number])) for number in unknown)
+            for number, data in values.items():
+                missing.discard(number)
+                self._add(self._unpacked[self._leg.stream, number], unpack_values(data))
         for first, last in _stretches(sorted(missing)):  # their points were let go of; their summaries stay
             rows = self._db.query(_NODES, self._leg.series, self._leg.stream, 0, first, last)
             for _, low_step, high_step, low_time, high_time, *row in rows:
@@ -199,16 +210,6 @@ def axes_of_rows(rows: Sequence[Row]) -> Axes:
 
 
 READ = 256  #: blocks read at a time: 1 MiB
-
-
-def read_blocks(db: Database, leg: Leg, first: int, last: int) -> Iterator[tuple[int, Axes, Sequence[float]]]:
-    """The blocks first to last that there are: number, axes and the values of the leg's series."""
-    for begin in range(first, last + 1, READ):
-        end = min(last, begin + READ - 1)
-        axes = read_columns(db, leg.stream, -leg.stream, begin, end)
-        values = read_columns(db, leg.stream, leg.series, begin, end)
-        for number, data in axes.items():
-            yield number, unpack_axes(data), unpack_values(values[number])
 
 
 Columns = tuple[Axes, list[Sequence[float]]]
