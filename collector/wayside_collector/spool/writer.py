@@ -95,7 +95,6 @@ class Writer:
         stops waiting for it.
         """
         future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # a task that is cancelled would cancel it, and there is no answer then
         future.set_running_or_notify_cancel()  # who waits no longer must not take the answer from under the thread
         with self._wake:
             if self._closing:
