@@ -35,14 +35,16 @@ def allowed(folder: Path, session: str, roots: list[Path], owner: int | None) ->
     nobody knows any more. Raises OSError, as Forbidden saying what is wrong.
     """
     if ".." in folder.parts or folder.name != session or folder.parent.name != JOURNALS or not folder.is_absolute():
-        raise Forbidden(f"{str(folder)!r:.200} is no {JOURNALS}/<session>")
+        raise Forbidden(f"it is no {JOURNALS}/<session>")
     root = folder.parent.parent
     if root not in roots and not _is_shared_memory(root, owner):
-        raise Forbidden(f"{str(root)!r:.200} is none of the folders where clients may keep journals (clients.journals)")
+        raise Forbidden(
+            "it is in none of the folders where clients may keep journals (the collector's clients.journals)"
+        )
     with journal_folder(folder) as fd:
         found = os.fstat(fd).st_uid
     if owner is not None and found != owner:
-        raise Forbidden(f"{str(folder)!r:.200} belongs to user {found}, not to the client's, {owner}")
+        raise Forbidden(f"it belongs to user {found}, not to the client's, {owner}")
 
 
 def _is_shared_memory(root: Path, owner: int | None) -> bool:

@@ -28,7 +28,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line. time: Unix time in seconds, the time of its arrival when absent. step: a whole number of 64 bits."""
 
     metrics: dict[str, Any]
-    step: Annotated[int, msgspec.Meta(gt=-(1 << 63), lt=1 << 63)] | None = None
+    step: Annotated[int, msgspec.Meta(ge=1 - (1 << 63), le=(1 << 63) - 1)] | None = None
     time: Annotated[float, msgspec.Meta(ge=0, lt=1e11)] | None = None
     run: Name = DEFAULT_RUN
     project: Name = "default"

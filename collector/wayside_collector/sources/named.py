@@ -47,7 +47,7 @@ class NamedJournals:
             try:
                 allowed(path, id, self._roots, owner)
             except (OSError, ValueError) as problem:
-                reasons.append(str(problem))
+                reasons.append(f"{str(path)!r:.200}: {_words(problem)}")
                 continue
             if _holds_session(path):
                 return self._with_kept(path, journal, id, owner)
@@ -76,7 +76,11 @@ class NamedJournals:
 
 
 def _cannot_see(problem: Exception) -> Found:
-    return Found([], f"what it keeps on disk cannot be read: {problem}"[:1000])
+    return Found([], f"what it keeps on disk cannot be read: {_words(problem)}"[:1000])
+
+
+def _words(problem: Exception) -> str:
+    return getattr(problem, "strerror", None) or str(problem)
 
 
 def still_readable(paths: Sequence[str], roots: list[Path]) -> list[Path]:

@@ -196,6 +196,7 @@ class Spool:
         before.
         """
         gone: Future[None] = Future()
+        gone.set_running_or_notify_cancel()
 
         def unlink(done: "Future[Any]") -> None:
             if (problem := done.exception()) is not None:
