@@ -37,6 +37,7 @@ class Shelf:
     letters: dict[str, list[Any]] = field(default_factory=dict)
     damaged: set[Extent] = field(default_factory=set)
     last: int = 0
+    written: int = 0
 
 
 class ShelfSpool:
@@ -67,7 +68,8 @@ class ShelfSpool:
         if not data:
             return None
         self.shelf.files[file] = chain
-        extent = Extent(file, len(self.shelf.data), len(data))
+        self.shelf.written += len(data)
+        extent = Extent(file, self.shelf.written, len(data))
         self.shelf.data[extent] = data
         return extent
 
