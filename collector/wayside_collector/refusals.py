@@ -4,7 +4,10 @@ from collections import Counter
 from typing import Literal
 
 Door = Literal["socket", "listen", "listen_public"]
-Reason = Literal["peer", "journal", "connections", "token", "role", "host", "origin"]
+Reason = Literal[
+    "peer", "journal", "connections", "sessions", "silent", "unread", "malformed", "line",
+    "token", "role", "host", "origin",
+]  # fmt: skip
 
 
 class Refusals:

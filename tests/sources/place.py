@@ -38,6 +38,7 @@ class Place:
         self.registry.load(spool)
         self.intake = Intake(spool, self.registry)
         self.journals = JournalSource(self.intake, [folder], lambda record: True, folder / "damaged", clock)
+        self._peers: list[Peer] = []
         self.socket = SocketSource(folder / "w.sock", self.intake, self.journals, "http://here/")
 
     @contextlib.asynccontextmanager
@@ -46,12 +47,18 @@ class Place:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.socket.run()), group.create_task(self.journals.run())]
             await until(self.socket.path.exists, "listening")
-            yield
-            for task in tasks:
-                task.cancel()
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                for peer in self._peers:
+                    await peer.close()
 
     async def connect(self) -> "Peer":
-        return Peer(*await asyncio.open_unix_connection(self.socket.path))
+        peer = Peer(*await asyncio.open_unix_connection(self.socket.path))
+        self._peers.append(peer)
+        return peer
 
     def records(self, run: str) -> list[Row | Event]:
         """Every row and event of a run that is on disk."""
@@ -132,7 +139,7 @@ class Peer:
 
     async def close(self) -> None:
         self.writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             await self.writer.wait_closed()
 
 

@@ -21,7 +21,7 @@ from wayside import wire
 
 from .. import __version__
 from ..access import ANYBODY, ClientsSection
-from ..intake import Inlet, Intake, Refused, Stream
+from ..intake import Full, Inlet, Intake, Refused, Stream
 from ..refusals import Refusals
 from ..spool import SpoolError
 from .journal import JournalSource
@@ -35,6 +35,7 @@ HELLO_TIMEOUT = 10.0  #: seconds a new peer may take to say who it is
 GONE_AFTER = 10.0  #: seconds a session without a journal may be away before it counts as ended
 RETRY = 0.25  #: seconds before storing again after the spool could not take rows
 LOOK_INTERVAL = 1.0  #: seconds between looks whether the socket is still there
+MAX_UNREAD = 256 << 10  #: bytes of ours that a peer may leave unread: ten minutes of STORED frames at their fastest
 REFUSAL_PATIENCE = 1.0  #: seconds for the first byte of a peer that is not let in: it says which dialect it reads
 MOST_TOLD = 100  #: users whose refusal is logged; the counter has them all
 
@@ -60,7 +61,6 @@ class SocketSource:
         self.path = path
         self.url = url
         self.connections = 0
-        self.errors = 0
         self.refusals = refusals or Refusals()
         self._admission = Admission(path, clients)
         self._named = NamedJournals(path.parent, [*journals.roots, *more_roots(clients)])
@@ -94,7 +94,11 @@ class SocketSource:
         self._take_lock(self.path.parent / "collector.lock")
         ours: int | None = None
         try:
-            server = await asyncio.start_unix_server(self._greet, sock=self._admission.bind(), limit=MAX_LINE)
+            # All processes of a pod may begin at the same instant: whom the backlog has no room for is sent away.
+            listening = self._admission.bind()
+            server = await asyncio.start_unix_server(
+                self._greet, sock=listening, limit=MAX_LINE, backlog=MAX_CONNECTIONS
+            )
             ours = _inode(self.path)
             log.info("listening on %s", self.path)
             noted = False
@@ -147,8 +151,7 @@ class SocketSource:
             os.pwrite(fd, f"wayside-collector, pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         self._lock_fd = fd
 
-    # --- one peer
-    # ----------------------------------------------------------------------------------------------------------
+    # --- one peer --------------------------------------------------------------------------------
 
     def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A task of our own: asyncio's would be told as an error when it is cancelled."""
@@ -171,10 +174,12 @@ class SocketSource:
                 await self._talk_lines(first, peer, reader, writer)
             else:
                 await self._talk_frames(first, peer, reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
-            pass  # the peer is gone or says nothing: its journal, if it has one, is read all the same
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the peer is gone: its journal, if it has one, is read all the same
+        except TimeoutError:
+            self.refusals.count("socket", "silent")
         except (wire.WireError, Refused) as problem:
-            self.errors += 1
+            self.refusals.count("socket", "sessions" if isinstance(problem, Full) else "malformed")
             await self._refuse(writer, str(problem))
         finally:
             self.connections -= 1
@@ -212,6 +217,8 @@ class SocketSource:
             while not (found := wire.scan(buffer)).spans:
                 if found.error:
                     raise wire.WireError(f"{found.error}; a connection begins with a HELLO frame or with JSON lines")
+                if len(buffer) > wire.MAX_FRAME:
+                    raise wire.WireError("a frame that never ends, or a head of zero; a connection begins with a HELLO")
                 buffer += await self._more(reader)
         hello = found.spans[0]
         if hello.type != wire.HELLO:
@@ -234,9 +241,9 @@ class SocketSource:
     async def _begin(self, record: dict[str, Any], peer: Peer, writer: asyncio.StreamWriter) -> Inlet | None:
         versions = record.get("versions", [1])
         answer: dict[str, Any] = {"versions": list(wire.VERSIONS), "collector": __version__, "url": self.url}
-        if not isinstance(versions, list) or not set(versions) & set(wire.VERSIONS):
+        if not isinstance(versions, list) or not any(version in versions for version in wire.VERSIONS):
             log.warning(
-                "a client knows wire versions %s, this collector %s: its journal waits", versions, wire.VERSIONS
+                "a client knows wire versions %.80s, this collector %s: its journal waits", versions, wire.VERSIONS
             )
             writer.write(wire.json_frame(wire.ANSWER, answer))
             await writer.drain()
@@ -297,8 +304,13 @@ class SocketSource:
 
     def _say_stored(self, inlet: Inlet) -> None:
         writer = self._writers.get(inlet.client_id)
-        if writer is not None and not writer.is_closing():
-            writer.write(wire.stored_frame(inlet.told_seq))
+        if writer is None or writer.is_closing():
+            return
+        if writer.transport.get_write_buffer_size() > MAX_UNREAD:
+            self.refusals.count("socket", "unread")  # when it comes again, it is told by the answer to its hello
+            writer.transport.abort()
+            return
+        writer.write(wire.stored_frame(inlet.told_seq))
 
     def expect(self, inlet: Inlet) -> None:
         """A session without a connection: it comes again, has a journal that is read, or is over."""
@@ -319,40 +331,42 @@ class SocketSource:
             with contextlib.suppress(SpoolError):
                 await self._intake.end(inlet)
 
-    # --- JSON lines
-    # ----------------------------------------------------------------------------------------------------------
+    # --- JSON lines ------------------------------------------------------------------------------
 
     async def _talk_lines(
         self, first: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         lines = LineSession(self._intake, socket.gethostname(), peer.pid)
+        begun = first
         try:
-            line = first
-            while True:
-                line += await self._read_line(reader, writer)
-                if not line:
-                    return
-                if line.strip():
+            while (rest := await self._read_line(reader)) != b"":
+                if rest is None:
+                    await self._answer(writer, f"a line of more than {MAX_LINE} bytes, the limit; it is left out")
+                elif (line := begun + rest).strip():
                     await self._take_line(lines, line, writer)
-                line = b""
+                begun = b""
         finally:
             with contextlib.suppress(SpoolError):
                 await lines.end()
 
-    async def _read_line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    async def _read_line(self, reader: asyncio.StreamReader) -> bytes | None:
+        """The rest of a line; None for one that is too long, which is passed over; empty at the end."""
+        fits = True
         while True:
             try:
-                return await reader.readuntil(b"\n")
+                line = await reader.readuntil(b"\n")
+                return line if fits else None
             except asyncio.IncompleteReadError as end:
-                return end.partial
+                return end.partial if fits else None
             except asyncio.LimitOverrunError as over:
                 await reader.readexactly(over.consumed)
-                while (rest := await reader.read(READ_SIZE)) and b"\n" not in rest:
-                    pass
-                self.errors += 1
-                writer.write(
-                    _error_line(f"a line of more than {MAX_LINE} bytes, the limit; it and the next are left out")
-                )
+                fits = False
+
+    async def _answer(self, writer: asyncio.StreamWriter, problem: str) -> None:
+        """Tell a peer of a line that is not taken; one that reads no answers is not read from."""
+        self.refusals.count("socket", "line")
+        writer.write(_error_line(problem))
+        await writer.drain()
 
     async def _take_line(self, lines: LineSession, line: bytes, writer: asyncio.StreamWriter) -> None:
         try:
@@ -361,9 +375,7 @@ class SocketSource:
         except (LineError, SpoolError) as problem:
             if isinstance(problem, SpoolError):
                 lines.not_stored()
-            self.errors += 1
-            writer.write(_error_line(str(problem)))
-            await writer.drain()
+            await self._answer(writer, str(problem))
 
 
 def _inode(path: Path) -> int | None:
