@@ -49,7 +49,7 @@ def parse_line(text: bytes) -> tuple[Line, dict[str, float]]:
     try:
         line = msgspec.convert(value, Line)
         return line, {name: wire.number(name, number) for name, number in line.metrics.items()}
-    except (msgspec.ValidationError, wire.WireError) as problem:
+    except (msgspec.ValidationError, wire.WireError, UnicodeError) as problem:  # the last of a lone surrogate
         raise LineError(f'{problem}; a line is like {{"metrics": {{"loss": 0.5}}, "step": 3}}') from None
 
 
