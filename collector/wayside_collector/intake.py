@@ -188,7 +188,7 @@ class Intake:
 def _checked(record: dict[str, Any]) -> Session:
     try:
         session = read_session(record)
-    except msgspec.ValidationError as problem:
+    except (msgspec.ValidationError, UnicodeError) as problem:  # the latter of a lone surrogate
         raise Refused(f"the session record is not understood: {problem}; see docs/wire-protocol.md") from None
     if len(session.session) != 32 or not all(digit in "0123456789abcdef" for digit in session.session):
         raise Refused("the session record's `session` must be 32 lower-case hexadecimal digits")
