@@ -93,5 +93,5 @@ def _read_record(row: SessionRow) -> Session:
     """The session of a stored HELLO frame. A record this version cannot read still names its session."""
     try:
         return read_session(wire.read_json(row.record, wire.scan(row.record).spans[0]))
-    except (wire.WireError, msgspec.ValidationError, IndexError):
+    except (wire.WireError, msgspec.ValidationError, UnicodeError, IndexError):
         return Session(session=row.id, run=Run(id="unknown"), started=row.started)
