@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import Config, ConfigError, SamplerConfig, SinkConfig, load_name
+from .delivery.dead_letters import DeadLetters
 from .delivery.election import Election
 from .delivery.pump import Pump
 from .delivery.pumps import Pumps
@@ -66,6 +67,7 @@ class Parts:
         self.system = SystemSession(self.intake, environ)
         self.samplers = Samplers(self.system.emit)
         self.pumps = Pumps(self.spool)
+        self.letters = DeadLetters(self.spool, self.registry, self.pumps.get)
         self.socket: SocketSource | None = None
         self.ended: set[int] = set()
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import check, exec_, recover, run, status, sync
+from .commands import check, dead_letters, exec_, recover, run, status, sync
 from .commands.base import EXIT_CONFIG, Command, format_examples, say
 from .config import ConfigError
 
@@ -15,6 +15,7 @@ COMMANDS: tuple[Command, ...] = (
     status.COMMAND,
     sync.COMMAND,
     exec_.COMMAND,
+    dead_letters.COMMAND,
     recover.COMMAND,
 )
 
@@ -25,6 +26,7 @@ _EXAMPLES = {
     "wayside-collector status": "what the running collector has received and delivered",
     "wayside-collector sync ./.wayside": "deliver what an offline run left behind",
     "wayside-collector exec -- python train.py": "collector, job and delivery in one command, with the job's exit code",
+    "wayside-collector dead-letters list": "rows that a sink refused for good, and why",
     "wayside-collector recover": "look at a spool that will not open, and save what can be read",
 }
 

@@ -1,4 +1,4 @@
-"""Dead letters replayed and dropped, on a real spool: once each, books exact, and an end in the middle loses nothing."""
+"""Dead letters replayed and dropped, on a real spool: once each, books exact, and an end in the middle loses none."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from wayside_collector.delivery.letters import read_record, write_record
 from wayside_collector.delivery.pump import Pump
 from wayside_collector.delivery.shared import Shared
 from wayside_collector.registry import Registry
-from wayside_collector.sinks.base import Changes, Parcel, Reject, SinkOptions, Step
+from wayside_collector.sinks.base import Changes, Parcel, Reject, Retry, SinkOptions, Step
 from wayside_collector.spool import Spool
 from wayside_collector.testing import MemorySink, make_event
 
@@ -30,8 +30,11 @@ class Picky(MemorySink):
         super().__init__()
         self.refuses = refuses
         self.hold: asyncio.Event | None = None
+        self.down = False
 
     async def send(self, parcel: Parcel) -> Changes:
+        if self.down:
+            raise Retry("down")
         if self.hold is not None:
             self.parts.extend(parcel.parts)
             await self.hold.wait()
@@ -149,6 +152,28 @@ async def test_an_end_between_sending_and_committing_finds_them_waiting(tmp_path
             check(pump, ROWS, 0, 3)
             assert later.seqs == [1, 3, 5]
             assert await letters.replay(Wanted()) == {}
+
+
+@pytest.mark.asyncio
+async def test_letters_in_flight_are_not_the_cursors_business(tmp_path: Path) -> None:
+    """Committed again and again while a dead sink has them in flight, they come from their letters alone after the next
+    start, not from where their rows are stored as well.
+    """
+    with opened(tmp_path) as spool:
+        put(spool, make_batch(begin(spool).key, 0, rows=ROWS))
+        sink = Picky(odd)
+        async with running(spool, sink) as (pump, letters):
+            await until(lambda: pump.idle)
+            sink.down = True
+            for letter in (await letters.find(Wanted(), 10))["letters"]:
+                failures = pump.status().failures
+                assert await letters.replay(Wanted(ids=(letter["id"],))) == {"picky": 1}
+                await until(lambda before=failures: pump.status().failures > before or before > 0)
+        later = Picky(lambda seq: False)
+        async with running(spool, later) as (pump, _):
+            await until(lambda: pump.idle)
+            check(pump, ROWS, 0, 3)
+            assert later.seqs == [1, 3, 5]
 
 
 @pytest.mark.asyncio

@@ -5,32 +5,36 @@ transaction of the spool.
 import asyncio
 import time
 
-from ..spool import SinkCommit, Spool, SpoolError
-from ..spool.letters import MAX_DEAD_LETTERS
+from ..spool import SinkCommit, SpoolError
 from .admission import Admission
-from .books import Books, to_text
+from .books import REJECTED, Books, to_text
 from .flight import Flight, Sent
 from .reading import Reading
+from .replay import NONE, Replay, Revived
 from .waiting import outcome
 
 SPOOL_PAUSE = 1.0  #: seconds before the spool is asked again after it failed
-BUSY_INTERVAL = 0.1  #: seconds between two commits while more is there to send: each costs a sync, as a thousand rows do
+BUSY_INTERVAL = (
+    0.1  #: seconds between two commits while more is there to send: each costs a sync, as a thousand rows do
+)
 
 
 class Commits:
-    """One sink's. state, position: what it keeps and where it stands, as of the last commit. interval: seconds between
-    two that can wait. error: why the last one failed.
+    """One sink's. state, position: what it keeps and where it stands, as of the last commit. dead_letters: how many are
+    kept; evicted: how many were not, for their limit. interval: seconds between two that can wait. error: why the last
+    one failed.
     """
 
-    def __init__(self, name: str, spool: Spool, reading: Reading, admission: Admission, flight: Flight) -> None:
+    def __init__(self, name: str, reading: Reading, admission: Admission, flight: Flight, replay: Replay) -> None:
         self.state: dict[str, bytes] = {}
         self.position = 0
-        self.dead_letters = 0
+        self.dead_letters = self.evicted = 0
         self.interval = 0.0
         self.error: str | None = None
         self._last = 0.0
         self._name = name
-        self._spool = spool
+        self._spool = replay.spool
+        self._replay = replay
         self._reading = reading
         self._admission = admission
         self._flight = flight
@@ -38,8 +42,12 @@ class Commits:
     async def load(self) -> tuple[int, str] | None:
         """What is kept beside the cursors; the position and the books, or None for a sink that never committed."""
         self.state = await asyncio.to_thread(self._spool.state, self._name)
-        self.dead_letters = await asyncio.to_thread(self._spool.dead_letters, self._name)
+        await self.recount()
         return await asyncio.to_thread(self._spool.sink, self._name)
+
+    async def recount(self) -> None:
+        """Dead letters may have been dropped."""
+        self.dead_letters = await asyncio.to_thread(self._spool.dead_letters, self._name)
 
     @property
     def needed(self) -> bool:
@@ -67,35 +75,43 @@ class Commits:
                 self.error = str(problem)
                 await asyncio.sleep(SPOOL_PAUSE)
 
-    async def commit(self) -> None:
-        """Raises SpoolError, and then nothing changed: what was sent is still to be committed."""
-        position, cursors = self._reading.cursors(self._flight.parts)
+    async def commit(self, revived: Revived = NONE) -> None:
+        """Raises SpoolError, and then nothing changed: what was sent is still to be committed. revived: dead letters
+        that wait from now on.
+        """
+        position, cursors = self._reading.cursors(self._flight.from_spool)
         sent = self._flight.sent
+        settled = self._replay.settled(self._flight.parts)
         books = self._admission.books.copy()
-        _apply(books, sent)
+        _apply(books, sent, revived)
         text = to_text(books, self._admission.ahead, self._admission.written_off())
-        commit = SinkCommit(self._name, position, cursors, text, sent.changes, sent.letters)
+        commit = SinkCommit(self._name, position, cursors, text, sent.changes, sent.letters, revived.ids, settled)
         try:
-            _, cancelled = await outcome(asyncio.wrap_future(self._spool.commit(commit, lazy=not self._busy)))
+            gone, cancelled = await outcome(asyncio.wrap_future(self._spool.commit(commit, lazy=not self._busy)))
         except SpoolError:
             for session in cursors:
                 self._reading.standing.touch(session)
             raise
         self.position = position
         self._flight.sent = Sent()
-        _apply(self._admission.books, sent)
+        _apply(self._admission.books, sent, revived)
+        self._replay.forget(settled)
+        self._replay.waiting += revived.ids
         for key, value in sent.changes.items():
             if value is None:
                 self.state.pop(key, None)
             else:
                 self.state[key] = value
-        self.dead_letters = min(MAX_DEAD_LETTERS, self.dead_letters + len(sent.letters))
+        self.dead_letters += len(sent.letters) - gone - len(revived.ids)
+        self.evicted += gone
         self._last = time.monotonic()
         self.error = None
         if cancelled is not None:
             raise cancelled
 
 
-def _apply(books: Books, sent: Sent) -> None:
+def _apply(books: Books, sent: Sent, revived: Revived) -> None:
     books.deliver(sent.delivered, sent.again)
-    books.drop("rejected", sent.rejected)
+    books.drop(REJECTED, sent.rejected)
+    if revived.ids:
+        books.revive(revived.amount)

@@ -7,11 +7,10 @@ and which of those may have arrived all the same.
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
-import msgspec
-
-from ..sinks.base import Changes, Parcel, Part, Record, Ref, Reject, Retry
+from ..sinks.base import Changes, Parcel, Part, Ref, Reject, Retry
 from ..spool import Amount, DeadLetter
 from .books import NOTHING
+from .letters import write_record
 from .parcels import amount_of, amount_of_parts, only, seqs_of, without
 
 
@@ -30,10 +29,13 @@ class Sent:
 
 
 class Flight:
-    """parts: what is not delivered yet. sent: what is to be committed. key_of: a session's key in the spool, by id."""
+    """parts: what is not delivered yet. again: whether these are dead letters on their way once more, which no cursor
+    knows of. sent: what is to be committed. key_of: a session's key in the spool, by id.
+    """
 
     def __init__(self, key_of: Callable[[str], int]) -> None:
         self.parts: list[Part] = []
+        self.again = False
         self.sent = Sent()
         self._key_of = key_of
         self._uncertain: set[Ref] = set()  # sent, and perhaps arrived although no answer came
@@ -42,6 +44,11 @@ class Flight:
     def oldest(self) -> float | None:
         """Unix time in seconds of the oldest record in it, each part being in the order of its session."""
         return min((part.records[0].time for part in self.parts if part.records), default=None)
+
+    @property
+    def from_spool(self) -> list[Part]:
+        """What of it the cursors know of."""
+        return [] if self.again else self.parts
 
     @property
     def records(self) -> int:
@@ -99,16 +106,8 @@ class Flight:
                 seqs_of(record)[0],
                 reason,
                 amount_of([record]).points,
-                _body(record),
+                write_record(record, part.primary),
             )
             for part in parts
             for record in part.records
         ]
-
-
-def _body(record: Record) -> bytes:
-    """A record as JSON, whatever it holds: that it was refused must not be lost to a second trouble."""
-    try:
-        return msgspec.json.encode(record)
-    except (ValueError, TypeError, RecursionError):
-        return msgspec.json.encode({"seqs": seqs_of(record), "time": record.time, "unreadable": True})

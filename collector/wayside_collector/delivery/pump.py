@@ -15,18 +15,20 @@ from dataclasses import dataclass
 
 from ..registry import Known
 from ..sinks.base import Sink, SinkOptions
-from ..spool import Amount, PartName, SpoolError, Stored
+from ..spool import Amount, Choice, PartName, SpoolError, Stored
 from .admission import Admission
-from .books import Books, WrittenOff, from_text
+from .books import NOTHING, Books, WrittenOff, from_text
 from .commit import SPOOL_PAUSE, Commits
 from .flight import Flight
 from .reading import READ_AHEAD, Reading
+from .replay import Replay
 from .selection import Selection
 from .sending import Sending
 from .shared import Shared
 from .waiting import outcome
 
 IDLE = 1.0  #: seconds a pump sleeps at most: how late a step timeout may be noticed
+REVIVE_WAIT = 30.0  #: seconds a send may go on before dead letters are told to wait: somebody is waiting for that
 CLOSE_LIMIT = 10.0  #: seconds a sink may take to close
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,8 @@ class Pump:
         self._admission = Admission(*parts, self._counting, self._reading.standing)
         self._reading.left_of = self._admission.left_of
         self._flight = Flight(lambda id: known.key if (known := shared.registry.by_id(id)) else 0)
-        self._commits = Commits(name, shared.spool, self._reading, self._admission, self._flight)
+        self._replay = Replay(name, shared.spool, shared.registry, sink.traits)
+        self._commits = Commits(name, self._reading, self._admission, self._flight, self._replay)
         self._commits.interval = sink.traits.commit_interval
         self._sending = Sending(name, sink, shared, self._reading, self._flight)
         self._wake = asyncio.Event()
@@ -104,6 +107,8 @@ class Pump:
         self._reading.resume(position, cursors)
         self._counting.last = {key: one.kept for key, one in self._reading.standing.sessions.items() if one.kept}
         self._admission.resume(position, books, written_off)
+        waiting = await asyncio.to_thread(self._replay.resume)
+        self.books.receive(waiting.amount, NOTHING)
         if kept is None:
             await self._commits.surely()
 
@@ -154,6 +159,25 @@ class Pump:
             self._reading.forget(known.key)
             self._counting.last.pop(known.key, None)
 
+    async def revive(self, choice: Choice) -> int:
+        """These dead letters of the sink wait again; how many. Raises SpoolError, or TimeoutError while a send goes on
+        for longer than anyone waits.
+        """
+        async with asyncio.timeout(REVIVE_WAIT):
+            await self._turn.acquire()
+        try:
+            found = await asyncio.to_thread(self._replay.choose, choice)
+            if found.ids:
+                await self._commits.commit(found)
+        finally:
+            self._turn.release()
+        self._wake.set()
+        return len(found.ids)
+
+    async def recount_letters(self) -> None:
+        """Some of the sink's dead letters were dropped. Raises SpoolError."""
+        await self._commits.recount()
+
     async def write_off(self, batches: Sequence[Stored], part: PartName, reason: str) -> Amount:
         """A part of these batches is about to be dropped: book what of it this sink still had to deliver, and commit
         that. `dropped` follows once it is gone. Returns what was lost; raises SpoolError.
@@ -163,7 +187,7 @@ class Pump:
         self._sending.hurry()
         async with self._turn:
             standing = self._reading.standing
-            lost = self._reading.take_out(batches, part, self._flight.parts)
+            lost = self._reading.take_out(batches, part, self._flight.from_spool)
             self.books.drop(reason, lost)
             for batch in batches:
                 if not standing.is_taken(batch) or standing.comes_again(batch):
@@ -186,9 +210,7 @@ class Pump:
             self._wake.clear()
             try:
                 async with self._turn:
-                    self._reading.aside.wake(self._shared.clock())
-                    await self._fill()
-                    self._flight.parts = self._reading.cut(self.sink.traits.max_records)
+                    await self._take_next()
                     if self._flight.parts:
                         return
                     if self._commits.needed:
@@ -199,6 +221,21 @@ class Pump:
                 await asyncio.sleep(SPOOL_PAUSE)
             if not self._reading.behind(self._admission.seen):
                 await self._rest()
+
+    async def _take_next(self) -> None:
+        """Dead letters that go again before anything new."""
+        most = self.sink.traits.max_records
+        if self._replay.waiting:
+            cutting = asyncio.ensure_future(asyncio.to_thread(self._replay.cut, most))
+            self._flight.again = True
+            self._flight.parts, cancelled = await outcome(cutting)
+            if cancelled is not None:
+                raise cancelled
+        else:
+            self._reading.aside.wake(self._shared.clock())
+            await self._fill()
+            self._flight.again = False
+            self._flight.parts = self._reading.cut(most)
 
     async def _fill(self) -> None:
         """Read until a parcel is full or nothing is left."""

@@ -31,13 +31,16 @@ class Revived(NamedTuple):
     amount: Amount = NOTHING
 
 
+NONE = Revived()
+
+
 class Replay:
     """One sink's. waiting: ids, in order, of those that are not yet in flight."""
 
     def __init__(self, sink: str, spool: Spool, registry: Registry, traits: Traits) -> None:
         self.waiting: list[int] = []
+        self.spool = spool
         self._sink = sink
-        self._spool = spool
         self._registry = registry
         self._traits = traits
         self._flying: dict[int, Ref] = {}
@@ -50,7 +53,7 @@ class Replay:
         ids: list[int] = []
         amount = NOTHING
         after = 0
-        while found := self._spool.letters(choice, PORTION, after):
+        while found := self.spool.letters(choice, PORTION, after):
             after = found[-1].id
             for letter in found:
                 record = self._read(letter)
@@ -59,10 +62,16 @@ class Replay:
                     amount = amount.plus(amount_of([record[0]]))
         return Revived(tuple(ids), amount)
 
+    def resume(self) -> Revived:
+        """Those that waited when the collector last stopped. Raises SpoolError."""
+        found = self.choose(Choice(self._sink, waits=True))
+        self.waiting = list(found.ids)
+        return found
+
     def cut(self, most: int) -> list[Part]:
         """The next of them, at most so many, from now on in flight. Raises SpoolError."""
         ids, rest = self.waiting[: min(most, PORTION)], self.waiting[min(most, PORTION) :]
-        letters = self._spool.letters(Choice(self._sink, ids=tuple(ids)), PORTION)
+        letters = self.spool.letters(Choice(self._sink, ids=tuple(ids)), PORTION)
         parts: list[Part] = []
         for letter in sorted(letters, key=lambda letter: (letter.session, letter.seq)):
             read = self._read(letter)

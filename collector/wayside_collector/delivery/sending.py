@@ -97,7 +97,7 @@ class Sending:
 
     def _set_aside(self, answer: Retry, runs: frozenset[str]) -> bool:
         """The trouble is these runs' alone: the others go on. Whether there is room for that."""
-        if self._reading.aside_records + self._flight.records > MAX_ASIDE:
+        if self._flight.again or self._reading.aside_records + self._flight.records > MAX_ASIDE:
             return False
         now = self._shared.clock()
         oldest = self._flight.oldest or now
