@@ -21,7 +21,8 @@ MAX_WAITING = 256  #: samples kept while the spool cannot take them: four minute
 
 
 class SystemSession:
-    """Takes samples, and stores them as rows until cancelled. dropped: samples that waited too long."""
+    """Takes samples, and stores them as rows until cancelled. dropped: samples that waited too long, or are no
+    rows."""
 
     def __init__(self, intake: Intake, environ: Mapping[str, str]) -> None:
         self.dropped = 0
@@ -88,6 +89,8 @@ class SystemSession:
             self._devices.update(fresh)
             frames = self._writer.event(at, None, "device", dict(fresh))
         if sample.metrics:
-            with contextlib.suppress(wire.WireError):
+            try:
                 frames += self._writer.row(at, None, sample.metrics)
+            except wire.WireError:
+                self.dropped += 1
         return frames
