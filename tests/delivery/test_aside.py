@@ -99,6 +99,25 @@ def test_all_sessions_of_a_run_wait_and_keep_their_order() -> None:
     run(story)
 
 
+def test_sessions_of_a_run_that_take_turns_keep_their_order() -> None:
+    """What is put back stands as it stood."""
+
+    async def story() -> None:
+        world = World(sink=ToldSink(Traits(max_records=50)))
+        world.sink.answers = [forbidding({"bad"})]
+        first, second = world.session("bad"), world.session("bad")
+        for step in range(3):
+            world.store(first, [step])
+            world.store(second, [step])
+        world.pump = world._make_pump()
+        async with world.running():
+            await world.delivered()
+            assert world.sink.sent[0] == world.sink.sent[1]
+            assert [ref for ref in world.sink.sent[1] if ref[0] == first.session.id] == refs(first, range(3))
+
+    run(story)
+
+
 def test_no_more_of_a_run_set_aside_is_read() -> None:
     """What is in memory of it stays what it was, however much comes."""
 
