@@ -162,7 +162,9 @@ def read_json(data: Buffer, span: Span, skip: int = 0) -> Any:
 
     text = body(data, span)[skip:]
     try:
-        return json.loads(text.decode("utf-8", "replace"))
+        value = json.loads(text.decode("utf-8", "replace"))
+        # Half of a character, which JSON can spell and no database and no page can hold, becomes a question mark.
+        return json.loads(_json(value)) if b"\\ud" in text.lower() else value
     except (ValueError, RecursionError) as problem:
         raise WireError(f"a frame of type {span.type} at byte {span.start} holds no JSON: {problem}") from None
 

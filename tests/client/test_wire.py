@@ -351,3 +351,9 @@ def test_totals_are_counted_from_frames() -> None:
     assert wire.totals(sample_stream(), 5, 50) == (80, 100 + 10 * 2 + 10)
     before_gap = sample_stream()[: sample_stream().index(wire.seq_frame(60, 100))]
     assert wire.totals(before_gap, 5, 50) == (5 + 40 + 2 + 1 + 1, 50 + 80 + 1 + 2 + 2)
+
+
+def test_lone_surrogates_that_others_spell_out_become_question_marks() -> None:
+    """JSON can spell half of a character, which no database and no page can hold; whole ones come through."""
+    data = wire.frame(wire.SCHEMA, rb'["a\ud800b", "\ud83d\ude80", "plain"]')
+    assert wire.read_schema(data, wire.scan(data).spans[0]) == ("a?b", "\U0001f680", "plain")

@@ -1,0 +1,77 @@
+"""What the contract suite needs to make one of each kind of sink: options that work here, and parcels in its unit."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from standins.lens_server import LensServer
+from wayside.row import Row
+from wayside_collector import config
+from wayside_collector.health import FAMILIES
+from wayside_collector.sinks import SINKS
+from wayside_collector.sinks.base import Changes, Parcel, Record, Ref, Reject, Retry, Sink, Step
+from wayside_collector.testing import make_parcel, make_rows, make_session
+
+#: What a kind cannot be made without: the test's own places in the place of LENS and FOLDER.
+REQUIRED: dict[str, dict[str, str]] = {
+    "lens": {"endpoint": "LENS", "workload_uid": "w1", "workload_wait": "1"},
+    "wandb": {"mode": "offline"},
+}
+
+
+def options_of(name: str, **places: str) -> Any:
+    """The options of a kind, as a configuration would give them."""
+    given = {key: places.get(value, value) for key, value in REQUIRED.get(name, {}).items()}
+    environ = {f"WAYSIDE_SINKS__{name.upper()}__{key.upper()}": value for key, value in given.items()}
+    found = config.build({"sinks": {name: {}}}, environ)
+    return found.sinks[0].options
+
+
+@asynccontextmanager
+async def made(name: str, folder: Path) -> AsyncIterator[Sink]:
+    """A sink of this kind that can deliver, closed at the end."""
+    kind = SINKS[name]
+    async with LensServer() as lens:
+        options = options_of(name, LENS=lens.base)
+        make = config.load_name(kind.sink)
+        sink: Sink = make(options, reserved=FAMILIES) if kind.page else make(options)
+        try:
+            yield sink
+        finally:
+            await sink.close()
+
+
+def parcel_for(sink: Sink, records: Sequence[Record], run: str = "r1", **session: Any) -> Parcel:
+    """A parcel in the sink's unit: its pump would have merged rows into steps."""
+    if sink.traits.unit == "step":
+        records = [as_step(record) if isinstance(record, Row) else record for record in records]
+    return make_parcel(make_session(run, **session), records)
+
+
+def as_step(row: Row) -> Step:
+    return Step((row.seq,), row.time, row.time, row.step or 0, row.metrics, len(row.values), False)
+
+
+def rows(count: int, seq: int = 0, **metrics: float) -> list[Row]:
+    return make_rows(count, metrics or {"loss": 0.5}, seq=seq, step=seq)
+
+
+async def outcome(sink: Sink, parcel: Parcel) -> str:
+    """What a send came to, each way checked against the contract: anything else that escapes fails the test."""
+    try:
+        return check_changes(await sink.send(parcel)) or "delivered"
+    except Retry as answer:
+        return check_changes(answer.changes) or check_refs(answer, answer.delivered, parcel) or "retry"
+    except Reject as answer:
+        return check_changes(answer.changes) or check_refs(answer, answer.rows, parcel, least=1) or "reject"
+
+
+def check_changes(changes: Changes) -> None:
+    assert all(isinstance(key, str) and isinstance(value, bytes | None) for key, value in changes.items())
+
+
+def check_refs(answer: Exception, named: frozenset[Ref], parcel: Parcel, least: int = 0) -> None:
+    assert str(answer), "an answer without a word of why"
+    assert named <= parcel.refs(), "rows that were not in the parcel"
+    assert len(named) >= least
