@@ -80,6 +80,8 @@ class PumpMachine(RuleBasedStateMachine):
     # --- what the sink does -----------------------------------------------------------------------
 
     def answer(self, sink: ToldSink, parcel: Parcel) -> Any:
+        if self.world.spool.dead:
+            return hanging(sink, parcel)  # nobody is there any more
         found = refs_in_order(parcel)
         try:
             self.check(found)
@@ -210,8 +212,9 @@ class PumpMachine(RuleBasedStateMachine):
             self.wanted = ["killed"]
             await asyncio.sleep(LATER)
         if how == "stopped":
+            failing = world.spool.failing
             await world.stop()
-            assert world.spool.failing or not self.taken
+            assert failing or not self.taken
         else:
             await world.die()
         self.again |= self.taken | self.rejected

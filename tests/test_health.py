@@ -1,0 +1,73 @@
+"""The books as a scrape and as a person see them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from wayside_collector.delivery.books import Books
+from wayside_collector.delivery.pump import PumpStatus
+from wayside_collector.health import FAMILIES, UNITS, Health, books_as_status, losses_as_status
+from wayside_collector.intake import Counters
+from wayside_collector.spool import Amount, Lost
+from wayside_collector.table import format_status
+
+BOOKS = Books(
+    received=Amount(100, 10, 5),
+    delivered=Amount(60, 6, 3),
+    filtered=Amount(7, 2, 0),
+    redelivered=Amount(4, 1, 0),
+    dropped={"rejected": Amount(10, 1, 1), "spool_size": Amount(20, 2, 0)},
+)
+STATUS = PumpStatus(BOOKS, 1.5, "no room", 2, {"superseded": 9}, 3)
+
+
+def page(openmetrics: bool = False) -> str:
+    spool: Any = SimpleNamespace(size=5, options=SimpleNamespace(max_size=10), last_error=None)
+    counters = Counters(lost_rows=4, lost_points=8)
+    return Health(spool, counters, lambda: [("lens", STATUS)], lambda: [], lambda: []).render(openmetrics).decode()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_books_balance_on_the_page_in_every_unit(unit: str) -> None:
+    """Received is delivered, waiting and dropped of all reasons; what stands beside the equation is there, too."""
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(page()):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    parts = [found[f"wayside_{unit}_{account}"] for account in ("delivered_total", "waiting", "dropped_total")]
+    assert found[f"wayside_{unit}_received_total"] == sum(parts) == getattr(BOOKS.received, unit)
+    assert found[f"wayside_{unit}_filtered_total"] == getattr(BOOKS.filtered, unit)
+    assert found[f"wayside_{unit}_redelivered_total"] == getattr(BOOKS.redelivered, unit)
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_every_family_of_the_page_is_reserved(openmetrics: bool) -> None:
+    """No metric of a training script may take one of their names."""
+    families = {line.split()[2] for line in page(openmetrics).splitlines() if line.startswith("# TYPE")}
+    known = {name.removesuffix("_total").removesuffix("_info") for name in FAMILIES}
+    assert {name.removesuffix("_total").removesuffix("_info") for name in families} <= known
+
+
+def test_the_books_balance_in_the_status_in_every_unit() -> None:
+    """Points first, rows and events below."""
+    shown = books_as_status(STATUS)
+    for found in (shown, shown["rows"], shown["events"]):
+        assert found["received"] == found["delivered"] + found["waiting"] + sum(found["dropped"].values())
+    assert (shown["waiting"], shown["rows"]["waiting"], shown["events"]["waiting"]) == (10, 1, 1)
+    assert shown["counters"] == {"superseded": 9}
+
+
+def test_what_clients_lost_is_told_with_session_and_range() -> None:
+    """In the status as JSON, and in the sentence that people read."""
+    lost = losses_as_status(Lost("ab" * 16, "client", 100, 121, 21, 42, 5.0))
+    assert (lost["session"], lost["first_seq"], lost["last_seq"], lost["rows"]) == ("ab" * 16, 100, 120, 21)
+    status: dict[str, Any] = {
+        "version": "1", "pid": 1, "started": 0.0, "listen": "x", "socket": "y", "ready": True,
+        "config": {"last_error": None, "needs_restart": []}, "spool": {"path": "z", "bytes": 0, "max_bytes": 1},
+        "sinks": {}, "sessions": [], "sources": {}, "client_losses": [lost],
+        "ingest": {"lost_rows": 21, "lost_points": 42},
+    }  # fmt: skip
+    text = format_status(status, 10.0)
+    assert "lost at the clients, no room in the journal: 21 rows, 42 points" in text
+    assert "session abababab seq 100 to 120" in text
