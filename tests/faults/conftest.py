@@ -22,8 +22,9 @@ def shim(shim_library: Path, tmp_path: Path) -> Shim:
 
 
 @pytest.fixture
-def clock(tmp_path: Path) -> Clock:
-    return Clock(tmp_path / "faketime")
+def clock(tmp_path: Path) -> Iterator[Clock]:
+    with contextlib.closing(Clock(tmp_path / "faketime")) as clock:
+        yield clock
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 notices.
 """
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -104,3 +105,18 @@ def test_a_trainer_whose_file_system_cannot_allocate_goes_on(world: World, shim:
     shim.mend()
     time.sleep(0.5)
     assert world.conclude() == []
+
+
+def test_a_collector_starts_beside_a_full_disk(small_disk: SmallDisk, tmp_path: Path) -> None:
+    """Where not even a note finds room beside the socket, the collector listens all the same, and leaves the note once
+    there is room.
+    """
+    with contextlib.closing(World(tmp_path / "world", seed=5, memory=small_disk.folder / "socket")) as world:
+        small_disk.fill()
+        world.begin_collector()
+        wait_for((world.beside / "wayside.sock").exists, 60, "the collector to listen")
+        assert not world.note.exists() or not world.note.read_text()
+        small_disk.free()
+        wait_for(lambda: world.status()["ready"], 60, "the note")
+        world.start_producer(world.add_producer(), 0.02)
+        assert world.conclude() == []

@@ -41,27 +41,19 @@ class Scene:
         alive = self.world.alive()
         return alive[self.choose.randrange(1 << 30) % len(alive)]
 
-    def aim(self, producer: Producer) -> None:
-        """Wait for a moment in which the producer has just logged, so that a kill meets rows under way."""
-        claims = producer.claims.read_bytes()
-        until = time.monotonic() + 0.1
-        while time.monotonic() < until and producer.claims.read_bytes() == claims:
-            pass
-
 
 # --- kills and freezes -----------------------------------------------------------------------------------------------
 
 
 def kill_producer(scene: Scene) -> None:
     victim, pace = scene.victim(), scene.pace()
-    scene.aim(victim)
     scene.world.kill_producer(victim)
     scene.world.restart_producer(victim, _bounded(victim, pace))
 
 
 def kill_collector(scene: Scene) -> None:
     absent = scene.choose.random() * 0.3
-    scene.aim(scene.victim())
+    scene.world.aim(scene.victim())
     scene.world.kill_collector()
     time.sleep(absent)
     scene.world.start_collector()
@@ -69,7 +61,7 @@ def kill_collector(scene: Scene) -> None:
 
 def kill_both(scene: Scene) -> None:
     victim, pace, absent = scene.victim(), scene.pace(), scene.choose.random() * 0.3
-    scene.aim(victim)
+    scene.world.aim(victim)
     if scene.choose.random() < 0.5:
         scene.world.kill_producer(victim)
         scene.world.kill_collector()
@@ -176,7 +168,7 @@ def delete_folder(scene: Scene) -> None:
 def earlier_boot(scene: Scene) -> None:
     """Collector and a trainer die, and what they leave says that it is of an earlier boot, whole as it is."""
     victim = scene.victim()
-    scene.aim(victim)
+    scene.world.aim(victim)
     scene.world.kill_collector()
     scene.world.kill_producer(victim)
     for folder in _dead(scene.world):

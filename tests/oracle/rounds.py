@@ -26,15 +26,24 @@ def play(
     choose = random.Random(seed)
     with contextlib.ExitStack() as stack:
         scene = _make_scene(stack, folder, seed, choose, transport, plain)
-        world = scene.world
-        world.start_collector()
-        for style in STYLES:
-            pace = 0.2 if style == "shown" else scene.pace()
-            world.start_producer(world.add_producer(style), pace)
-        for _ in range(faults):
-            time.sleep(choose.random() * PAUSE)
-            scene.notes.append(make(scene))
-        return world, finish(scene)
+        try:
+            _run(scene, faults)
+            return scene.world, finish(scene)
+        except Exception:
+            scene.notes.append(scene.world.describe())
+            (folder / "notes").write_text("\n".join(scene.notes))
+            raise
+
+
+def _run(scene: Scene, faults: int) -> None:
+    world = scene.world
+    world.start_collector()
+    for style in STYLES:
+        pace = 0.2 if style == "shown" else scene.pace()
+        world.start_producer(world.add_producer(style), pace)
+    for _ in range(faults):
+        time.sleep(scene.choose.random() * PAUSE)
+        scene.notes.append(make(scene))
 
 
 def _make_scene(
@@ -51,6 +60,7 @@ def _make_scene(
         transport,
         memory=disk.folder / "beside" if disk is not None else None,
         spool=disk.folder / "spool" if disk is not None else None,
+        options=", max_size: 32MiB" if disk is not None else "",
         receivers=receivers,
     )
     stack.callback(world.close)

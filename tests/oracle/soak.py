@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=10_000)
-    parser.add_argument("--faults", type=int, default=30, help="of one round")
+    parser.add_argument("--faults", type=int, default=60, help="of one round")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 31))
     parser.add_argument("--transport", choices=("journal", "socket", "both"), default="both")
     return parser.parse_args()

@@ -40,12 +40,15 @@ def judge(world: "World", status: dict[str, Any]) -> list[str]:
     if set(arrived) - known:
         problems.append(f"rows arrived of claimants that never were: {sorted(set(arrived) - known)[:5]}")
     problems += _judge_books(world, status, missing)
-    page = world.page()
-    for producer in world.producers:
-        if producer.style == "shown":
-            expected = sorted(arrived.get(producer.number * SLOTS, ()))
-            problems += _judge_receivers(world, producer, expected, page)
-    return problems
+    shown = [producer for producer in world.producers if producer.style == "shown"]
+    expected = {one.number: sorted(arrived.get(one.number * SLOTS, ())) for one in shown}
+    if world.receivers.lens:
+        found = {number: world.receivers.lens_rows(number) for number in expected}
+        problems += _compare("lens", status, expected, found, once=False)
+    if world.receivers.wandb:
+        found = {number: world.receivers.wandb_rows(f"producer-{number}") for number in expected}
+        problems += _compare("wandb", status, expected, found, once=True)
+    return problems + (_judge_page(world.page(), expected) if not world.clock_moved else [])
 
 
 def _judge_claimant(producer: "Producer", slot: int, arrived: Counter[int], problems: list[str]) -> int:
@@ -102,41 +105,47 @@ def jsonl_rows(world: "World", problems: list[str]) -> dict[int, Counter[int]]:
     return arrived
 
 
-# --- the others, for one producer of the style "shown" ---------------------------------------------------------------
+# --- the others: for each producer of the style "shown", what jsonl has of it is what the spool got ---------------
+
+Expected = dict[int, list[int]]
 
 
-def _judge_receivers(world: "World", producer: "Producer", expected: list[int], page: str) -> list[str]:
-    """expected: the numbers of its rows that jsonl has, that is, those that the spool got."""
-    claimant = producer.number * SLOTS
+def _compare(
+    sink: str, status: dict[str, Any], expected: Expected, found: dict[int, list[tuple[int, Any]]], *, once: bool
+) -> list[str]:
+    """The rows that one sink has, against those it should have; what it had to drop, as its books say, may be
+    missing.
+    """
     problems = []
-    if world.receivers.lens:
-        found = world.receivers.lens_rows(producer.number)
-        problems += _compare("lens", claimant, expected, found, once=False)
-    if world.receivers.wandb:
-        found = world.receivers.wandb_rows(f"producer-{producer.number}")
-        problems += _compare("wandb", claimant, expected, found, once=True)
-    last = final_value(page, f"producer-{producer.number}")
-    if expected and last != expected[-1] and not world.clock_moved:
-        problems.append(f"prometheus shows row {last} of producer {producer.number}, and the last is {expected[-1]}")
+    missing: list[tuple[int, int]] = []
+    for producer, rows in found.items():
+        claimant = producer * SLOTS
+        counts = Counter(int(metrics.get("shown/number", -1)) for _, metrics in rows)
+        wrong = [
+            (step, metrics)
+            for step, metrics in rows
+            if metrics != payload(claimant, int(metrics.get("shown/number", -1)), "shown")
+            or step != metrics["shown/number"]
+        ]
+        missing += [(producer, number) for number in expected[producer] if number not in counts]
+        never = sorted(set(counts).difference(expected[producer]))
+        doubled = [number for number, count in counts.items() if count > 1] if once else []
+        for what, some in (("never stored", never), ("doubled", doubled), ("changed", wrong)):
+            if some:
+                problems.append(f"{sink}: {len(some)} rows of producer {producer} {what}, such as {some[:5]}")
+    dropped = sum(status["sinks"][sink]["rows"]["dropped"].values())
+    if len(missing) > dropped:
+        problems.append(f"{sink}: {len(missing)} rows missing, {dropped} of them booked, such as {missing[:5]}")
     return problems
 
 
-def _compare(sink: str, claimant: int, expected: list[int], found: list[tuple[int, Any]], *, once: bool) -> list[str]:
-    """The rows that one sink has, against those it should have."""
+def _judge_page(page: str, expected: Expected) -> list[str]:
+    """Each run's final value."""
     problems = []
-    counts = Counter(int(metrics.get("shown/number", -1)) for _, metrics in found)
-    wrong = [
-        (step, metrics)
-        for step, metrics in found
-        if metrics != payload(claimant, int(metrics.get("shown/number", -1)), "shown")
-        or step != metrics["shown/number"]
-    ]
-    missing = [number for number in expected if number not in counts]
-    never = sorted(set(counts).difference(expected))
-    doubled = [number for number, count in counts.items() if count > 1] if once else []
-    for what, rows in (("missing", missing), ("never stored", never), ("doubled", doubled), ("changed", wrong)):
-        if rows:
-            problems.append(f"{sink}: {len(rows)} rows of claimant {claimant} {what}, such as {rows[:5]}")
+    for producer, rows in expected.items():
+        last = final_value(page, f"producer-{producer}")
+        if rows and last != rows[-1]:
+            problems.append(f"prometheus shows row {last} of producer {producer}, and the last is {rows[-1]}")
     return problems
 
 

@@ -29,6 +29,7 @@ from .receivers import Receivers
 
 STARTS_WITHIN = 60.0
 SETTLES_WITHIN = 180.0
+AIMS_WITHIN = 0.3  #: longer than any producer rests
 SHARED = Path(f"/dev/shm/wayside-{os.getuid()}")
 
 
@@ -111,20 +112,23 @@ class World:
 
     # --- processes -------------------------------------------------------------------------------
 
-    def start_collector(self) -> None:
-        note = self.beside / "collector.json"
-        note.unlink(missing_ok=True)
+    def begin_collector(self) -> None:
+        """Start one, and do not wait for it."""
+        self.note.unlink(missing_ok=True)
         command = [sys.executable, "-m", "wayside_collector", "run", "--config", str(self.folder / "wayside.yaml")]
         environ = {**self.environ, **self.collector_environ}
         with (self.folder / "collector.log").open("ab") as log:
             self.collector = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+
+    def start_collector(self) -> None:
+        self.begin_collector()
 
         def listens() -> bool:
             assert self.collector is not None
             if self.collector.poll() is not None:
                 said = (self.folder / "collector.log").read_text(errors="replace")
                 raise AssertionError(f"the collector ended with {self.collector.returncode}: {said[-2000:]}")
-            return note.exists()
+            return self.note.exists()
 
         wait_for(listens, STARTS_WITHIN, "the collector to listen")
 
@@ -160,9 +164,17 @@ class World:
 
     # --- kills -----------------------------------------------------------------------------------
 
+    def aim(self, producer: Producer) -> None:
+        """Wait for a moment in which the producer has just logged, so that a kill meets rows under way."""
+        claims = producer.claims.read_bytes()
+        until = time.monotonic() + AIMS_WITHIN
+        while time.monotonic() < until and producer.claims.read_bytes() == claims:
+            pass
+
     def kill_producer(self, producer: Producer) -> None:
         """SIGKILL; it hit when what the dead left was not all let go."""
         assert producer.process is not None
+        self.aim(producer)
         producer.process.kill()
         producer.process.wait()
         self.tally.kills += 1
@@ -200,8 +212,12 @@ class World:
     # --- questions -------------------------------------------------------------------------------
 
     @property
+    def note(self) -> Path:
+        return self.beside / "collector.json"
+
+    @property
     def url(self) -> str:
-        return str(json.loads((self.beside / "collector.json").read_text())["url"])
+        return str(json.loads(self.note.read_text())["url"])
 
     @property
     def spool_db(self) -> Path:
@@ -260,7 +276,22 @@ class World:
                     process.kill()
                 process.wait()
         self.receivers.close()
+        for journal in self.journals():
+            if journal.is_relative_to(SHARED):
+                shutil.rmtree(journal, ignore_errors=True)
         shutil.rmtree(self.beside, ignore_errors=True)
+
+    def describe(self) -> str:
+        """How things stand, for whoever must find out why something did not come to pass."""
+        said = [f"faults: {dict(self.tally.faults)}"]
+        with contextlib.suppress(OSError, ValueError):
+            said.append(f"status: {json.dumps(self.status(timeout=2.0))}")
+        for top in {self.beside, self.spool_db.parent, self.folder / "kept"}:
+            found = os.statvfs(top) if top.exists() else None
+            free = f"{found.f_bavail * found.f_frsize} bytes free" if found is not None else "gone"
+            said.append(f"{top}: {free}")
+            said += [f"  {path.stat().st_size:10} {path}" for path in sorted(top.rglob("*")) if path.is_file()]
+        return "\n".join(said)
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
