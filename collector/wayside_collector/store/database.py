@@ -49,6 +49,11 @@ class Database(Protocol):
     def drop_blocks_before(self, period: int) -> int:
         """Let the points of older periods go; returns how many blocks that were, or 0 where it is not told."""
 
+    def drop_oldest_blocks(self) -> int | None:
+        """Let the points of the oldest period go, but for the newest; returns how many blocks that were. None: this
+        engine gets back the room of whatever is deleted, and needs no such thing.
+        """
+
     def size(self) -> int:
         """Bytes in use."""
 

@@ -124,19 +124,29 @@ class PostgresDatabase:
         self._rooms.add(period)
 
     def drop_blocks_before(self, period: int) -> int:
-        found = self.query(
-            "SELECT relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = 'blocks'::regclass"
-        )
-        gone = 0
-        for (name,) in found:
-            number = str(name).removeprefix("blocks_").replace("before_", "-")
-            if number != "other" and int(number) < period:
-                gone += self.query(f"SELECT count(*) FROM {name}")[0][0]
-                self.run(f"DROP TABLE {name}")
-                self._rooms.discard(int(number))
+        gone = sum(self._drop(there) for there in self._periods() if there < period)
         self.run("DELETE FROM blocks_other WHERE period < ?", period)
         return gone
+
+    def drop_oldest_blocks(self) -> int | None:
+        """A table that is dropped gives its room back at once, where rows that are deleted only leave it for others."""
+        there = self._periods()
+        return self._drop(there[0]) if len(there) > 1 else 0
+
+    def _periods(self) -> list[int]:
+        """Those that have a table of their own, the oldest first."""
+        found = self.query(
+            "SELECT relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+            " WHERE i.inhparent = 'blocks'::regclass AND relname <> 'blocks_other'"
+        )
+        return sorted(int(str(name).removeprefix("blocks_").replace("before_", "-")) for (name,) in found)
+
+    def _drop(self, period: int) -> int:
+        name = _partition(period)
+        gone = self.query(f"SELECT count(*) FROM {name}")[0][0]
+        self.run(f"DROP TABLE {name}")
+        self._rooms.discard(period)
+        return int(gone)
 
     def size(self) -> int:
         """Of the tables and indexes; what is deleted counts until the server has vacuumed it."""

@@ -2,7 +2,8 @@
 not heard of for the longest time.
 
 A run that is still being written loses its oldest points only when nothing else is left to let go of; their summaries
-stay, and so does its place in every list.
+stay, and so does its place in every list. PostgreSQL, which gets back the room of a table but not of a row, lets the
+points of whole weeks go instead, the oldest first.
 """
 
 from typing import NamedTuple
@@ -66,6 +67,13 @@ class Retention:
     def _make_room(self, now: float) -> tuple[int, int]:
         runs = blocks = 0
         while self._db.size() > self._limits.max_size * ROOM:
+            with self._db.transaction():
+                dropped = self._db.drop_oldest_blocks()
+            if dropped is not None:
+                blocks += dropped
+                if not dropped:
+                    break
+                continue
             found = self._db.query("SELECT run FROM runs WHERE touched < ? ORDER BY touched, run LIMIT 1", now - FRESH)
             if found:
                 self._remove(found[0][0], now)

@@ -17,7 +17,7 @@ from .migrations import scripts
 
 CACHE = 4096  #: KiB of pages a connection keeps
 BUSY = 10.0  #: seconds to wait for another writer: only a rebuild or a person with a shell could be one
-VACUUM = 512  #: pages given back at a time
+VACUUM = 16  #: free pages that are kept for what comes next; more are given back
 
 
 class SqliteDatabase:
@@ -114,6 +114,9 @@ class SqliteDatabase:
         before = self._connected().total_changes
         self.run("DELETE FROM blocks WHERE period < ?", period)
         return self._connected().total_changes - before
+
+    def drop_oldest_blocks(self) -> int | None:
+        return None
 
     def size(self) -> int:
         pages, free, page = (
