@@ -177,8 +177,8 @@ class Shelf:
                 segment.unmap()
 
     def strays(self) -> List[Segment]:
-        """Sealed segments that lie in a folder that was deleted."""
-        return [segment for segment in list(self.sealed) if os.path.dirname(segment.path) != self.folder.path]
+        """Sealed segments whose files were deleted, perhaps with their folder, or lie in another folder."""
+        return [segment for segment in list(self.sealed) if not segment.lies_in(self.folder.path)]
 
     def move_strays(self) -> None:
         """Copy them out of the deleted files; raises OSError, and may be called again."""
