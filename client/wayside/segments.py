@@ -82,6 +82,12 @@ class Segment:
         self.sealed = True
         self.words[SEALED_WORD] = 1
 
+    def lies_in(self, folder: str) -> bool:
+        """Whether its file is to be found in this folder: the name alone does not tell, when the folder was deleted and
+        made again.
+        """
+        return os.path.dirname(self.path) == folder and os.fstat(self.fd).st_nlink > 0
+
     def unmap(self) -> None:
         """Give the mapping back; the file and its descriptor stay."""
         self.words.release()
