@@ -7,7 +7,6 @@ finds none ready makes one itself (about 0.1 ms, counted in `made_late`). Every 
 
 import errno
 import itertools
-import os
 from collections import deque
 from typing import Callable, Deque, List, NamedTuple, Optional
 
