@@ -161,14 +161,15 @@ class Collector:
         assert group is not None
         new = {*changes.sinks.added, *changes.sinks.changed}
         check_sinks(sink for sink in config.sinks if sink.name in new)
+        fresh = {*changes.samplers.added, *changes.samplers.changed}
+        samplers = [(one, make_sampler(one)) for one in config.samplers if one.name in fresh]
         parts.config = config
         set_up_log(config.top.log)
         parts.spool.set_limits(config.top.spool.max_size, config.top.spool.max_age)
         for name in (*changes.samplers.removed, *changes.samplers.changed):
             await parts.samplers.stop(name)
-        for sampler in config.samplers:
-            if sampler.name in (*changes.samplers.added, *changes.samplers.changed):
-                parts.samplers.start(sampler.name, make_sampler(sampler), sampler.options.interval, group)
+        for one, sampler in samplers:
+            parts.samplers.start(one.name, sampler, one.options.interval, group)
         await asyncio.gather(
             *(parts.pumps.remove(name, config.top.grace) for name in changes.sinks.removed),
             *(parts.pumps.put(sink.name, partial(parts.make_pump, sink)) for sink in config.sinks if sink.name in new),

@@ -73,7 +73,8 @@ class Spool:
             upkeep.fill_ballast(path)
         except (OSError, sqlite3.Error) as problem:
             self.close()
-            raise SpoolError(f"the spool folder {path} cannot be used: {problem}") from problem
+            hint = "" if upkeep.is_no_space(problem, path) else f"; look at it with: wayside-collector recover {path}"
+            raise SpoolError(f"the spool folder {path} cannot be used: {problem}{hint}") from problem
         except SpoolError:
             self.close()
             raise
