@@ -53,9 +53,10 @@ def test_runs_that_were_not_heard_for_long_go(db: Database, reader: Reader) -> N
     """With all that is known of them; others are as before, and what comes of them again is not taken for new."""
     old, young = make_session("old", rank=0, started=START), make_session("young", rank=0, started=START)
     write(db, old, START)
-    Writer(db).write(make_parcel(old, [make_event("alert", {"title": "t"}, seq=1500, time=START + 1500)]).parts)
+    Writer(db, clock=FakeClock(START)).write(
+        make_parcel(old, [make_event("alert", {"title": "t"}, seq=1500, time=START + 1500)]).parts
+    )
     write(db, young, START + 20 * DAY)
-    db.run("UPDATE runs SET touched = active")
     before = count(db)
     assert keep(db, START + 29 * DAY) == Gone()
     assert count(db) == before
@@ -123,7 +124,6 @@ def test_the_only_run_loses_its_oldest_points(db: Database, reader: Reader) -> N
 def test_room_is_given_back(db: Database) -> None:
     """A file is smaller after a run has gone."""
     write(db, make_session("r", rank=0, started=START), START, 80_000)
-    db.run("UPDATE runs SET touched = active")
     before = db.query("PRAGMA page_count")[0][0]
     assert keep(db, START + 50 * DAY).runs_removed == 1
     assert db.query("PRAGMA page_count")[0][0] < before * 0.75
@@ -141,7 +141,6 @@ def test_a_clock_gone_wild_costs_no_run(db: Database, reader: Reader) -> None:
 def test_what_is_forgotten_is_forgotten_in_the_end(db: Database, opened: Callable[[str], Database]) -> None:
     """How far the sessions of removed runs were is kept as long as the spool may send them again, and no longer."""
     write(db, make_session("r", rank=0, started=START), START, 10)
-    db.run("UPDATE runs SET touched = active")
     assert keep(db, START + 40 * DAY).runs_removed == 1
     assert db.query("SELECT count(*) FROM forgotten")[0][0] == 1
     keep(db, START + 80 * DAY)

@@ -18,7 +18,6 @@ from .database import StoreError, Value
 from .migrations import scripts
 
 LOCK = 0x57415953  #: "WAYS": the advisory lock of writers; that of migrations is the next
-MAX_PARTITIONS = 1000  #: weeks with a table of their own; blocks of further ones, of clocks gone wild, share one
 TIMEOUT = 10  #: seconds to connect
 _PASSWORD = re.compile(r"(//[^:/@]*):[^@/]*@|(password=)[^\s&]*", re.IGNORECASE)
 
@@ -109,24 +108,17 @@ class PostgresDatabase:
     def make_room_for(self, period: int) -> None:
         if period in self._rooms:
             return
-        there = self.query(
-            "SELECT count(*), count(*) FILTER (WHERE relname = ?) FROM pg_inherits i JOIN pg_class c"
-            " ON c.oid = i.inhrelid WHERE i.inhparent = 'blocks'::regclass",
-            _partition(period),
-        )[0]
-        other = self.query("SELECT 1 FROM blocks_other WHERE period = ? LIMIT 1", period)
-        if not there[1] and there[0] < MAX_PARTITIONS and not other:
-            statement = composed.SQL(
+        if period not in self._periods():
+            named = (composed.Identifier(_partition(period)), composed.Literal(period), composed.Literal(period + 1))
+            statement = (
                 "CREATE TABLE {} PARTITION OF blocks FOR VALUES FROM ({}) TO ({}) WITH (toast_tuple_target = 8160)"
-            ).format(composed.Identifier(_partition(period)), composed.Literal(period), composed.Literal(period + 1))
+            )
             with self._translated():
-                self._connected().execute(statement)
+                self._connected().execute(composed.SQL(statement).format(*named))
         self._rooms.add(period)
 
     def drop_blocks_before(self, period: int) -> int:
-        gone = sum(self._drop(there) for there in self._periods() if there < period)
-        self.run("DELETE FROM blocks_other WHERE period < ?", period)
-        return gone
+        return sum(self._drop(there) for there in self._periods() if there < period)
 
     def drop_oldest_blocks(self) -> int | None:
         """A table that is dropped gives its room back at once, where rows that are deleted only leave it for others."""
@@ -137,9 +129,9 @@ class PostgresDatabase:
         """Those that have a table of their own, the oldest first."""
         found = self.query(
             "SELECT relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = 'blocks'::regclass AND relname <> 'blocks_other'"
+            " WHERE i.inhparent = 'blocks'::regclass"
         )
-        return sorted(int(str(name).removeprefix("blocks_").replace("before_", "-")) for (name,) in found)
+        return sorted(int(str(name).removeprefix("blocks_")) for (name,) in found)
 
     def _drop(self, period: int) -> int:
         name = _partition(period)
@@ -177,7 +169,7 @@ class PostgresDatabase:
 
 
 def _partition(period: int) -> str:
-    return f"blocks_{period}" if period >= 0 else f"blocks_before_{-period}"
+    return f"blocks_{period}"
 
 
 @lru_cache(maxsize=512)

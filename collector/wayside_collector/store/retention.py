@@ -50,8 +50,7 @@ class Retention:
         return Gone(runs, blocks)
 
     def _remove_old(self, now: float) -> int:
-        sql = "SELECT run FROM runs WHERE active < ? AND touched < ? ORDER BY run"
-        found = self._db.query(sql, now - self._limits.max_age, now - FRESH)
+        found = self._db.query("SELECT run FROM runs WHERE touched < ? ORDER BY run", now - self._limits.max_age)
         for (run,) in found:
             self._remove(run, now)
         with self._db.transaction():

@@ -7,7 +7,7 @@ import hashlib
 import json
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from wayside.row import Row
@@ -41,11 +41,12 @@ class Full(Exception):
 
 
 class Streams:
-    """Appends to streams, within a transaction. max_series: the most a run may have."""
+    """Appends to streams, within a transaction. max_series: the most a run may have. clock: Unix time in seconds."""
 
-    def __init__(self, db: Database, max_series: int) -> None:
+    def __init__(self, db: Database, max_series: int, clock: Callable[[], float]) -> None:
         self._db = db
         self._max_series = max_series
+        self._clock = clock
 
     def append(self, session: int, run: int, names: tuple[str, ...], rows: Sequence[Row]) -> None:
         """Rows with these names, all of them with steps or all without, in the order of their seqs. Raises Full before
@@ -122,12 +123,11 @@ class Streams:
         spans: list[tuple[Value, ...]] = []
         summaries: list[tuple[Value, ...]] = []
         stats = self._stats(stream)
-        number = stream.blocks
+        number, period = stream.blocks, period_of(self._clock())
+        self._db.make_room_for(period)
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             axes = _axes(part)
-            period = period_of(axes.times[0])
-            self._db.make_room_for(period)
             blocks.append((-stream.stream, number, period, pack_axes(axes)))
             spans.append((stream.stream, 0, number, period, *_extent(axes)))
             for place, values in enumerate(zip(*[row.values for row in part], strict=True)):
@@ -210,6 +210,9 @@ def read_summary(row: Sequence[float | None]) -> Summary:
 
 
 def period_of(time: float) -> int:
+    """The period of a moment. That of a block is when it was written: clocks of trainers may be wrong, and a run that
+    is brought in late shall not be let go of at once.
+    """
     return int(time // PERIOD)
 
 

@@ -77,7 +77,7 @@ class Writer:
 
     def __init__(self, db: Database, *, max_series: int = MAX_SERIES, clock: Callable[[], float] = time.time) -> None:
         self._db = db
-        self._streams = Streams(db, max_series)
+        self._streams = Streams(db, max_series, clock)
         self._clock = clock
 
     def write(self, lots: Iterable[Lot]) -> Written:
