@@ -116,7 +116,10 @@ class Parts:
         """Whether a journal without an owner was meant for this collector."""
         if record.get("mode") == "offline":
             return False
-        return str(self.socket_path) in record.get("addresses", ()) or record.get("dir") == str(self.config.dir)
+        addresses = record.get("addresses")
+        return (isinstance(addresses, list) and str(self.socket_path) in addresses) or record.get("dir") == str(
+            self.config.dir
+        )
 
 
 def make_sink(sink: SinkConfig) -> Sink:

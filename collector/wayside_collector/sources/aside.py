@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import shutil
 from pathlib import Path
 
 MAX_ASIDE = 64  #: pieces kept, of 16 MiB at most: enough to see what is wrong; the counter has them all
@@ -28,14 +27,6 @@ class Aside:
                 target.write_bytes(os.pread(fd, min(size, MAX_PIECE), 0))
                 return target
         return None
-
-    def take(self, path: Path, name: str) -> bool:
-        """Move a file or folder here; False when there is no room, and it stays where it is. Raises OSError."""
-        self.count += 1
-        if not self._has_room():
-            return False
-        shutil.move(path, self.folder / name)
-        return True
 
     def _has_room(self) -> bool:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -72,6 +72,15 @@ def journal_folder(folder: Path) -> Iterator[int]:
             os.close(fd)
 
 
+def owner_uid(folder: Path) -> int | None:
+    """Whom a journal's folder belongs to; None where there is none."""
+    try:
+        with journal_folder(folder) as fd:
+            return os.fstat(fd).st_uid
+    except OSError:
+        return None
+
+
 def open_plain(folder_fd: int, name: str, flags: int = os.O_RDONLY) -> int:
     """A plain file in an opened folder, that belongs to whom the folder belongs to. Raises OSError."""
     path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)

@@ -89,7 +89,7 @@ class Followed:
         for segment in self._done:
             if self.orphan:
                 with contextlib.suppress(OSError):
-                    segment.path.unlink()
+                    segment.unlink()
             segment.close()
         self._done.clear()
 

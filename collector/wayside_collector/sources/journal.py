@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from wayside import wire
-from wayside.segments import DROPPED, JOURNALS
+from wayside.segments import JOURNALS
 
 from ..intake import Full, Inlet, Intake, Refused
 from ..spool import SpoolError
 from .aside import Aside
+from .burying import bury, set_aside
+from .confined import owner_uid
 from .following import HOLD, Followed
-from .segments import Owner, find_segment, journal_folders, open_segment, owner_of, read_dropped
+from .segments import Owner, find_segment, journal_folders, owner_of, read_dropped
 
 BUSY = 0.005  #: seconds between looks while rows flow: adds at most this to the time from log() to a sink
 REST = 0.1  #: seconds between looks while nothing comes
@@ -156,7 +158,7 @@ class JournalSource:
             if followed.at_end:
                 await self._book_untold(followed)
                 for folder in followed.folders:
-                    _remove(folder, self._aside)
+                    bury(folder, self._aside)
                 del self._followed[id]
                 followed.close()
                 await self.intake.end(followed.inlet)
@@ -206,23 +208,24 @@ class JournalSource:
             if not isinstance(record, dict) or not self._adopts(record):
                 self._ignored.add(folder)
                 return
+            if record.get("session") != folder.name:
+                raise Refused("it says that it is another session's")
             inlet = await self.intake.begin(record)
         except (Full, SpoolError) as problem:
             self.last_error = str(problem)  # later: it waits where it is
             return
         except (wire.WireError, IndexError, Refused) as problem:
-            taken = self._aside.take(folder, folder.name)
+            taken = set_aside(folder, self._aside)
             place = f"set aside in {self._aside.folder}" if taken else "left where it is"
             log.error("the journal %s cannot be read (%s); %s", folder, problem, place)
             self._ignored.add(folder)
             return
         finally:
             segment.close()
-        # Beside the socket that was looked for, too: without a collector the journal's end lies there, in memory.
-        beside = [Path(address).parent for address in record.get("addresses", ()) if isinstance(address, str)]
-        folders = [root / JOURNALS / folder.name for root in dict.fromkeys([*self.roots, *map(_real, beside)])]
+        folders = [path for root in self.roots if (path := root / JOURNALS / folder.name).exists()]
+        folders += [path for path in _elsewhere(folder, record) if path not in folders]
         log.info("adopted the journal of session %s of run %s", inlet.known.session.id[:8], inlet.known.session.run.id)
-        self._follow_orphan(folder.name, inlet, [path for path in folders if path.exists()])
+        self._follow_orphan(folder.name, inlet, folders)
 
     def _adopt_account(self, folder: Path) -> None:
         """A folder of which every segment was let go: what its owner dropped may still have to be booked. Not before
@@ -233,40 +236,26 @@ class JournalSource:
         if inlet is not None and not self.is_connected(inlet):
             self._follow_orphan(folder.name, inlet, folders)
         elif inlet is None and folders == [folder] and time.time() - _modified(folder) > HOLD:
-            _remove(folder, self._aside)
+            bury(folder, self._aside)
 
     def _follow_orphan(self, id: str, inlet: Inlet, folders: list[Path]) -> None:
         self._followed[id] = Followed(inlet, folders, self._aside, self._clock, orphan=True)
 
 
-def _remove(folder: Path, aside: Aside) -> None:
-    """A journal's folder with what was stored, or prepared and never used. A segment that cannot be read is set aside;
-    anything else in the folder keeps it there. The lock goes last: without it nobody would know the owner for dead.
+def _elsewhere(folder: Path, record: dict[str, Any]) -> list[Path]:
+    """Where the rest of an orphan may lie: without a collector its end stays in memory, beside the socket that was
+    looked for. That this was there is the record's word only, so it must belong to whom the orphan belongs to.
     """
-    with contextlib.suppress(OSError):
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == "lock"):
-            if path.suffix == ".seg" and not _readable(path):
-                taken = aside.take(path, f"{folder.name}-{path.name}")
-                log.error("%s is no journal segment; %s", path, f"set aside in {aside.folder}" if taken else "removed")
-                if not taken:
-                    path.unlink()
-            elif path.suffix == ".seg" or path.name in ("lock", DROPPED):
-                path.unlink()
-        folder.rmdir()
-
-
-def _readable(path: Path) -> bool:
-    try:
-        segment = open_segment(path)
-    except wire.WireError:
-        return False
-    if segment is not None:
-        segment.close()
-    return True
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
+    addresses = record.get("addresses")
+    sockets = (
+        [text for text in addresses if isinstance(text, str) and "\0" not in text]
+        if isinstance(addresses, list)
+        else []
+    )
+    beside = dict.fromkeys(Path(os.path.realpath(os.path.dirname(text))) for text in sockets)
+    owner = owner_uid(folder)
+    others = [root / JOURNALS / folder.name for root in beside]
+    return [path for path in others if owner is not None and owner_uid(path) == owner]
 
 
 def _modified(folder: Path) -> float:

@@ -84,10 +84,11 @@ def open_segment(path: Path) -> OpenSegment | None:
     segment, and OSError.
     """
     with journal_folder(path.parent) as folder:
-        return _open_segment(folder, path)
+        return read_segment(folder, path)
 
 
-def _open_segment(folder: int, path: Path) -> OpenSegment | None:
+def read_segment(folder: int, path: Path) -> OpenSegment | None:
+    """The same in a folder that is open."""
     try:
         fd = open_plain(folder, path.name)
     except FileNotFoundError:
@@ -127,7 +128,7 @@ def _begun_segments(folder: Path) -> Iterator[OpenSegment]:
     with contextlib.suppress(OSError), journal_folder(folder) as opened:
         for name in sorted(name for name in os.listdir(opened) if name.endswith(".seg")):
             try:
-                found = _open_segment(opened, folder / name)
+                found = read_segment(opened, folder / name)
             except (OSError, wire.WireError):
                 continue
             if found is None:
