@@ -10,13 +10,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from standins.journal_writer import KINDS, T0, TEARS, Writer
+from standins.journal_writer import KINDS, TEARS, Writer, holds
 from standins.lock_holder import LockHolder
 from standins.memory_spool import Crash, MemorySpool
 from wayside import row
@@ -216,7 +215,7 @@ class JournalMachine(RuleBasedStateMachine):
                 continue
             records = self.spool.records(key)
             for record in records[writer.checked :]:
-                assert _is_end(record) or writer.accepted.get(record.seq) == _holds(record), "invented"
+                assert _is_end(record) or writer.accepted.get(record.seq) == holds(record), "invented"
             writer.checked = len(records)
             told = self.reader.told.get(writer.id, 0)
             stored = {record.seq for record in records}
@@ -257,18 +256,11 @@ class JournalMachine(RuleBasedStateMachine):
             return
         *logged, end = self.spool.records(key)
         assert _is_end(end)
-        assert {record.seq: _holds(record) for record in logged} == writer.accepted
+        assert {record.seq: holds(record) for record in logged} == writer.accepted
         lost = [loss for loss in self.spool.losses if loss.session == key]
         seqs = [seq for loss in lost for seq in range(loss.first_seq, loss.next_seq)]
         assert sorted(seqs) == sorted(writer.dropped)
         assert sum(loss.points for loss in lost) == sum(writer.dropped.values())
-
-
-def _holds(record: Row | Event) -> tuple[Any, ...]:
-    if isinstance(record, Row):
-        assert record.step == record.values[0] == record.time - T0
-        return record.names, record.values
-    return record.kind, record.data
 
 
 def _is_end(record: Row | Event) -> bool:

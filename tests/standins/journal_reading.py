@@ -86,7 +86,7 @@ def read_segments(folder: Path) -> list[SegmentFile]:
     found = []
     for path in folder.glob("*.seg"):
         data = path.read_bytes()
-        if data[:8] == bytes(8):
+        if data[:8] in (b"", bytes(8)):
             continue
         header = wire.read_segment_header(data)
         assert header.position >= wire.HEADER_SIZE, f"{path} has a position of {header.position}"

@@ -10,6 +10,7 @@ from wayside.journal import Journal
 from wayside.kept import Keeper
 from wayside.packing import Frame
 from wayside.roots import Root
+from wayside.row import Event, Row
 from wayside.shelf import SPARE
 
 T0 = 1_767_225_600.0
@@ -26,7 +27,7 @@ class Writer:
     points of what it took and had no room for.
     """
 
-    def __init__(self, number: int, root: Root, overflow: Path, locks: LockHolder) -> None:
+    def __init__(self, number: int, root: Root, overflow: Path, locks: LockHolder | None = None) -> None:
         self.id = f"{number:032x}"
         self.record = {"session": self.id, "run": {"id": "r"}, "started": T0}
         self.journal = Journal(root, self.id, wire.json_frame(wire.HELLO, self.record))
@@ -43,7 +44,7 @@ class Writer:
     def hold_locks(self) -> None:
         """After anything that may have made a folder."""
         for folder in map(str, self.folders):
-            if os.path.exists(folder) and folder not in self._held:
+            if self._locks is not None and os.path.exists(folder) and folder not in self._held:
                 self._locks.hold(folder)
                 self._held.add(folder)
 
@@ -53,15 +54,15 @@ class Writer:
         if kind in NAMES:
             names = NAMES[kind]
             values = (mark,) * len(names)
-            frame, holds = Frame(names, values, T0 + mark, int(mark), wire.COMMIT, b""), (names, values)
+            frame, told = Frame(names, values, T0 + mark, int(mark), wire.COMMIT, b""), (names, values)
         else:
             data = {"mark": mark, "text": "x" * {"event": 1, "text": 50_000, "large": 300_000}[kind]}
             encoded = wire.event_frame(T0 + mark, int(mark), row.ALERT, data)
-            frame, holds = Frame(None, (), T0 + mark, int(mark), 0, encoded), (row.ALERT, data)
+            frame, told = Frame(None, (), T0 + mark, int(mark), 0, encoded), (row.ALERT, data)
         assert journal.append(frame)
         assert journal.seq == seq + 1
         if journal.dropped_rows == dropped:
-            self.accepted[seq] = holds
+            self.accepted[seq] = told
         else:
             self.dropped[seq] = len(frame.values)
 
@@ -98,7 +99,7 @@ class Writer:
 
     def _gone(self) -> None:
         self.alive = False
-        for folder in self._held:
+        for folder in self._held if self._locks is not None else ():
             self._locks.drop(folder)
 
     # --- what a kill leaves half done -----------------------------------------------------------------------------
@@ -157,3 +158,11 @@ class Writer:
 
 
 TEARS = sorted(name.removeprefix("_tear_") for name in vars(Writer) if name.startswith("_tear_"))
+
+
+def holds(record: Row | Event) -> tuple[Any, ...]:
+    """What a stored row or event holds, as `Writer.accepted` has it."""
+    if isinstance(record, Row):
+        assert record.step == record.values[0] == record.time - T0
+        return record.names, record.values
+    return record.kind, record.data

@@ -1,67 +1,110 @@
-"""A collector that says what a test tells it to, to whoever connects: for clients that must cope with any answer."""
+"""A collector that answers as it is told, late or never, and dies; what it stored outlives it."""
 
 import contextlib
+import os
 import socket
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from standins.journal_reading import Frames, read_journal
+from standins.journal_writer import holds
 from wayside import wire
 
-#: What it does with a connection, given the client's hello: it may read and write, and the connection is closed after.
-Script = Callable[[socket.socket, dict[str, Any]], None]
 
+class ScriptedCollector:
+    """Listens on a socket; nothing happens but when it is called. stored: below it all is stored, or was told to be
+    missing. rows: seq to what is stored. hellos: as they came.
+    """
 
-@contextlib.contextmanager
-def scripted_collector(path: Path, script: Script) -> Iterator[None]:
-    """Listens on a path until the block is left."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        thread = threading.Thread(target=_serve, args=(listening, script), daemon=True)
-        thread.start()
-        yield
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stored = 0
+        self.rows: dict[int, tuple[Any, ...]] = {}
+        self.hellos: list[dict[str, Any]] = []
+        self._listening: socket.socket | None = None
+        self._peer: socket.socket | None = None
+        self._received = b""
+        self._folders: list[Path] | None = None  # where the journal lies that it reads by itself
+        self.start()
 
+    def start(self) -> None:
+        """Listen anew, as after a restart."""
+        self.stop()
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(self.path))
+        self._listening.listen()
+        self._listening.setblocking(False)
 
-def _serve(listening: socket.socket, script: Script) -> None:
-    while True:
-        try:
-            connection, _ = listening.accept()
-        except OSError:
+    def stop(self) -> None:
+        """Die: what was received and not stored is forgotten."""
+        self.hang_up()
+        if self._listening is not None:
+            self._listening.close()
+            self.path.unlink(missing_ok=True)
+            self._listening = None
+
+    def hang_up(self) -> None:
+        if self._peer is not None:
+            self._peer.close()
+        self._peer, self._received, self._folders = None, b"", None
+
+    def accept(self) -> bool:
+        """Take the next connection, if there is one; whether there is a peer."""
+        if self._listening is not None:
+            with contextlib.suppress(BlockingIOError):
+                peer = self._listening.accept()[0]
+                self.hang_up()
+                peer.setblocking(False)
+                self._peer = peer
+        return self._peer is not None
+
+    def answer(self, journal: str = "unreadable", **more: Any) -> None:
+        """Read the hello and answer it."""
+        self.receive()
+        spans = wire.scan(self._received).spans
+        if self._peer is None or not spans or spans[0].type != wire.HELLO:
             return
-        with connection, contextlib.suppress(ConnectionError):
-            hello = read_frames(connection, 1)[0]
-            if hello:
-                script(connection, wire.read_json(hello, wire.scan(hello).spans[0]))
+        hello = wire.read_json(self._received, spans[0])
+        self.hellos.append(hello)
+        self._received = self._received[spans[0].end :]
+        told = hello["journal"] if journal == "ok" else None
+        self._folders = [Path(told["path"]), Path(told["kept"])] if told else None
+        answer = {"versions": [1], "journal": "ok" if told else "unreadable", "stored": self.stored}
+        self.say(wire.json_frame(wire.ANSWER, {**answer, **more}))
 
+    def say(self, data: bytes) -> None:
+        if self._peer is not None:
+            with contextlib.suppress(OSError):
+                self._peer.sendall(data)
 
-def read_frames(connection: socket.socket, count: int) -> list[bytes]:
-    """So many frames, or an empty one where the client hangs up first."""
-    data, frames = b"", list[bytes]()
-    while len(frames) < count:
-        spans = wire.scan(data).spans
-        if spans:
-            end = spans[0].start + spans[0].size
-            frames.append(data[:end])
-            data = data[end:]
-            continue
-        more = connection.recv(65536)
-        if not more:
-            return [*frames, b""]
-        data += more
-    return frames
+    def receive(self) -> None:
+        while self._peer is not None:
+            try:
+                data = self._peer.recv(1 << 20)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.hang_up()
+            self._received += data
 
+    def store(self) -> None:
+        """Put what has come so far on disk, and say so."""
+        self.receive()
+        if self._peer is None:
+            return
+        frames = Frames()
+        if self._folders is not None:
+            frames = read_journal(*self._folders)
+        else:
+            frames.take(self._received[: wire.scan(self._received).end])
+        for record in [*frames.rows, *frames.events]:
+            assert self.rows.setdefault(record.seq, holds(record)) == holds(record), "handed over as something else"
+        self.stored = max(self.stored, frames.seq)
+        self.say(wire.stored_frame(self.stored))
 
-def answer(connection: socket.socket, **fields: Any) -> None:
-    """A collector's answer to a hello, with these fields changed."""
-    said = {"versions": [1], "collector": "9.9", "url": "http://there/", "journal": "ok", "reason": "", "stored": 0}
-    connection.sendall(wire.json_frame(wire.ANSWER, {**said, **fields}))
-
-
-def wait_for_end(connection: socket.socket) -> None:
-    """Until the client hangs up."""
-    while connection.recv(65536):
-        pass
+    def close(self) -> None:
+        self.stop()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
