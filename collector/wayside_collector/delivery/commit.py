@@ -14,9 +14,7 @@ from .replay import NONE, Replay, Revived
 from .waiting import outcome
 
 SPOOL_PAUSE = 1.0  #: seconds before the spool is asked again after it failed
-BUSY_INTERVAL = (
-    0.1  #: seconds between two commits while more is there to send: each costs a sync, as a thousand rows do
-)
+BUSY_INTERVAL = 0.1  #: seconds between two commits while more is there to send: each costs a sync
 
 
 class Commits:

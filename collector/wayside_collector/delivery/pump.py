@@ -20,7 +20,7 @@ from .admission import Admission
 from .books import NOTHING, Books, WrittenOff, from_text
 from .commit import SPOOL_PAUSE, Commits
 from .flight import Flight
-from .reading import READ_AHEAD, Reading
+from .reading import Reading
 from .replay import Replay
 from .selection import Selection
 from .sending import Sending
@@ -29,6 +29,7 @@ from .waiting import outcome
 
 IDLE = 1.0  #: seconds a pump sleeps at most: how late a step timeout may be noticed
 REVIVE_WAIT = 30.0  #: seconds a send may go on before dead letters are told to wait: somebody is waiting for that
+COUNT_AHEAD = 1000  #: batches counted at a time after a start, half a megabyte: each look costs a thread a turn
 CLOSE_LIMIT = 10.0  #: seconds a sink may take to close
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Pump:
 
     async def _backlog(self) -> list[Stored]:
         """The next batches that wait. What the election has not seen yet is told of when it has."""
-        found = await asyncio.to_thread(self._spool.batches, self._admission.seen, READ_AHEAD)
+        found = await asyncio.to_thread(self._spool.batches, self._admission.seen, COUNT_AHEAD)
         return [batch for batch in found if batch.id <= self._shared.election.seen]
 
     async def _resume(self) -> None:
