@@ -54,7 +54,7 @@ EFFORTS = [
     pytest.param(Effort(10_000), id="thorough", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
 ]
 if SECONDS:
-    timed = Effort(1000, SECONDS / TARGETS)
+    timed = Effort(100, SECONDS / TARGETS)
     EFFORTS.append(pytest.param(timed, id="seconds", marks=pytest.mark.timeout(int(SECONDS) + 600)))
 
 

@@ -82,11 +82,11 @@ class SegmentFile:
 
 
 def read_segments(folder: Path) -> list[SegmentFile]:
-    """The segments of a journal's folder, in order; those only prepared are left out."""
+    """The segments of a journal's folder, in order; those only prepared, and copies that end within their header, are left out."""
     found = []
     for path in folder.glob("*.seg"):
         data = path.read_bytes()
-        if data[:8] in (b"", bytes(8)):
+        if data[:8] == bytes(8) or len(data) < wire.HEADER_SIZE:
             continue
         header = wire.read_segment_header(data)
         assert header.position >= wire.HEADER_SIZE, f"{path} has a position of {header.position}"
