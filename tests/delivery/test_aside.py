@@ -129,7 +129,7 @@ def test_no_more_of_a_run_set_aside_is_read() -> None:
             for step in range(50):
                 world.store(bad, [step] * 3)
                 await asyncio.sleep(10)
-            assert world.pump._reading.aside_records <= 3 * world.sink.traits.max_records
+            assert world.pump._reading.buffer.held <= 3 * world.sink.traits.max_records
             world.sink.otherwise = lambda sink, parcel: {}
             await world.delivered()
             assert world.pump.books.delivered == amount(150)

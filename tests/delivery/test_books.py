@@ -261,6 +261,26 @@ def test_a_send_that_hangs_does_not_keep_a_file_for_long() -> None:
     run(story)
 
 
+def test_a_file_may_go_while_an_answer_is_being_committed() -> None:
+    """The send is over, and what it came to is not on disk yet: there is nothing to cut off, and the file waits."""
+
+    async def story() -> None:
+        world = World()
+        async with world.running():
+            known = world.session()
+            world.sink.answers = [answering(Retry("half", delivered=refs(known, [0])))] * 5
+            world.spool.failing = 3
+            world.store(known, [0, 1, 2])
+            await asyncio.sleep(0.1)
+            assert world.pump.status().last_error == "the disk is gone"
+            await drop(world, 1)
+            assert world.pump.books.dropped == {"spool_size": amount(2)}
+            assert world.pump.books.delivered == amount(1)
+            assert world.pump.books.waiting == amount(0)
+
+    run(story)
+
+
 def test_a_file_that_is_delivered_asks_nobody() -> None:
     """A sink that has all of it goes on sending meanwhile."""
 

@@ -61,7 +61,7 @@ class Commits:
     @property
     def _busy(self) -> bool:
         """Whether more is there to be sent."""
-        return bool(self._reading.buffered) or self._reading.behind(self._admission.seen)
+        return bool(self._reading.buffer.ready) or self._reading.behind(self._admission.seen)
 
     async def surely(self) -> None:
         """Commit; while that fails, the pump pauses."""

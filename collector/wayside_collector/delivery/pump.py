@@ -196,7 +196,7 @@ class Pump:
                 if (batch.rows if part == "events" else batch.events) is None:  # nothing of it is left to come again
                     standing.of(batch.session).again.difference_update(range(batch.first_seq, batch.next_seq))
             self._flight.parts = [held for held in self._flight.parts if held.records]
-            self._flight.keep_uncertain(self._reading.refs() | self._flight.parcel().refs())
+            self._flight.keep_uncertain(self._reading.buffer.refs() | self._flight.parcel().refs())
             await self._commits.commit()
             return lost
 
@@ -233,16 +233,16 @@ class Pump:
             if cancelled is not None:
                 raise cancelled
         else:
-            self._reading.aside.wake(self._shared.clock())
+            self._reading.buffer.aside.wake(self._shared.clock())
             await self._fill()
             self._flight.again = False
-            self._flight.parts = self._reading.cut(most)
+            self._flight.parts = self._reading.buffer.cut(most)
 
     async def _fill(self) -> None:
         """Read until a parcel is full or nothing is left."""
         now = self._shared.clock()
         more = True
-        while more and self._reading.buffered < self.sink.traits.max_records:
+        while more and self._reading.buffer.ready < self.sink.traits.max_records:
             reading = asyncio.ensure_future(asyncio.to_thread(self._reading.fetch, self._admission.seen, now))
             try:
                 more, cancelled = await outcome(reading)
@@ -256,7 +256,7 @@ class Pump:
         self._reading.close_stale(now, self._admission.seen)
 
     async def _rest(self) -> None:
-        times = [time for time in (self._reading.next_stale(), self._reading.aside.next_due) if time is not None]
+        times = [time for time in (self._reading.next_stale(), self._reading.buffer.aside.next_due) if time is not None]
         wait = max(0.005, min([IDLE, *(time - self._shared.clock() for time in times)]))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
@@ -275,7 +275,7 @@ class Pump:
 
     def status(self) -> PumpStatus:
         """From any thread: copies, since the pump goes on meanwhile."""
-        sending, aside = self._sending, self._reading.aside
+        sending, aside = self._sending, self._reading.buffer.aside
         oldest = min((time for time in (self._flight.oldest, aside.oldest) if time is not None), default=None)
         return PumpStatus(
             books=self.books.copy(),

@@ -6,17 +6,17 @@ aside, is held, and read later from where it was held; no other session waits fo
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from wayside import wire
 from wayside.row import FINISH, Event, Row
 
 from ..registry import Known, Registry
-from ..sinks.base import Parcel, Part, Record, Ref, Step, Traits
+from ..sinks.base import Part, Record, Step, Traits
 from ..spool import Amount, Damaged, PartName, Spool, Stored
-from .aside import Aside
+from .buffer import Buffer, take
 from .election import Election
 from .parcels import amount_of, seqs_of
 from .progress import Outstanding, Standing
@@ -41,7 +41,7 @@ class Taken(NamedTuple):
 
 class Reading:
     """One sink's. scan: batches up to this id have been looked at. left_of: a batch without what is written off of it.
-    taken: what was taken since the pump last looked. aside: the runs of which nothing is to be sent now.
+    taken: what was taken since the pump last looked.
     """
 
     def __init__(
@@ -51,14 +51,13 @@ class Reading:
         self.standing = Standing()
         self.left_of: Callable[[Stored], Stored] = lambda batch: batch
         self.taken: list[Taken] = []
-        self.aside = Aside()
+        self.buffer = Buffer()
         self._spool = spool
         self._registry = registry
         self._election = election
         self._selection = selection
         self._traits = traits
         self._mergers: dict[int, StepMerger] = {}
-        self._buffer: deque[Part] = deque()
         self._held: dict[int, int] = {}  # session to its first batch that waits for the election, or for its run
         self._rereads: dict[int, tuple[int, int]] = {}  # session that waited: (read up to, read to)
         self._current = 0.0  # when everything stored was last read, Unix time in seconds
@@ -112,7 +111,7 @@ class Reading:
         if batch.session in self._held:
             return
         known = self._registry.of(batch.session)
-        if self.aside.holds(known.session.run.id):
+        if self.buffer.aside.holds(known.session.run.id):
             self._held[batch.session] = batch.id
             return
         verdict: bool | None = True
@@ -128,7 +127,7 @@ class Reading:
         """Sessions that waited and need not any more are read anew from where they were held."""
         for session, batch in list(self._held.items()):
             known = self._registry.of(session)
-            if not self.aside.holds(known.session.run.id) and not self._is_undecided(known, batch):
+            if not self.buffer.aside.holds(known.session.run.id) and not self._is_undecided(known, batch):
                 self._rereads[session] = (batch - 1, self.scan)
                 del self._held[session]
 
@@ -193,12 +192,8 @@ class Reading:
         system = known.session.kind == "system"
         only_events = all(isinstance(record, Event) for record in records)
         primary = self._election.leads(known.key) if only_events and not system else speaks
-        last = self._buffer[-1] if self._buffer else None
-        if last is not None and last.session is known.session and last.primary == primary and not system:
-            last.records.extend(records)
-            return
         open_runs = self._registry.open_runs(records[0].time) if system else ()
-        self._buffer.append(Part(known.session, records, open_runs, primary))
+        self.buffer.append(Part(known.session, records, open_runs, primary))
 
     # --- what is ready ----------------------------------------------------------------------------
 
@@ -229,37 +224,6 @@ class Reading:
         self._release()
         return bool(self._rereads) or self.scan < seen
 
-    @property
-    def buffered(self) -> int:
-        """Records ready to be sent."""
-        return sum(len(part.records) for part in self._buffer if not self.aside.holds(part.session.run.id))
-
-    @property
-    def aside_records(self) -> int:
-        """Records of runs set aside."""
-        return sum(len(part.records) for part in self._buffer) - self.buffered
-
-    def cut(self, most: int) -> list[Part]:
-        """Take at most `most` records from the buffer, those of runs set aside left out."""
-        parts: list[Part] = []
-        passed: list[Part] = []
-        while self._buffer and most > 0:
-            part = self._buffer.popleft()
-            if self.aside.holds(part.session.run.id):
-                passed.append(part)
-                continue
-            if len(part.records) > most:
-                self._buffer.appendleft(part._replace(records=part.records[most:]))
-                part = part._replace(records=part.records[:most])
-            parts.append(part)
-            most -= len(part.records)
-        self.put_back(passed)
-        return parts
-
-    def put_back(self, parts: Sequence[Part]) -> None:
-        """These go first when they go."""
-        self._buffer.extendleft(reversed(parts))
-
     # --- what is done -----------------------------------------------------------------------------
 
     def cursors(self, in_flight: Iterable[Part]) -> tuple[int, dict[int, str | None]]:
@@ -275,7 +239,7 @@ class Reading:
         """Session to what is taken from the spool and not yet done."""
         seqs: dict[int, set[int]] = {}
         steps: dict[int, int] = {}
-        for part in [*in_flight, *self._buffer]:
+        for part in [*in_flight, *self.buffer]:
             known = self._registry.by_id(part.session.id)
             assert known is not None
             mine = seqs.setdefault(known.key, set())
@@ -294,10 +258,6 @@ class Reading:
                 seqs.setdefault(session, set()).update(progress.again)
         return {session: Outstanding(found, steps.get(session)) for session, found in seqs.items()}
 
-    def refs(self) -> set[Ref]:
-        """What is read and not in flight."""
-        return Parcel(list(self._buffer)).refs()
-
     def take_out(self, batches: Sequence[Stored], part: PartName, in_flight: list[Part]) -> Amount:
         """Take out of memory what belongs to a part of batches that is about to be dropped, and say how much that is. A
         merged step goes as a whole.
@@ -307,19 +267,16 @@ class Reading:
             session_id = self._registry.of(batch.session).session.id
             ranges.setdefault(session_id, []).append(range(batch.first_seq, batch.next_seq))
         lost = Amount()
-        for held in [*in_flight, *self._buffer]:
+        for held in [*in_flight, *self.buffer]:
             found = ranges.get(held.session.id, [])
-            gone = [r for r in held.records if isinstance(r, Event) == (part == "events") and _within(r, found)]
-            if gone:
-                lost = lost.plus(amount_of(gone))
-                left = {id(record) for record in gone}
-                held.records[:] = [record for record in held.records if id(record) not in left]
+            if found:
+                lost = lost.plus(amount_of(take(held, partial(_is_gone, part=part, ranges=found))))
         for session, merger in self._mergers.items():
             found = ranges.get(self._registry.of(session).session.id, [])
             if part == "rows" and any(seq in one for seq in merger.open_seqs for one in found):
                 lost = lost.plus(amount_of(merger.close()))
                 self.standing.touch(session)
-        self._buffer = deque(held for held in self._buffer if held.records)
+        self.buffer.drop_empty()
         return lost
 
     def forget(self, session: int) -> None:
@@ -327,6 +284,10 @@ class Reading:
         self.standing.forget(session)
         self._mergers.pop(session, None)
         self._selection.last.pop(session, None)
+
+
+def _is_gone(record: Record, part: PartName, ranges: Sequence[range]) -> bool:
+    return isinstance(record, Event) == (part == "events") and _within(record, ranges)
 
 
 def _within(record: Record, ranges: Iterable[range]) -> bool:

@@ -6,7 +6,7 @@ What is unexpected ends here: whatever a sink raises is a reason to try again, n
 import asyncio
 import logging
 
-from ..sinks.base import Context, Reject, Retry, Sink
+from ..sinks.base import Changes, Context, Reject, Retry, Sink
 from . import backoff
 from .aside import MAX_ASIDE
 from .commit import Commits
@@ -34,21 +34,17 @@ class Sending:
         self._sink = sink
         self._shared = shared
         self._reading = reading
-        self._aside = reading.aside
+        self._aside = reading.buffer.aside
         self._flight = flight
         self._open = False
         self._limit: asyncio.Timeout | None = None
 
     async def attempt(self, commits: Commits) -> float:
         """One attempt; returns the seconds to wait before the next."""
-        self._limit = limit = asyncio.timeout(SEND_LIMIT)
+        limit = asyncio.timeout(SEND_LIMIT)
         began = asyncio.get_running_loop().time()
         try:
-            async with limit:
-                if not self._open:
-                    await self._sink.open(self._context(commits))
-                    self._open = True
-                changes = await self._sink.send(self._flight.parcel())
+            changes = await self._ask(limit, commits)
         except Retry as answer:
             return await self._retry(answer, commits)
         except Reject as answer:
@@ -60,13 +56,23 @@ class Sending:
                 return await self._retry(Retry(f"no answer within {took:.0f} s", uncertain=True), commits)
             log.exception("sink %s failed in a way it should not; tried again", self._name)
             return await self._retry(Retry(f"{type(problem).__name__}: {problem}", uncertain=True), commits)
-        finally:
-            self._limit = None
         self._aside.forgive(self._flight.runs())
         self._flight.accepted(changes)
         self.failures, self.last_error = 0, None
         await commits.at_pace()
         return 0.0
+
+    async def _ask(self, limit: asyncio.Timeout, commits: Commits) -> Changes:
+        """What the sink says, within the limit."""
+        self._limit = limit
+        try:
+            async with limit:
+                if not self._open:
+                    await self._sink.open(self._context(commits))
+                    self._open = True
+                return await self._sink.send(self._flight.parcel())
+        finally:
+            self._limit = None
 
     def hurry(self) -> None:
         """A send that is under way is cut off soon: files must go, and what is in flight is to be booked first."""
@@ -97,7 +103,7 @@ class Sending:
 
     def _set_aside(self, answer: Retry, runs: frozenset[str]) -> bool:
         """The trouble is these runs' alone: the others go on. Whether there is room for that."""
-        if self._flight.again or self._reading.aside_records + self._flight.records > MAX_ASIDE:
+        if self._flight.again or self._reading.buffer.held + self._flight.records > MAX_ASIDE:
             return False
         now = self._shared.clock()
         oldest = self._flight.oldest or now
@@ -105,7 +111,7 @@ class Sending:
             if self._aside.put(run, str(answer), oldest) == 1:
                 log.warning("sink %s: %s; run %s is tried again, others go on", self._name, answer, run)
             self._aside.wait(run, self._shared.randomness, answer.not_before, now)
-        self._reading.put_back(self._flight.parts)
+        self._reading.buffer.put_back(self._flight.parts)
         self._flight.parts = []
         return True
 
