@@ -124,7 +124,9 @@ class Config:
     @property
     def warnings(self) -> list[str]:
         """What is allowed, and an operator should know at each start."""
-        return self.outside.warnings()
+        unchecked = [sink.name for sink in self.sinks if not getattr(sink.options, "verify_tls", True)]
+        words = "whoever is on the way can read what is sent, and the key, and answer"
+        return self.outside.warnings() + [f"sinks.{name}.verify_tls: false: {words}" for name in unchecked]
 
 
 class ConfigError(Exception):

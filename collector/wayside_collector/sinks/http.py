@@ -21,7 +21,8 @@ from typing import Literal, NamedTuple, NoReturn
 import aiohttp
 
 from .base import Ref, Reject, Retry
-from .http_options import HttpOptions, read_headers, reason, secrets_of, shown, tls_context
+from .http_options import HttpOptions, read_headers, secrets_of, shown
+from .tls import reason, tls_context
 
 __all__ = ["Answer", "Compression", "HttpOptions", "HttpPeer", "Outcome", "compress", "outcome", "retry_after", "shown"]
 

@@ -1,15 +1,12 @@
-"""The options HTTP sinks have in common, their check, and what they are turned into: headers and a TLS context.
+"""The options HTTP sinks have in common, their check, and the headers made of them; TLS stands in `tls.py`.
 
 `check` touches neither network nor disk, so that a configuration can be checked anywhere. Files and the environment
 are read when the sink is opened, a header's file anew for each request, so that a rotated token is taken up. The
 environment comes in as an argument. No text made here holds a header's value or a proxy's password.
 """
 
-import errno
 import json
-import os
 import re
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -18,20 +15,20 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import msgspec
 
 from .. import __version__
-from .base import Retry, SinkOptions
+from .base import Retry
+from .tls import TlsOptions, tls_problems
 
 USER_AGENT = f"wayside-collector/{__version__}"
 MAX_SECRET_FILE = 16 << 10  #: bytes of a file with a header's value: servers refuse longer header lines
 
 
-class HttpOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HttpOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options every HTTP sink has.
 
     endpoint: the service's address, http or https. headers: sent with each request. header_files: header name to a
     file that holds its value. header_env: header name to the environment variable that holds its value. timeout:
-    seconds for one whole request. verify_tls, ca_file: how the server's certificate is checked; a ca_file (PEM)
-    stands in the place of the system's authorities. cert_file, key_file: our own certificate (PEM), for servers that
-    ask for one. proxy: an http proxy's address, `user:password@` allowed.
+    seconds for one whole request. proxy: an http proxy's address, `user:password@` allowed. A ca_file stands in the
+    place of the system's authorities.
     """
 
     endpoint: str
@@ -40,10 +37,6 @@ class HttpOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     header_env: dict[str, str] = msgspec.field(default_factory=dict)
     # A server that stores before it answers may need this long, and cutting it off may lose what it was storing.
     timeout: Annotated[float, msgspec.Meta(gt=0, le=600, extra={"unit": "seconds"})] = 30.0
-    verify_tls: bool = True
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
     proxy: str | None = None
 
     def __repr__(self) -> str:
@@ -56,7 +49,7 @@ class HttpOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def check(self) -> list[str]:
         """What is wrong with these options, each text beginning with the option's name; empty when nothing is."""
-        return [*_address_problems(self), *_header_problems(self), *_tls_problems(self)]
+        return [*_address_problems(self), *_header_problems(self), *tls_problems(self)]
 
 
 def shown(url: str) -> str:
@@ -121,38 +114,6 @@ def secrets_of(headers: Mapping[str, str], proxy: str | None) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-# --- TLS -------------------------------------------------------------------------------------------------------------
-
-
-def tls_context(options: HttpOptions) -> ssl.SSLContext:
-    """How the server's certificate is checked, and our own. Blocks on the files; raises Retry naming the option."""
-    try:
-        context = ssl.create_default_context(cafile=options.ca_file)
-    except OSError as problem:
-        raise Retry(f"ca_file: {options.ca_file}: {reason(problem)}: it must be a PEM file") from problem
-    if not options.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if options.cert_file is not None:
-        try:
-            context.load_cert_chain(options.cert_file, options.key_file, password=_no_password)
-        except OSError as problem:
-            files = f"cert_file: {options.cert_file}, key_file: {options.key_file}: {reason(problem)}"
-            raise Retry(f"{files}: they must be PEM files that belong together, without a password") from problem
-    return context
-
-
-def _no_password() -> str:
-    return ""  # without it, OpenSSL would ask at the terminal
-
-
-def reason(problem: OSError) -> str:
-    """What the system or OpenSSL says of an error, in a few words."""
-    if problem.errno is not None and problem.errno in errno.errorcode and not isinstance(problem, ssl.SSLError):
-        return os.strerror(problem.errno)  # asyncio's own text for it names only the address
-    return str(getattr(problem, "reason", None) or problem.strerror or problem or type(problem).__name__)[:200]
-
-
 # --- checks ----------------------------------------------------------------------------------------------------------
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
@@ -198,13 +159,4 @@ def _header_problems(options: HttpOptions) -> list[str]:
             if not value or not value.isprintable():
                 problems.append(f"{option}: what stands at {name!r:.80} must be one line of text")
             seen[name.lower()] = option
-    return problems
-
-
-def _tls_problems(options: HttpOptions) -> list[str]:
-    problems = []
-    if options.key_file is not None and options.cert_file is None:
-        problems.append("key_file: has no meaning without cert_file")
-    if options.ca_file is not None and not options.verify_tls:
-        problems.append("ca_file: has no meaning with verify_tls: false")
     return problems

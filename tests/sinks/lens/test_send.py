@@ -187,15 +187,6 @@ async def test_a_missing_file_is_retried_when_opening():
 
 
 @pytest.mark.asyncio
-async def test_switching_off_the_check_of_certificates_is_said(caplog):
-    """verify_tls: false is warned of each time the sink is opened."""
-    sink = LensSink(LensOptions(endpoint="https://lens/v1", verify_tls=False), environ={})
-    await sink.open(Context("lens", Path(".")))
-    await sink.close()
-    assert "verify_tls is off" in caplog.text
-
-
-@pytest.mark.asyncio
 async def test_an_empty_parcel_needs_no_request():
     """Events and an empty parcel are done at once."""
     async with bench() as b:

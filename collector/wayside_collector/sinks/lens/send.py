@@ -77,8 +77,6 @@ class LensSink:
         self._context = context
         self._state = dict(context.state)
         await self._peer.open()
-        if not self._options.verify_tls:
-            logger.warning("sink %s: verify_tls is off: anyone on the way can read and answer", context.name)
 
     async def close(self) -> None:
         await self._peer.close()

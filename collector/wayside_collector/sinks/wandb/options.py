@@ -11,24 +11,24 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from ...units import MAX_BYTES
-from ..base import Retry, SinkOptions
+from ..base import Retry
 from ..http_options import shown
+from ..tls import TlsOptions, tls_problems
 
 MAX_KEY_FILE = 4096  #: bytes of a file with an API key; a key is one line of 40 characters and more
 _URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 
 
-class WandbOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WandbOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the W&B sink, beside those of every sink.
 
-    mode: "online" uploads; "offline" writes run folders for `wandb sync`. entity, project: where runs go that name
-    none themselves. base_url: the W&B server. api_key_file, api_key: the key; without both, the environment's
-    WANDB_API_KEY. dir: where the SDK keeps its files. max_dir_size: bytes they may take: files of online runs are
-    removed oldest first, offline run folders never. proxy: an http proxy, `user:password@` allowed. verify_tls,
-    ca_file: how the server's certificate is checked; ca_file (PEM) is trusted beside the system's authorities. tags:
-    added to each run's own. upload_interval: seconds between two uploads of a run, whole. finish_timeout: seconds a
-    run's finish may take. step_axis: "wandb" leaves the x-axis to W&B's own
-    step; "wayside" writes `wayside/step`, the user's step, on every row and makes it the x-axis.
+    mode: "online" uploads; "offline" writes run folders for `wandb sync`. entity, project: where runs go that name none
+    themselves. base_url: the W&B server. api_key_file, api_key: the key; without both, the environment's WANDB_API_KEY.
+    dir: where the SDK keeps its files. max_dir_size: bytes they may take: files of online runs are removed oldest
+    first, offline run folders never. proxy: an http proxy, `user:password@` allowed. A ca_file is trusted beside the
+    system's authorities. tags: added to each run's own. upload_interval: seconds between two uploads of a run, whole.
+    finish_timeout: seconds a run's finish may take. step_axis: "wandb" leaves the x-axis to W&B's own step; "wayside"
+    writes `wayside/step`, the user's step, on every row and makes it the x-axis.
     """
 
     mode: Literal["online", "offline"] = "online"
@@ -41,8 +41,6 @@ class WandbOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
     # Some 20 million rows of ten metrics offline: weeks of a run, and a part of a node's disk.
     max_dir_size: Annotated[int, msgspec.Meta(ge=1 << 20, le=MAX_BYTES, extra={"unit": "bytes"})] = 10 << 30
     proxy: str | None = None
-    verify_tls: bool = True
-    ca_file: str | None = None
     tags: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...] = ()
     # W&B asks for at most some 1,000 requests a minute of a project; its SDK's own 15 s make a chart feel stuck.
     upload_interval: Annotated[int, msgspec.Meta(ge=1, le=300, extra={"unit": "seconds"})] = 5
@@ -66,9 +64,7 @@ class WandbOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
             problems.append("proxy: must be an address that begins with http://")
         if self.api_key is not None and self.api_key_file is not None:
             problems.append("api_key: has no meaning beside api_key_file")
-        if self.ca_file is not None and not self.verify_tls:
-            problems.append("ca_file: has no meaning with verify_tls: false")
-        return problems
+        return problems + tls_problems(self)
 
 
 def read_key(options: WandbOptions, environ: Mapping[str, str]) -> str:

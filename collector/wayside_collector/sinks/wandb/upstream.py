@@ -4,9 +4,9 @@ One try each; what failed comes back as a Problem, or raises it as Unreachable, 
 without secrets. Bodies of answers are read up to MAX_ANSWER.
 """
 
+import asyncio
 import base64
 import io
-import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,9 +17,9 @@ import aiohttp
 from aiohttp import StreamReader
 from yarl import URL
 
-from ..base import Retry
 from ..http import retry_after
-from ..http_options import reason, shown
+from ..http_options import shown
+from ..tls import reason, tls_context
 from .feed import Problem
 from .limits import Limits
 from .options import WandbOptions, redact, secrets_of
@@ -75,10 +75,12 @@ class Upstream:
         self._key = key
 
     async def open(self) -> None:
-        """Make ready; connects nowhere. Raises Retry when ca_file cannot be read."""
+        """Make ready; connects nowhere. Raises Retry when a file of the options cannot be read."""
         await self.close()
+        # Besides the system's authorities, which vouch for the object stores that files go to.
+        context = await asyncio.to_thread(tls_context, self._options, "besides")
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_tls(self._options), limit=_CONNECTIONS),
+            connector=aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS),
             timeout=aiohttp.ClientTimeout(
                 total=self._limits.upstream_timeout,
                 connect=min(self._limits.connect_timeout, self._limits.upstream_timeout),
@@ -171,16 +173,3 @@ class Upstream:
             case TimeoutError():
                 return Problem(f"{place}: no answer within {self._limits.upstream_timeout:g} s")
         return Problem(f"{place}: the connection broke off before the answer ({type(problem).__name__})")
-
-
-def _tls(options: WandbOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if options.ca_file is not None:
-        try:
-            context.load_verify_locations(options.ca_file)
-        except OSError as problem:
-            raise Retry(f"ca_file: {options.ca_file}: {reason(problem)}: it must be a PEM file") from problem
-    if not options.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
