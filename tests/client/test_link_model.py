@@ -98,7 +98,8 @@ class LinkMachine(RuleBasedStateMachine):
         else:
             self.writer.follow()
 
-    @precondition(lambda self: self.writer.alive)
+    # Not beyond what a session may hold: each time the segment being written is sealed.
+    @precondition(lambda self: self.writer.alive and len(self.writer.journal.shelf.sealed) < 20)
     @rule(kind=KINDS)
     def delete_folder(self, kind: str) -> None:
         """The journal's folder is deleted under it; the link looks each second."""

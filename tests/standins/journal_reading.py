@@ -82,7 +82,9 @@ class SegmentFile:
 
 
 def read_segments(folder: Path) -> list[SegmentFile]:
-    """The segments of a journal's folder, in order; those only prepared, and copies that end within their header, are left out."""
+    """The segments of a journal's folder, in order; left out are those only prepared, and copies that end within
+    their header.
+    """
     found = []
     for path in folder.glob("*.seg"):
         data = path.read_bytes()
