@@ -11,6 +11,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from .identity import Place
+from .importing import importing
 from .settings import Settings
 
 MAX_PACKAGES = 1000  #: a large image has 500
@@ -56,7 +57,8 @@ def gather(
 
 
 def _command(command: Sequence[str], cwd: str) -> Dict[str, Any]:
-    from .masking import mask_command
+    with importing():
+        from .masking import mask_command
 
     return {"command": mask_command(command), "executable": sys.executable, "cwd": cwd or os.getcwd()}
 
@@ -82,7 +84,8 @@ def _code(
     """The state of the working copy around the working directory, else around the script."""
     if not settings.git:
         return {}
-    from .repository import describe, find_repository
+    with importing():
+        from .repository import describe, find_repository
 
     cwd = settings.cwd or os.getcwd()
     script = os.path.join(cwd, command[0]) if command else cwd
@@ -96,15 +99,17 @@ def _code(
 
 def _packages(problems: List[str]) -> Dict[str, Any]:
     """Installed packages; of two versions the one that Python imports. A broken one is passed over, and counted."""
-    from importlib.metadata import distributions
+    with importing():
+        from importlib.metadata import distributions
 
     versions: Dict[str, str] = {}
     broken = 0
     found = distributions()
     for distribution in found:
         try:
-            metadata = distribution.metadata
-            name, version = str(metadata["Name"] or "")[:MAX_VERSION], str(metadata["Version"] or "")[:MAX_VERSION]
+            with importing():  # reading the first one imports a parser
+                metadata = distribution.metadata
+                name, version = str(metadata["Name"] or "")[:MAX_VERSION], str(metadata["Version"] or "")[:MAX_VERSION]
         except _TROUBLE:
             name = version = ""
         if name and version:
@@ -122,7 +127,8 @@ def _packages(problems: List[str]) -> Dict[str, Any]:
 
 def _fit(about: Dict[str, Any]) -> Dict[str, Any]:
     """The whole within MAX_ABOUT: of a diff full of control characters, six bytes each in JSON, that takes its end."""
-    import json
+    with importing():
+        import json
 
     for drop in ("diff", "packages", "command"):
         size = len(json.dumps(about, ensure_ascii=False).encode("utf-8", "replace"))

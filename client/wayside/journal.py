@@ -76,7 +76,7 @@ class Journal:
                     self.put_right()
                 self._write(frame)
             except BaseException:
-                self.left = True
+                self.leave()
                 raise
             finally:
                 self.writing = False
@@ -98,7 +98,7 @@ class Journal:
                 else:
                     self._drop_beside()
             except BaseException:
-                self.left = True
+                self.leave()
                 raise
             finally:
                 self.writing = False
@@ -191,6 +191,13 @@ class Journal:
             self.dropped_points + points,
         )
         self.shelf.tell_dropped(self.dropped_rows, self.dropped_points)
+
+    def leave(self) -> None:
+        """A call was left half-way. Without a segment no other call writes before `put_right`, which could not tell
+        whose row it was that is there.
+        """
+        self.left = True
+        self.segment = None
 
     def put_right(self) -> None:
         """Find out where things stand after a call was left half-way. Cut short itself, it is done again."""

@@ -7,6 +7,7 @@ import select
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import wire
+from .importing import importing
 
 if TYPE_CHECKING:
     import socket
@@ -52,7 +53,8 @@ class Peer:
 
     def __init__(self, address: str, hello: Dict[str, Any]) -> None:
         """Connect and say hello."""
-        import socket
+        with importing():
+            import socket
 
         self.address = address
         self._received = b""

@@ -108,7 +108,7 @@ class Recorder:
                         except struct.error:
                             written = False  # the step needs more than 64 bits, or the dictionary changed meanwhile
                         except BaseException as problem:
-                            journal.left = True
+                            journal.leave()
                             if not (journal.closed and isinstance(problem, ValueError)):  # a fork in the middle
                                 raise
                         finally:

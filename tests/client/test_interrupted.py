@@ -10,11 +10,11 @@ import ast
 import inspect
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from standins.journal_reading import Frames, read_segments
 from wayside import journal as journal_module
 from wayside import packing, recorder, segments, shelf, wire
 from wayside.journal import Journal
+from wayside.packing import Frame
 from wayside.recorder import Recorder
 from wayside.roots import Root
 from wayside.segments import SEGMENT_SIZE
@@ -121,10 +122,10 @@ class Run:
         """As a handler does, in the middle of another call."""
         self.log()
 
-    def link(self) -> None:
-        """What the link does each tick, and a row from its thread: nothing of it may hang."""
-        self._others.submit(self.journal.rescue).result(60)
-        self._others.submit(self.log).result(60)
+    def link(self, *, late: bool = False) -> None:
+        """What the link does each tick, and a row from its thread, before it or after: nothing of it may hang."""
+        for work in (self.log, self.journal.rescue) if late else (self.journal.rescue, self.log):
+            self._others.submit(work).result(60)
 
     def fill(self) -> None:
         """Rows up to the end of the segment, so that the next does not fit."""
@@ -280,10 +281,34 @@ def test_calls_and_exceptions_together(run: Run, seed: int) -> None:
         if chance.random() < 0.7:
             acts[lines[-1]] = _raise
         run.log(data(run) if data is not None else None, At(acts))
-        run.link()
+        run.link(late=chance.random() < 0.5)
         run.take_in()
     assert len(run.interrupted) > 20
     check(run)
+
+
+class Reluctant(tuple[float, ...]):
+    """Values that raise when they are packed for the first time."""
+
+    asked: ClassVar[list[bool]] = []
+
+    def __iter__(self) -> Iterator[float]:
+        if not self.asked:
+            self.asked.append(True)
+            raise Interrupt
+        return super().__iter__()
+
+
+def test_a_row_that_waits_is_not_taken_for_one_that_came_after(run: Run) -> None:
+    """What a call left waiting when it was torn away is written, although another thread's row came first."""
+    run.log()
+    frame = Frame(NAMES, Reluctant((99.0, *[0.5] * 9)), 1.0, 7, 1, b"")
+    run.journal.side.append(frame)  # as from inside another call
+    with pytest.raises(Interrupt):
+        run.log()
+    run.link(late=True)
+    found = [row for segment in read_segments(run.folder) for row in segment.frames().rows]
+    assert sorted(row.values[0] for row in found) == [1.0, 2.0, 3.0, 99.0]
 
 
 @pytest.mark.timeout(120)

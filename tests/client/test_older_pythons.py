@@ -92,5 +92,5 @@ def test_every_python_tells_what_the_run_is(version: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("version", VERSIONS)
 def test_importing_loads_nothing_else(version: str, tmp_path: Path) -> None:
     """Importing settings, identity and about imports these and what they are made of, and no other module."""
-    ours = ["about", "identity", "jobs", "launchers", "settings"]
+    ours = ["about", "identity", "importing", "jobs", "launchers", "settings"]
     assert answer(version, IMPORTED, tmp_path).strip().split(",") == [f"wayside.{name}" for name in ours]

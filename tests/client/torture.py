@@ -28,12 +28,13 @@ class Dying:
         self.self = self
 
     def __del__(self):
-        log()
+        if not finished:
+            log()
 
 
 marks = itertools.count()
 returned, interrupted = [], []
-armed = False
+armed = finished = False
 
 
 def log(extra=None):
@@ -41,7 +42,11 @@ def log(extra=None):
     data = {"mark": float(mark), "a": 0.5, "b": 1.5}
     if extra:
         data[extra] = 2.5
-    wayside.log(data)
+    try:
+        wayside.log(data)
+    except Interrupt:
+        interrupted.append(mark)
+        raise
     returned.append(mark)
 
 
@@ -55,6 +60,12 @@ def handle(number, frame):
         raise Interrupt
 
 
+def tell(problem):
+    """What is raised in `__del__`, which nobody can catch."""
+    if not isinstance(problem.exc_value, Interrupt):
+        sys.__unraisablehook__(problem)
+
+
 def work(rows):
     for _ in range(rows):
         log("thread")
@@ -62,6 +73,7 @@ def work(rows):
 
 chance = random.Random(int(sys.argv[1]))
 rows, threads = int(sys.argv[2]), [threading.Thread(target=work, args=(2000,)) for _ in range(int(sys.argv[3]))]
+sys.unraisablehook = tell
 gc.set_threshold(50)
 wayside.init(project="torture", config={"seed": sys.argv[1]})
 signal.signal(signal.SIGALRM, handle)
@@ -84,6 +96,7 @@ signal.signal(signal.SIGALRM, signal.SIG_IGN)
 armed = False
 for thread in threads:
     thread.join()
+finished = True
 counts = wayside.run._counts()
 wayside.finish()
 sys.stdout.write(json.dumps({"returned": returned, "interrupted": interrupted, "counts": counts}) + "\n")
