@@ -189,3 +189,19 @@ async def _with_old_runs(sink: StoreSink, context: Context) -> StoreSink:
     again = StoreSink(sink.options)
     await again.open(context)
     return again
+
+
+async def test_a_reader_follows_to_the_new_file(context: Context, asked: Callable[[], Reader]) -> None:
+    """A page that was open before the file was moved away shows the new store, not the old one for ever."""
+    sink = StoreSink(StoreOptions())
+    await sink.open(context)
+    await sink.send(make_parcel(make_session("before", rank=0), make_rows(5)))
+    reader = asked()
+    assert [run.id for run in reader.runs().runs] == ["before"]
+    await sink.close()
+    for path in list(context.folder.iterdir()):
+        path.rename(path.with_name("moved-" + path.name))
+    await sink.open(context)
+    await sink.send(make_parcel(make_session("after", rank=0), make_rows(5)))
+    assert [run.id for run in reader.runs().runs] == ["after"]
+    await sink.close()

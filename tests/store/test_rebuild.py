@@ -17,13 +17,13 @@ def test_the_json_lines_hold_all_of_it(
     url: str, fresh: Callable[[], str], opened: Callable[[str], Database], tmp_path: Path
 ) -> None:
     """Every answer of a store built from the lines is that of the first one; building it twice changes nothing."""
-    sessions = [(session, records) for session, records in history(7, rows=800)]
+    sessions = [(session, records) for session, records in history(7, rows=600)]
     system = make_session("system", kind="system", host="node")
     samples = [row._replace(step=None) for row in make_rows(30, {"host/cpu": 0.5}, time=START)]
     runs = (sessions[0][0],)
-    parcels = [make_parcel(session, records[:400]) for session, records in sessions]
+    parcels = [make_parcel(session, records[:300]) for session, records in sessions]
     parcels += [make_parcel(system, samples, open_runs=runs)]
-    parcels += [make_parcel(session, records[400:]) for session, records in sessions]
+    parcels += [make_parcel(session, records[300:]) for session, records in sessions]
 
     async def write_lines() -> None:
         sink = JsonlSink(JsonlOptions())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from wayside.row import CONFIG, SUMMARY, Event
 
 from .database import Database
-from .texts import clean, to_json
+from .texts import key_text, to_json
 
 _PUT = (
     "INSERT INTO facts (run, kind, key, rank, time, session, seq, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -35,9 +35,9 @@ def take(db: Database, speaker: Speaker, event: Event) -> None:
     given, removed = event.data.get("set"), event.data.get("remove")
     values: dict[str, str | None] = {}
     if isinstance(removed, list):
-        values.update((clean(str(key)), None) for key in removed)
+        values.update((key_text(str(key)), None) for key in removed)
     if isinstance(given, dict):
-        values.update((clean(str(key)), to_json(value)) for key, value in given.items())
+        values.update((key_text(str(key)), to_json(value)) for key, value in given.items())
     stamp = (speaker.rank, event.time, speaker.session, event.seq)
     db.run_many(_PUT, [(speaker.run, event.kind, key, *stamp, value) for key, value in values.items()])
 

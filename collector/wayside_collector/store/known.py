@@ -11,7 +11,7 @@ from ..session import Session
 from .blocks import unpack_axes
 from .database import Database
 from .facts import Speaker
-from .texts import clean, to_json
+from .texts import clean, key_text, to_json
 
 MAX_TIME = 1e11  #: Unix seconds; beyond the year 5138 a clock is wrong, or somebody sends milliseconds
 
@@ -42,27 +42,27 @@ def rank_of(session: Session) -> int:
 
 
 def run_id_of(session: Session) -> str:
-    return clean(f"system/{session.id}" if session.kind == "system" else session.run.id)
+    return key_text(f"system/{session.id}" if session.kind == "system" else session.run.id)
 
 
 def workload_of(session: Session) -> str:
     """The job as the cluster knows it; else the pod; else the run itself."""
-    return clean(session.workload or session.pod.name or session.run.id)
+    return key_text(session.workload or session.pod.name or session.run.id)
 
 
 def enter(db: Database, session: Session, now: float) -> Entry:
     """The session's entry, made if need be; of its run, too."""
-    found = db.query("SELECT session, run, floor, next_seq FROM sessions WHERE id = ?", clean(session.id))
+    found = db.query("SELECT session, run, floor, next_seq FROM sessions WHERE id = ?", key_text(session.id))
     if found:
         return Entry(*found[0])
     run = _enter_run(db, session, now)
-    forgotten = db.query("SELECT next_seq FROM forgotten WHERE session = ?", clean(session.id))
+    forgotten = db.query("SELECT next_seq FROM forgotten WHERE session = ?", key_text(session.id))
     floor = forgotten[0][0] if forgotten else 0
     key = db.query("SELECT coalesce(max(session), 0) + 1 FROM sessions")[0][0]
     db.run(
         "INSERT INTO sessions (session, run, id, kind, rank, host, started, active, finished, exit_code, floor,"
         " next_seq, rows, points, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?, 0, 0, ?)",
-        key, run, clean(session.id), session.kind, session.rank, clean(session.host), _started(session),
+        key, run, key_text(session.id), session.kind, session.rank, clean(session.host), _started(session),
         _started(session), floor, floor, to_json(msgspec.to_builtins(session)),
     )  # fmt: skip
     return Entry(key, run, floor, floor, new=True)
@@ -77,7 +77,7 @@ def _enter_run(db: Database, session: Session, now: float) -> int:
     sampler session is a run of its own, or a fleet's would be one run without end.
     """
     run, id = session.run, run_id_of(session)
-    leader = json.dumps([f"{rank_of(session) + 1:010d}", f"{_started(session):017.6f}", clean(session.id)])
+    leader = json.dumps([f"{rank_of(session) + 1:010d}", f"{_started(session):017.6f}", key_text(session.id)])
     found = db.query("SELECT run, leader FROM runs WHERE id = ?", id)
     if not found:
         key = db.query("SELECT coalesce(max(run), 0) + 1 FROM runs")[0][0]

@@ -7,6 +7,7 @@ dropping a table.
 
 import contextlib
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -30,6 +31,7 @@ class PostgresDatabase:
         self._reading = reading
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._rooms: set[int] = set()
+        self._thread = threading.RLock()  # a write that was given up may still go on when the next one comes
         self._types: dict[tuple[str, ...], list[int]] = {}
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
@@ -60,7 +62,7 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        with self._translated():
+        with self._thread, self._translated():
             connection = self._connected()
             try:
                 with connection.transaction():
@@ -72,7 +74,7 @@ class PostgresDatabase:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        with self._translated():
+        with self._thread, self._translated():
             connection = self._connected()
             with connection.transaction(force_rollback=True):
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -154,10 +156,11 @@ class PostgresDatabase:
             self.run(f"VACUUM {table}")
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        self._rooms.clear()
-        if connection is not None:
-            connection.close()
+        with self._thread:
+            connection, self._connection = self._connection, None
+            self._rooms.clear()
+            if connection is not None:
+                connection.close()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

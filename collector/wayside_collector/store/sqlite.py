@@ -27,7 +27,8 @@ class SqliteDatabase:
         self.path = path
         self._reading = reading
         self._connection: sqlite3.Connection | None = None
-        self._thread = threading.RLock()
+        self._thread = threading.RLock()  # a write that was given up may still go on when the next one comes
+        self._file: tuple[int, int] | None = None
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -35,6 +36,7 @@ class SqliteDatabase:
                 raise StoreError(f"there is no store yet at {self.path}")
             with _translated(self.path):
                 self._connection = self._opened()
+                self._file = _identity(self.path)
         return self._connection
 
     def _opened(self) -> sqlite3.Connection:
@@ -84,6 +86,8 @@ class SqliteDatabase:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         with self._thread, _translated(self.path):
+            if self._connection is not None and self._file != _identity(self.path):
+                self.close()  # a damaged store was moved away: this would be the old one for ever
             connection = self._connected()
             connection.execute("BEGIN")
             try:
@@ -129,10 +133,19 @@ class SqliteDatabase:
             self.query(f"PRAGMA incremental_vacuum({VACUUM})")
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):  # nothing is open: a transaction ends where it began
-                connection.close()
+        with self._thread:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):  # nothing is open: a transaction ends where it began
+                    connection.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from wayside.row import Row
 from .blocks import BLOCK, FAN, Axes, Summary, merge, pack_axes, pack_values, summarize
 from .database import Database, Value, stored, told
 from .stats import COLUMNS, Stat, read_stat
-from .texts import clean
+from .texts import key_text
 
 PERIOD = 7 * 86400  #: seconds of one period: what is let go of at once
 SPLIT = 512  #: sets of names of one session; rows of further ones are filed name by name
@@ -89,7 +89,7 @@ class Streams:
             key, session, digest, int(stepped), len(names), first,
         )  # fmt: skip
         empty = Stat().row()
-        series = [(first + place, key, run, clean(name), *empty) for place, name in enumerate(names)]
+        series = [(first + place, key, run, key_text(name), *empty) for place, name in enumerate(names)]
         self._db.put("series", _SERIES, series)
         self._db.run("UPDATE runs SET series = series + ? WHERE run = ?", len(names), run)
         return stream

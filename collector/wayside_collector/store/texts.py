@@ -1,5 +1,6 @@
 """Texts and JSON as every engine takes them. Pure."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -9,6 +10,18 @@ from wayside import wire
 def clean(text: str) -> str:
     """Without what a table cannot hold: NUL, and halves of surrogate pairs."""
     return text.encode("utf-8", "replace").decode().replace("\0", "�")
+
+
+MAX_KEY = 2000  #: bytes of a text that is looked up by: PostgreSQL's indexes hold no more than 2,704
+
+
+def key_text(text: str) -> str:
+    """A text to look something up by: a longer one is cut, and ends in a hash of the whole."""
+    text = clean(text)
+    data = text.encode()
+    if len(data) <= MAX_KEY:
+        return text
+    return f"{data[:200].decode(errors='ignore')}…{hashlib.sha256(data).hexdigest()[:32]}"
 
 
 def to_json(value: Any) -> str:

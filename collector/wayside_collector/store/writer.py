@@ -12,7 +12,7 @@ from . import facts, strides
 from .database import Database
 from .known import Entry, enter, is_time, settle_run, speaker, stored_seqs, take_finish
 from .streams import Full, Streams
-from .texts import clean, to_json
+from .texts import key_text, to_json
 
 MAX_SERIES = 200_000  #: series of one run: what a page or a person could still look through; a series costs 0.3 KB
 
@@ -157,7 +157,7 @@ class Writer:
         lines = []
         for event in events:
             lines.append(
-                (entry.session, event.seq, entry.run, event.time, event.step, clean(event.kind), to_json(event.data))
+                (entry.session, event.seq, entry.run, event.time, event.step, key_text(event.kind), to_json(event.data))
             )
             facts.take(self._db, who, event)
         self._db.put("events", ("session", "seq", "run", "time", "step", "kind", "data"), lines)
