@@ -93,6 +93,16 @@ def test_too_many_sets_of_names_are_written_out(journal: Journal) -> None:
     assert [row.names for row in found.rows[-2:]] == [(f"m{wire.MAX_SCHEMAS + 49}",), ("m0",)]
 
 
+def test_as_many_names_as_a_collector_takes(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes beyond them has its names written out: a schema the collector refuses would cost all its rows."""
+    monkeypatch.setattr(wire, "MAX_SLOTS", 10)
+    for step in range(40):
+        journal.append(row(step, tuple(f"m{step % 8}/{number}" for number in range(4))))
+    found = read_journal(folder(journal))
+    assert len(journal._schemas) == 2
+    assert [one.step for one in found.rows] == list(range(40))
+
+
 @pytest.mark.parametrize("width", [0, 1, 30_000, 31_500, 32_700, 33_000, wire.MAX_WIDTH])
 def test_rows_of_any_width_are_kept(journal: Journal, width: int) -> None:
     """From none to the widest: what fits no ordinary segment gets one of its own, and ordinary rows follow."""
@@ -341,8 +351,12 @@ def test_calls_inside_a_call_have_a_limit(journal: Journal) -> None:
 # --- deleted, closed, inherited ------------------------------------------------------------------------------------
 
 
-def test_a_deleted_folder_loses_nothing(journal: Journal, tmp_path: Path) -> None:
-    """Rows of before, sealed and not, come back in the new folder, and those after it follow."""
+@pytest.mark.parametrize("place", ["the same", "another"])
+def test_a_deleted_folder_loses_nothing(journal: Journal, tmp_path: Path, place: str) -> None:
+    """Rows of before, sealed and not, come back in the new folder, and those after it follow; also when that has the
+    old one's name.
+    """
+    root = tmp_path / "new" if place == "another" else Path(journal.shelf.root.path)
     for step in range(15_000):
         journal.append(row(step))
     old = folder(journal)
@@ -351,14 +365,14 @@ def test_a_deleted_folder_loses_nothing(journal: Journal, tmp_path: Path) -> Non
     old.rmdir()
     assert not journal.shelf.folder.exists()
     journal.append(row(15_000))
-    journal.relocate(Root(str(tmp_path / "new"), True))
+    journal.relocate(Root(str(root), True))
     journal.append(row(15_001))
     assert len(journal.shelf.strays()) > 1
     journal.shelf.move_strays()
     assert journal.shelf.strays() == []
     found = read_journal(folder(journal))
     assert [row.step for row in found.rows] == list(range(15_002))
-    assert folder(journal).parent == tmp_path / "new/journals"
+    assert folder(journal).parent == root / "journals"
     assert journal.shelf.held >= files_size(journal)
     journal.shelf.let_go(journal.seq)
     assert journal.shelf.held == files_size(journal)

@@ -165,8 +165,12 @@ class LinkMachine(RuleBasedStateMachine):
     @rule()
     def lie(self) -> None:
         """It says that it stored more than was ever written."""
+        if self.writer.alive:
+            self.talk()
         if self.collector.accept():
             self.collector.say(wire.stored_frame(1 << 40))
+            if self.writer.alive:
+                self.talk()
 
     # --- what must hold -------------------------------------------------------------------------------------------
 

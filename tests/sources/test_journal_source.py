@@ -16,6 +16,7 @@ from wayside_collector.sources import aside as asides
 from wayside_collector.testing import FakeClock
 
 ID = str(RECORD["session"])
+RUN = str(RECORD["run"]["id"])
 
 
 def write(folder: Path, rows: int, *, segments: int = 1) -> Journal:
@@ -122,3 +123,33 @@ async def _adopt(place: Place, folder: Path) -> None:
         while folder.exists():  # noqa: ASYNC240 -- a folder in memory
             await place.journals.look_for_orphans()
             await place.journals.look()
+
+
+@pytest.mark.asyncio
+async def test_rows_before_damage_are_taken_once() -> None:
+    """Bytes in a living journal that are no frames: what stands before them is stored once, however often they are
+    looked at, and what is logged after them is stored when they were set aside.
+    """
+    clock = FakeClock(100.0)
+    async with opened_place(clock) as place:
+        journal = Journal(Root(str(place.folder), True), ID, wire.json_frame(wire.HELLO, RECORD))
+        folder = place.folder / JOURNALS / ID
+        for step in range(3):
+            journal.append(a_row(step))
+        segment = journal.segment
+        assert segment is not None
+        segment.map[segment.position : segment.position + 8] = b"\xff" * 8
+        segment.words[wire.POSITION_WORD] += 8
+        place.journals.is_connected = lambda inlet: True
+        (folder / "lock").unlink()  # nobody can tell whether the owner lives; it is connected
+        place.journals.follow(await place.intake.begin(RECORD), [folder])
+        for _ in range(5):
+            await place.journals.look()
+        assert len(place.rows(RUN)) == 3
+        clock.forward(6.0)
+        await place.journals.look()
+        journal.append(a_row(3))
+        await place.journals.look()
+        assert [row.step for row in place.rows(RUN)] == [0, 1, 2, 3]
+        assert len(list((place.folder / "damaged").iterdir())) == 1
+        journal.close()

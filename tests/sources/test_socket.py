@@ -56,6 +56,18 @@ async def test_a_client_that_is_too_new_is_told_and_waits(place: Place) -> None:
     assert place.intake.alive() == []
 
 
+@pytest.mark.parametrize("hello", [b"", wire.json_frame(wire.HELLO, RECORD)], ids=["at once", "after a hello"])
+@pytest.mark.asyncio
+async def test_a_frame_that_never_ends_is_refused(place: Place, hello: bytes) -> None:
+    """A head of zero, and bytes without end behind it: refused after the size of a frame, and not kept."""
+    peer = await place.connect()
+    peer.writer.write(hello + bytes(wire.MAX_FRAME + (1 << 20)))
+    kind, answer = await peer.frame()
+    while kind != wire.ERROR:
+        kind, answer = await peer.frame()
+    assert "never ends" in answer["error"]
+
+
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
