@@ -8,6 +8,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class SqliteDatabase:
             else:
                 connection.execute("PRAGMA page_size = 16384")
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-                connection.execute("PRAGMA journal_mode = WAL")
+                _begin_wal(connection)
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA secure_delete = OFF")
                 connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -138,6 +139,20 @@ class SqliteDatabase:
             if connection is not None:
                 with contextlib.suppress(sqlite3.Error):  # nothing is open: a transaction ends where it began
                     connection.close()
+
+
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    """SQLite waits for others in all it does but this, which two that make one file at once both do."""
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
