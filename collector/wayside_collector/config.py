@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from .access import ClientsSection, IngestSection, Outside, PublicSection, listen_problems, split_address
-from .options import Problems, Text, kind_of, read_struct, read_text
+from .options import Problems, Text, kind_of, read_struct, read_text, show
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
 from .sources import SAMPLERS, SamplerKind
@@ -210,7 +210,7 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -
         problems.add(path, f"must be names with their options, like `{next(iter(table))}: {{}}`, not {kind_of(tree)}")
         return found
     for name, options in tree.items():
-        here = f"{path}.{name}"
+        here = f"{path}.{name if isinstance(name, str) else show(name)}"
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
             problems.add(here, "a name is lower-case letters, digits, `-` and `_`, at most 63")
             continue

@@ -12,7 +12,7 @@ from .units import parse_duration, parse_size, unit_of
 from .yaml_text import BadYaml, load_yaml
 
 #: Options whose values no error repeats.
-_SECRET = re.compile(r"key|token|secret|password|header|proxy|\burl$", re.IGNORECASE)
+SECRET = re.compile(r"key|token|secret|password|header|proxy|\burl$", re.IGNORECASE)
 
 
 class Text(str):
@@ -82,7 +82,7 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
             return msgspec.convert(_with_unit(kind, candidate), kind)
         except (msgspec.ValidationError, ValueError) as problem:
             message = str(problem)
-    shown = "not shown" if _SECRET.search(path) else show(value)
+    shown = "not shown" if SECRET.search(path) else show(value)
     problems.add(path, f"{message.replace(' - at `$', ' at `')}; it is {shown}")
     return None
 
@@ -107,7 +107,8 @@ def _with_unit(kind: Any, value: Any) -> Any:
 
 
 def _join(path: str, key: object) -> str:
-    return f"{path}.{key}" if path else str(key)
+    name = key if isinstance(key, str) else show(key)
+    return f"{path}.{name}" if path else name
 
 
 def kind_of(value: Any) -> str:
@@ -120,5 +121,7 @@ def show(value: Any) -> str:
     """A value for an error text; nothing long, and nothing that may be a secret's whole."""
     if isinstance(value, dict | list | tuple | set):
         return kind_of(value)
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of more than 64 bits"  # which Python may refuse to write out
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -92,8 +92,10 @@ async def test_a_body_beyond_the_limit_is_refused(here: Served) -> None:
     assert await here.status(here.local + "/livez") == 200
 
 
-async def test_a_scrape_that_fails_is_an_error_of_its_own(here: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug while a page is made is a 500 for that scrape; the next one, and every other path, is answered."""
+async def test_a_scrape_that_fails_is_an_error_of_its_own(
+    here: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug while a page is made is a 500 for that scrape, and logged; the next one, and all else, is answered."""
 
     def fails(self: Any, accept: str | None) -> tuple[str, bytes]:
         raise ValueError("a bug")
@@ -103,6 +105,19 @@ async def test_a_scrape_that_fails_is_an_error_of_its_own(here: Served, monkeypa
         assert await here.status(here.local + "/metrics") == 500
         assert await here.status(here.local + "/status") == 200
     assert await here.status(here.local + "/metrics") == 200
+    assert "ValueError: a bug" in caplog.text
+
+
+async def test_what_is_no_http_is_counted_and_not_logged(here: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Anybody can send it, and would fill the log: it is answered with a 400."""
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.server.listeners[0].port)
+        writer.write(b"GET / \x00 HTTP/nonsense\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.0 400")
+        writer.close()
+        await writer.wait_closed()
+    assert here.refusals.counts() == {("listen", "malformed"): 3}
+    assert caplog.text == ""
 
 
 async def test_status_is_json_of_what_the_views_say(here: Served) -> None:

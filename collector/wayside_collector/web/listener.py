@@ -8,8 +8,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..refusals import Door, Refusals
 
@@ -26,6 +28,23 @@ class _Refused(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+class _RequestLog(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp tells of requests. What is no HTTP is answered with a 400 and counted: anybody can send it, and
+    would fill the log with tracebacks.
+    """
+
+    def __init__(self, door: Door, refusals: Refusals) -> None:
+        super().__init__(log)
+        self._door: Door = door
+        self._refusals = refusals
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **rest: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError):
+            self._refusals.count(self._door, "malformed")
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **rest)
 
 
 class Listener:
@@ -52,7 +71,8 @@ class Listener:
     @contextlib.asynccontextmanager
     async def serving(self, app: web.Application) -> AsyncIterator[None]:
         """Answer with this application. Raises OSError in words that say what to do."""
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=IDLE_TIMEOUT)
+        told = _RequestLog(self.door, self._refusals)
+        runner = web.AppRunner(app, access_log=None, logger=told, shutdown_timeout=1.0, keepalive_timeout=IDLE_TIMEOUT)
         await runner.setup()
         server = None
         watching: asyncio.Task[None] | None = None
