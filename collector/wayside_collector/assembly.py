@@ -19,6 +19,7 @@ from .intake import Intake
 from .places import journal_roots_of, socket_path
 from .refusals import Refusals
 from .registry import Registry
+from .sinks import SINKS
 from .sinks.base import Sink
 from .sources.base import Sampler
 from .sources.journal import JournalSource
@@ -76,7 +77,7 @@ class Parts:
     # --- building ---------------------------------------------------------------------------------
 
     def make_pump(self, sink: SinkConfig) -> Pump:
-        return Pump(sink.name, make_sink(sink), sink.options, self._shared)
+        return Pump(sink.name, make_sink(sink), sink.options, self._shared, kind=kind_of(sink))
 
     @property
     def pages(self) -> list[Any]:
@@ -120,6 +121,11 @@ class Parts:
         return (isinstance(addresses, list) and str(self.socket_path) in addresses) or record.get("dir") == str(
             self.config.dir
         )
+
+
+def kind_of(sink: SinkConfig) -> str | None:
+    """Its kind's name; what a sink keeps is for its own kind alone."""
+    return next((name for name, kind in SINKS.items() if kind is sink.kind), None)
 
 
 def make_sink(sink: SinkConfig) -> Sink:

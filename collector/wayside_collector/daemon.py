@@ -13,9 +13,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 
 from .access import NOBODY
-from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler
+from .assembly import EVERYTHING, Parts, Scope, check_sinks, kind_of, make_sampler
 from .changes import Changes, Loaded
+from .config import SinkConfig
 from .delivery.retention import keep_limits
+from .delivery.texts import Damaged
 from .log import set_up_log
 from .reload import Reload
 from .sources.named import more_roots, still_readable
@@ -65,7 +67,11 @@ class Collector:
         parts = self.parts
         kept = parts.spool.state("election").get("state")
         if kept is not None:
-            parts.election.load(kept)
+            try:
+                parts.election.load(kept)
+            except Damaged as problem:
+                parts.spool.damaged += 1
+                log.error("which rank speaks for which run is damaged, and is decided anew: %s", problem)
         while batches := await asyncio.to_thread(parts.spool.batches, parts.election.seen, 1000):
             for batch in batches:
                 parts.election.see(batch, time.time())
@@ -172,9 +178,17 @@ class Collector:
             parts.samplers.start(one.name, sampler, one.options.interval, group)
         await asyncio.gather(
             *(parts.pumps.remove(name, config.top.grace) for name in changes.sinks.removed),
-            *(parts.pumps.put(sink.name, partial(parts.make_pump, sink)) for sink in config.sinks if sink.name in new),
+            *(self._exchange(sink) for sink in config.sinks if sink.name in new),
         )
         parts.pumps.sort(sink.name for sink in config.sinks)
+
+    async def _exchange(self, sink: SinkConfig) -> None:
+        """A new sink, or another one in its place. One of another kind is a new one: the old one ends as if removed."""
+        parts = self.parts
+        before = parts.pumps.get(sink.name)
+        if before is not None and before.kind != kind_of(sink):
+            await parts.pumps.remove(sink.name, parts.config.top.grace)
+        await parts.pumps.put(sink.name, partial(parts.make_pump, sink))
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:

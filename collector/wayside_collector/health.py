@@ -39,6 +39,7 @@ FAMILIES = (
     "wayside_sink_failures",
     "wayside_sink_events_total",
     "wayside_dead_letters",
+    "wayside_dead_letters_evicted_total",
     "wayside_ingest_points_total",
     "wayside_ingest_rows_total",
     "wayside_ingest_events_total",
@@ -70,6 +71,7 @@ def books_as_status(status: PumpStatus) -> dict[str, Any]:
     shown["last_error"] = status.last_error
     shown["failures"] = status.failures
     shown["dead_letters"] = status.dead_letters
+    shown["dead_letters_evicted"] = status.dead_letters_evicted
     shown["counters"] = status.counters
     return shown
 
@@ -205,6 +207,12 @@ class Health(Collector):
             for sink, status in sinks:
                 gauge.add_metric([sink], read(status))
             yield gauge
+        evicted = CounterMetricFamily(
+            "wayside_dead_letters_evicted", "The oldest dead letters, removed to keep the limits.", labels=["sink"]
+        )
+        for sink, status in sinks:
+            evicted.add_metric([sink], status.dead_letters_evicted)
+        yield evicted
         own = CounterMetricFamily("wayside_sink_events", "What a sink counts of its own.", labels=["sink", "what"])
         for sink, status in sinks:
             for what, count in status.counters.items():

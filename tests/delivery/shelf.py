@@ -132,6 +132,9 @@ class ShelfSpool:
     def sink(self, name: str) -> tuple[int, str] | None:
         return self.shelf.sinks.get(name)
 
+    def kind_of(self, name: str) -> str | None:
+        return None
+
     def cursors(self, name: str) -> dict[int, str]:
         return dict(self.shelf.cursors.get(name, {}))
 

@@ -12,7 +12,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ..spool import Amount, PartName
+from .texts import Damaged, parse
 
 NOTHING = Amount()
 REJECTED = "rejected"  #: the reason under which dead letters are booked
@@ -86,14 +89,8 @@ class Books:
         }
 
     @classmethod
-    def from_value(cls, value: dict[str, Any]) -> "Books":
-        books = cls(
-            delivered=Amount(*value["delivered"]),
-            filtered=Amount(*value["filtered"]),
-            redelivered=Amount(*value["redelivered"]),
-            replayed=Amount(*value.get("replayed", NOTHING)),
-            dropped={reason: Amount(*amount) for reason, amount in value["dropped"].items()},
-        )
+    def from_value(cls, value: "_Kept") -> "Books":
+        books = cls(NOTHING, value.delivered, value.filtered, value.redelivered, value.replayed, dict(value.dropped))
         books.received = books.delivered
         for amount in books.dropped.values():
             books.received = books.received.plus(amount)
@@ -111,5 +108,19 @@ def to_text(books: Books, ahead: Amount, written_off: list[WrittenOff]) -> str:
 
 
 def from_text(text: str) -> tuple[Books, list[WrittenOff]]:
-    value = json.loads(text)
-    return Books.from_value(value), [(batch, part, reason) for batch, part, reason in value["written_off"]]
+    """Raises texts.Damaged."""
+    value = parse(text, _Kept)
+    if any(number < 0 for amount in (value.delivered, *value.dropped.values()) for number in amount):
+        raise Damaged("less than nothing was delivered or dropped")
+    return Books.from_value(value), list(value.written_off)
+
+
+class _Kept(msgspec.Struct, forbid_unknown_fields=True):
+    """The shape of that text. replayed: the first collectors did not write it."""
+
+    delivered: Amount
+    filtered: Amount
+    redelivered: Amount
+    dropped: dict[str, Amount]
+    written_off: list[WrittenOff]
+    replayed: Amount = NOTHING

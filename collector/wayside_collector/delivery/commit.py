@@ -9,6 +9,7 @@ from ..spool import SinkCommit, SpoolError
 from .admission import Admission
 from .books import REJECTED, Books, to_text
 from .flight import Flight, Sent
+from .kept import Kept, SinkName
 from .reading import Reading
 from .replay import NONE, Replay, Revived
 from .waiting import outcome
@@ -23,25 +24,27 @@ class Commits:
     one failed.
     """
 
-    def __init__(self, name: str, reading: Reading, admission: Admission, flight: Flight, replay: Replay) -> None:
+    def __init__(self, name: SinkName, reading: Reading, admission: Admission, flight: Flight, replay: Replay) -> None:
         self.state: dict[str, bytes] = {}
         self.position = 0
         self.dead_letters = self.evicted = 0
         self.interval = 0.0
         self.error: str | None = None
         self._last = 0.0
-        self._name = name
+        self._name, self._kind = name
         self._spool = replay.spool
         self._replay = replay
         self._reading = reading
         self._admission = admission
         self._flight = flight
 
-    async def load(self) -> tuple[int, str] | None:
-        """What is kept beside the cursors; the position and the books, or None for a sink that never committed."""
-        self.state = await asyncio.to_thread(self._spool.state, self._name)
+    async def resume(self, kept: Kept) -> None:
+        """Go on from what is kept, and note what of it the next commit must repair. Raises SpoolError."""
+        self.state = dict(kept.state)
+        self._flight.sent.changes.update(dict.fromkeys(kept.ended))
+        for session in kept.repaired:
+            self._reading.standing.touch(session)
         await self.recount()
-        return await asyncio.to_thread(self._spool.sink, self._name)
 
     async def recount(self) -> None:
         """Dead letters may have been dropped."""
@@ -83,7 +86,8 @@ class Commits:
         books = self._admission.books.copy()
         _apply(books, sent, revived)
         text = to_text(books, self._admission.ahead, self._admission.written_off())
-        commit = SinkCommit(self._name, position, cursors, text, sent.changes, sent.letters, revived.ids, settled)
+        told = (sent.changes, sent.letters, revived.ids, settled)
+        commit = SinkCommit(self._name, position, cursors, text, *told, kind=self._kind)
         try:
             gone, cancelled = await outcome(asyncio.wrap_future(self._spool.commit(commit, lazy=not self._busy)))
         except SpoolError:

@@ -12,8 +12,11 @@ the same.
 import json
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ..registry import Known, Registry, rank_order
 from ..spool import Stored
+from .texts import parse
 
 SETTLE = 5.0  #: seconds a higher rank's first rows wait for a lower rank's: processes of one job start this far apart
 REELECT = 30.0  #: seconds after the speaking rank's end: longer than ranks of one job take to end
@@ -175,15 +178,28 @@ class Election:
         return json.dumps({"seen": self.seen, "runs": runs, "spans": list(self._spans.items())}).encode()
 
     def load(self, text: bytes) -> None:
-        """Sessions that are known no longer are left out."""
-        value = json.loads(text)
-        self.seen = value["seen"]
+        """Sessions that are known no longer are left out. Raises texts.Damaged, and then nothing has changed."""
+        value = parse(text, _Kept)
         known = {session.key for session in self._registry.all()}
-        for id, run in value["runs"].items():
-            since = {session: batch for session, batch in run["since"] if session in known}
-            self._runs[id] = _Run(run["speaking"], since, run["decide_at"], run["vacant"])
-        self._spans = {
-            session: [(start, speaks) for start, speaks in spans]
-            for session, spans in value["spans"]
-            if session in known
-        }
+        self.seen = value.seen
+        for id, run in value.runs.items():
+            since = {session: batch for session, batch in run.since if session in known}
+            self._runs[id] = _Run(run.speaking, since, run.decide_at, run.vacant)
+        self._spans = {session: list(spans) for session, spans in value.spans if session in known}
+
+
+class _KeptRun(msgspec.Struct, forbid_unknown_fields=True):
+    """The shape of one run in that text."""
+
+    speaking: int | None
+    since: list[tuple[int, int]]
+    decide_at: float | None
+    vacant: bool
+
+
+class _Kept(msgspec.Struct, forbid_unknown_fields=True):
+    """The shape of that text."""
+
+    seen: int
+    runs: dict[str, _KeptRun]
+    spans: list[tuple[int, list[tuple[int, bool]]]]

@@ -10,8 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from ..spool import Stored
 from .selection import Kept
+from .texts import Damaged, parse
+
+MAX_OPEN = (
+    1 << 20
+)  #: rows of one session taken and not done: more than a pump ever holds; a damaged text may say so
 
 
 @dataclass(slots=True)
@@ -35,10 +42,23 @@ class Progress:
 
     @classmethod
     def from_text(cls, text: str) -> "Progress":
-        value = json.loads(text)
-        again = {seq for first, last in value["open"] for seq in range(first, last + 1)}
-        kept = Kept(*value["kept"]) if value["kept"] else None
-        return cls(value["read"], again, value["closed"], kept)
+        """Raises texts.Damaged."""
+        value = parse(text, _Kept)
+        if any(not 0 <= first <= last < value.read for first, last in value.open):
+            raise Damaged("rows that were never taken are open")
+        if sum(last + 1 - first for first, last in value.open) > MAX_OPEN:
+            raise Damaged(f"more than {MAX_OPEN} rows are open")
+        again = {seq for first, last in value.open for seq in range(first, last + 1)}
+        return cls(value.read, again, value.closed, value.kept)
+
+
+class _Kept(msgspec.Struct, forbid_unknown_fields=True):
+    """The shape of that text."""
+
+    read: int
+    open: list[tuple[int, int]]
+    closed: int | None
+    kept: Kept | None
 
 
 class Outstanding(NamedTuple):
@@ -58,9 +78,9 @@ class Standing:
         self._touched: set[int] = set()  # what the last commit does not know of
         self._open: set[int] = set()  # what was outstanding at the last commit, and may be done by the next
 
-    def resume(self, position: int, cursors: Mapping[int, str]) -> None:
+    def resume(self, position: int, cursors: Mapping[int, Progress]) -> None:
         self.position = position
-        self.sessions = {session: Progress.from_text(text) for session, text in cursors.items()}
+        self.sessions = dict(cursors)
 
     def of(self, session: int) -> Progress:
         return self.sessions.setdefault(session, Progress())

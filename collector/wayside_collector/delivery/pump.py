@@ -17,9 +17,10 @@ from ..registry import Known
 from ..sinks.base import Sink, SinkOptions
 from ..spool import Amount, Choice, PartName, SpoolError, Stored
 from .admission import Admission
-from .books import NOTHING, Books, WrittenOff, from_text
+from .books import NOTHING, Books
 from .commit import SPOOL_PAUSE, Commits
 from .flight import Flight
+from .kept import SinkName, read_kept
 from .reading import Reading
 from .replay import Replay
 from .selection import Selection
@@ -45,13 +46,14 @@ class PumpStatus:
     failures: int
     counters: dict[str, int]
     dead_letters: int
+    dead_letters_evicted: int = 0
 
 
 class Pump:
     """Feeds one sink until cancelled."""
 
-    def __init__(self, name: str, sink: Sink, options: SinkOptions, shared: Shared) -> None:
-        self.name = name
+    def __init__(self, name: str, sink: Sink, options: SinkOptions, shared: Shared, *, kind: str | None = None) -> None:
+        self.name, self.kind = name, kind
         self.sink = sink
         self._shared = shared
         self._spool = shared.spool
@@ -62,7 +64,7 @@ class Pump:
         self._reading.left_of = self._admission.left_of
         self._flight = Flight(lambda id: known.key if (known := shared.registry.by_id(id)) else 0)
         self._replay = Replay(name, shared.spool, shared.registry, sink.traits)
-        self._commits = Commits(name, self._reading, self._admission, self._flight, self._replay)
+        self._commits = Commits(SinkName(name, kind), self._reading, self._admission, self._flight, self._replay)
         self._commits.interval = sink.traits.commit_interval
         self._sending = Sending(name, sink, shared, self._reading, self._flight)
         self._wake = asyncio.Event()
@@ -88,6 +90,8 @@ class Pump:
             await self._resume()
             while batches := await self._backlog():
                 self._admission.admit_backlog(batches)
+            if self.sink.traits.shows:
+                await self._sending.open_early(self._commits)
             early, self._early = self._early or [], None
             self._admission.admit(early)
 
@@ -97,20 +101,16 @@ class Pump:
         return [batch for batch in found if batch.id <= self._shared.election.seen]
 
     async def _resume(self) -> None:
-        kept = await self._commits.load()
-        cursors = await asyncio.to_thread(self._spool.cursors, self.name)
-        position, books, written_off = 0, Books(), list[WrittenOff]()
-        if kept is not None:
-            position = kept[0]
-            books, written_off = from_text(kept[1])
-        elif self.sink.traits.start == "now":
-            position = await asyncio.to_thread(self._spool.last_batch)
-        self._reading.resume(position, cursors)
+        named = SinkName(self.name, self.kind)
+        kept = await asyncio.to_thread(read_kept, self._spool, named, self.sink.traits)
+        await self._commits.resume(kept)
+        self._sending.counters.update(kept.damaged)
+        self._reading.resume(kept.position, kept.cursors)
         self._counting.last = {key: one.kept for key, one in self._reading.standing.sessions.items() if one.kept}
-        self._admission.resume(position, books, written_off)
+        self._admission.resume(kept.position, kept.books, kept.written_off)
         waiting = await asyncio.to_thread(self._replay.resume)
         self.books.receive(waiting.amount, NOTHING)
-        if kept is None:
+        if kept.differs:
             await self._commits.surely()
 
     async def hold(self, within: float) -> None:
@@ -284,4 +284,5 @@ class Pump:
             failures=max(sending.failures, aside.failures),
             counters=dict(sending.counters),
             dead_letters=self._commits.dead_letters,
+            dead_letters_evicted=self._commits.evicted,
         )

@@ -19,7 +19,7 @@ from ..spool import Amount, Damaged, PartName, Spool, Stored
 from .buffer import Buffer, take
 from .election import Election
 from .parcels import amount_of, seqs_of
-from .progress import Outstanding, Standing
+from .progress import Outstanding, Progress, Standing
 from .selection import Selection, decode, merge
 from .steps import StepMerger
 
@@ -62,7 +62,7 @@ class Reading:
         self._rereads: dict[int, tuple[int, int]] = {}  # session that waited: (read up to, read to)
         self._current = 0.0  # when everything stored was last read, Unix time in seconds
 
-    def resume(self, position: int, cursors: dict[int, str]) -> None:
+    def resume(self, position: int, cursors: dict[int, Progress]) -> None:
         """Stand where the sink was at its last commit."""
         self.scan = position
         self.standing.resume(position, cursors)

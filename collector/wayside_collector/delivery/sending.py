@@ -4,6 +4,7 @@ What is unexpected ends here: whatever a sink raises is a reason to try again, n
 """
 
 import asyncio
+import contextlib
 import logging
 
 from ..sinks.base import Changes, Context, Reject, Retry, Sink
@@ -68,11 +69,22 @@ class Sending:
         try:
             async with limit:
                 if not self._open:
-                    await self._sink.open(self._context(commits))
-                    self._open = True
+                    await self._open_sink(commits)
                 return await self._sink.send(self._flight.parcel())
         finally:
             self._limit = None
+
+    async def _open_sink(self, commits: Commits) -> None:
+        await self._sink.open(self._context(commits))
+        self._open = True
+
+    async def open_early(self, commits: Commits) -> None:
+        """Before there is anything to send, for a sink that shows what it kept; what fails is tried again with the
+        first send, which says so.
+        """
+        with contextlib.suppress(Retry, TimeoutError):
+            async with asyncio.timeout(SEND_LIMIT):
+                await self._open_sink(commits)
 
     def hurry(self) -> None:
         """A send that is under way is cut off soon: files must go, and what is in flight is to be booked first."""

@@ -126,7 +126,7 @@ class Traits:
     finishes, ends, or `step_timeout` seconds pass). start: where a new sink begins: at the "oldest" stored row, or at
     rows stored from "now" on. ranks: the default of the option. system: whether it takes the samplers' rows.
     max_records: the most a parcel holds. commit_interval: seconds between two commits of its cursor; 0 commits after
-    each parcel.
+    each parcel. shows: it shows what it kept, and is opened before there is anything to send.
     """
 
     unit: Literal["row", "step"] = "row"
@@ -137,6 +137,7 @@ class Traits:
     max_records: int = 5000
     step_timeout: float = 30.0
     commit_interval: float = 0.0
+    shows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

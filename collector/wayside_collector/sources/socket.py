@@ -7,8 +7,6 @@ counted; nobody else notices.
 
 import asyncio
 import contextlib
-import errno
-import fcntl
 import json
 import logging
 import os
@@ -24,6 +22,7 @@ from ..access import ANYBODY, ClientsSection
 from ..intake import Full, Inlet, Intake, Refused, Stream
 from ..refusals import Refusals
 from ..spool import SpoolError
+from ..spool.lock import Held, take_lock
 from .journal import JournalSource
 from .json_lines import MAX_LINE, LineError, LineSession
 from .named import NamedJournals, more_roots
@@ -137,19 +136,10 @@ class SocketSource:
         return True
 
     def _take_lock(self, path: Path) -> None:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            holder = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
-            os.close(fd)
-            if problem.errno in (errno.EACCES, errno.EAGAIN):
-                raise SocketHeld(f"{holder} listens on {self.path}: stop it, or set another socket") from None
-            raise
-        with contextlib.suppress(OSError):  # on a full disk nobody reads who holds it; it is held all the same
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"wayside-collector, pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        self._lock_fd = fd
+            self._lock_fd = take_lock(path)
+        except Held as holder:
+            raise SocketHeld(f"{holder} listens on {self.path}: stop it, or set another socket") from None
 
     # --- one peer --------------------------------------------------------------------------------
 

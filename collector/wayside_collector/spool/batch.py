@@ -128,7 +128,7 @@ class SinkCommit:
 
     position: every batch up to this id is done. cursors: session key to an opaque text, None to forget it. books: an
     opaque text. state: key to bytes, None to remove. letters: what was refused since the last commit. revived: ids of
-    dead letters that wait from now on. settled: of those that waited and are done.
+    dead letters that wait from now on. settled: of those that waited and are done. kind: of sink.
     """
 
     sink: str
@@ -139,3 +139,4 @@ class SinkCommit:
     letters: Sequence[DeadLetter] = ()
     revived: Sequence[int] = ()
     settled: Sequence[int] = ()
+    kind: str | None = None

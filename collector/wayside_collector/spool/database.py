@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -141,6 +142,11 @@ class Database:
             except sqlite3.Error as problem:
                 self.suspect = self.suspect or is_damage(problem)
                 raise SpoolError(f"the spool's database cannot be read: {problem}") from problem
+            except (ValueError, TypeError, struct.error) as problem:  # SQLite does not notice what is wrong in a value
+                raise SpoolError(
+                    f"the spool's database holds what no collector wrote ({problem}): have it made anew with: "
+                    f"wayside-collector recover --anew {self.path.parent}"
+                ) from problem
 
     def _connection(self) -> sqlite3.Connection:
         if self._writer is None:

@@ -1,15 +1,17 @@
 """The tables of the spool's database: statements and the shapes of rows. Pure but for the connection handed in."""
 
+import contextlib
 import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from . import letters, losses
-from .batch import Amount, Batch, Extent, SessionRow, SinkCommit, Stored
+from . import losses
+from .accounts import put_state
+from .batch import Amount, Batch, Extent, SessionRow, Stored
 
-FORMAT = 4  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
+FORMAT = 5  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
 _LOST = """
 CREATE TABLE lost (
   session INTEGER NOT NULL, reason TEXT NOT NULL, first_seq INTEGER NOT NULL DEFAULT 0,
@@ -22,6 +24,8 @@ UPGRADES = {
     2: "ALTER TABLE dead_letters ADD COLUMN replayed REAL",
     3: f"ALTER TABLE lost RENAME TO lost_3; {_LOST}"
     "INSERT INTO lost SELECT session, reason, 0, 0, rows, points, time FROM lost_3; DROP TABLE lost_3",
+    4: "ALTER TABLE sinks ADD COLUMN kind TEXT; ALTER TABLE sinks ADD COLUMN sum INTEGER; "
+    "ALTER TABLE cursors ADD COLUMN sum INTEGER; ALTER TABLE state ADD COLUMN sum INTEGER",
 }
 
 TABLES = f"""
@@ -40,10 +44,11 @@ CREATE TABLE batches (
 CREATE INDEX batches_by_session ON batches (session);
 CREATE INDEX batches_by_rows_file ON batches (rows_file);
 CREATE INDEX batches_by_events_file ON batches (events_file);
-CREATE TABLE sinks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, books TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE cursors (sink TEXT NOT NULL, session INTEGER NOT NULL, cursor TEXT NOT NULL,
+CREATE TABLE sinks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, books TEXT NOT NULL,
+  kind TEXT, sum INTEGER) WITHOUT ROWID;
+CREATE TABLE cursors (sink TEXT NOT NULL, session INTEGER NOT NULL, cursor TEXT NOT NULL, sum INTEGER,
   PRIMARY KEY (sink, session)) WITHOUT ROWID;
-CREATE TABLE state (owner TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+CREATE TABLE state (owner TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum INTEGER,
   PRIMARY KEY (owner, key)) WITHOUT ROWID;
 CREATE TABLE dead_letters (
   id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, time REAL NOT NULL, session INTEGER NOT NULL,
@@ -98,28 +103,6 @@ def add_batch(db: sqlite3.Connection, id: int, batch: Batch, rows: Extent | None
         db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?, ?)", (batch.session, number, frame))
     place = (id, batch.session, batch.first_seq, batch.next_seq, batch.time)
     return Stored(*place, rows, events, batch.amount, batch.composition)
-
-
-def commit_sink(db: sqlite3.Connection, commit: SinkCommit) -> int:
-    """All of it; how many dead letters had to go for their limits."""
-    db.execute("INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)", (commit.sink, commit.position, commit.books))
-    for session, cursor in commit.cursors.items():
-        if cursor is None:
-            db.execute("DELETE FROM cursors WHERE sink = ? AND session = ?", (commit.sink, session))
-        else:
-            db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (commit.sink, session, cursor))
-    put_state(db, commit.sink, commit.state.items())
-    letters.revive(db, commit.revived)
-    letters.settle(db, commit.settled)
-    return letters.bury(db, commit.sink, commit.letters) if commit.letters else 0
-
-
-def put_state(db: sqlite3.Connection, owner: str, changes: Iterable[tuple[str, bytes | None]]) -> None:
-    for key, value in changes:
-        if value is None:
-            db.execute("DELETE FROM state WHERE owner = ? AND key = ?", (owner, key))
-        else:
-            db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (owner, key, value))
 
 
 def note_cycle(db: sqlite3.Connection, cycle: int) -> None:
@@ -226,8 +209,17 @@ def files(db: sqlite3.Connection) -> list[tuple[int, str, float]]:
 
 
 def _session(row: Sequence[Any]) -> SessionRow:
-    finish = tuple(json.loads(row[8])) if row[8] is not None else None
-    return SessionRow._make([*row[:7], bool(row[7]), finish, tuple(json.loads(row[9]))])
+    finish = _list(row[8], int)
+    journals = [folder for folder in _list(row[9], str) if "\0" not in folder]
+    return SessionRow._make([*row[:7], bool(row[7]), finish if len(finish) == 2 else None, tuple(journals)])
+
+
+def _list(text: Any, of: type) -> tuple[Any, ...]:
+    """A kept list; empty where it is damaged: a journal nobody names is found where journals lie."""
+    with contextlib.suppress(ValueError, TypeError):
+        found = json.loads(text)
+        return tuple(found) if isinstance(found, list) and all(isinstance(one, of) for one in found) else ()
+    return ()
 
 
 def _stored(row: Sequence[Any]) -> Stored:

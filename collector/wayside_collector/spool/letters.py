@@ -72,8 +72,14 @@ def _list(values: Sequence[int] | None) -> str | None:
 # --- writing, within the writer's transaction -----------------------------------------------------------------------
 
 
-def bury(db: sqlite3.Connection, sink: str, letters: Iterable[DeadLetter]) -> int:
-    """Keep letters; how many older ones had to go for the limits."""
+def bury(
+    db: sqlite3.Connection,
+    sink: str,
+    letters: Iterable[DeadLetter],
+    most: int = MAX_DEAD_LETTERS,
+    size: int = MAX_DEAD_SIZE,
+) -> int:
+    """Keep letters; how many older ones had to go for the limits. most, size: those."""
     db.executemany(
         "INSERT INTO dead_letters (sink, time, session, seq, reason, points, record) VALUES (?, ?, ?, ?, ?, ?, ?)",
         [(sink, *letter) for letter in letters],
@@ -82,7 +88,7 @@ def bury(db: sqlite3.Connection, sink: str, letters: Iterable[DeadLetter]) -> in
         "DELETE FROM dead_letters WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER newest AS place, "
         "sum(length(record)) OVER newest AS bytes FROM dead_letters WHERE sink = ? AND replayed IS NULL "
         "WINDOW newest AS (ORDER BY id DESC)) WHERE place > ? OR (bytes > ? AND place > 1))",
-        (sink, MAX_DEAD_LETTERS, MAX_DEAD_SIZE),
+        (sink, most, size),
     ).rowcount
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import index
+from . import accounts, index
 from .batch import Amount, Batch, Extent
 from .files import CONTEXT, ROWS, Block, read_blocks, segment_files
 
@@ -195,6 +195,7 @@ def _supersede(batches: dict[int, _Found]) -> None:
 
 def _put_sessions(db: sqlite3.Connection, found: _Contents) -> dict[bytes, int]:
     """Sessions of the files that the damaged database did not tell; the key of each."""
+    _forget_nameless(db)
     keys = {bytes.fromhex(id): key for key, id in db.execute("SELECT key, id FROM sessions")}
     taken = set(keys.values())
     for id, (key, record, started) in sorted(found.sessions.items(), key=lambda item: item[1][0]):
@@ -211,6 +212,11 @@ def _put_sessions(db: sqlite3.Connection, found: _Contents) -> dict[bytes, int]:
         if id in keys:
             db.execute("INSERT OR IGNORE INTO schemas VALUES (?, ?, ?)", (keys[id], number, frame))
     return keys
+
+
+def _forget_nameless(db: sqlite3.Connection) -> None:
+    """Sessions whose id is damaged: the files know them by the right one, under the key that is free then."""
+    db.execute("DELETE FROM sessions WHERE length(id) % 2 OR id GLOB '*[^0-9a-f]*'")
 
 
 def _put_batches(db: sqlite3.Connection, found: _Contents, keys: dict[bytes, int]) -> int:
@@ -256,6 +262,7 @@ def _copy_accounts(db: sqlite3.Connection, damaged: Path) -> list[str]:
         known = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
         try:
             with contextlib.closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as old:
+                old.text_factory = _text  # one text that is none any more does not cost the whole table
                 there = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
                 columns = ", ".join(name for name in known if name in there)  # an older format has fewer
                 rows = old.execute(f"SELECT {columns} FROM {table}").fetchall()
@@ -267,10 +274,13 @@ def _copy_accounts(db: sqlite3.Connection, damaged: Path) -> list[str]:
     return rescued
 
 
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
 def _number_on(db: sqlite3.Connection) -> None:
     """Batches to come have numbers above every one that a sink's position may mean."""
-    (highest,) = db.execute(
-        "SELECT max(coalesce((SELECT max(position) FROM sinks), 0), coalesce((SELECT max(id) FROM batches), 0))"
-    ).fetchone()
+    (newest,) = db.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()
+    highest = max(newest, *accounts.positions(db).values(), 0)
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'batches'")
     db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batches', ?)", (highest,))

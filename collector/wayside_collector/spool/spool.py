@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import index, letters, limits, upkeep
+from . import accounts, index, letters, limits, upkeep
 from . import losses as lost
 from .batch import Batch, Extent, Loss, SessionRow, SinkCommit, Stored
 from .database import Database
@@ -35,7 +35,7 @@ class Spool:
     with SpoolError, in which case nothing of it counts. Methods that read raise SpoolError.
 
     on_stored is called in the writer's thread with each cycle's new batches, on_forgotten with keys of sessions that
-    are known no longer. damaged: blocks that failed their checksum.
+    are known no longer. damaged: blocks and kept values that failed their checksum.
     """
 
     def __init__(
@@ -182,11 +182,11 @@ class Spool:
         """A sink's cursor, books and state; how many dead letters had to go for their limits. lazy: it may wait a
         moment for rows to ride along with.
         """
-        return self._hand_in((), lambda db, stored: index.commit_sink(db, commit), lazy=lazy)
+        return self._hand_in((), lambda db, stored: accounts.commit(db, commit), lazy=lazy)
 
     def keep_state(self, owner: str, changes: Iterable[tuple[str, bytes | None]]) -> "Future[None]":
         """Kept state of an owner that is no sink."""
-        return self._hand_in((), lambda db, stored: index.put_state(db, owner, changes), lazy=True)
+        return self._hand_in((), lambda db, stored: accounts.put_state(db, owner, changes), lazy=True)
 
     def drop_letters(self, choice: Choice) -> "Future[int]":
         """Remove letters that are dead, the books staying as they are; how many."""
@@ -278,15 +278,27 @@ class Spool:
         return self._database.read(lambda db: db.execute(statement, values).fetchall())
 
     def sink(self, name: str) -> tuple[int, str] | None:
-        """A sink's position and books, or None when it never committed."""
-        rows = self.query("SELECT position, books FROM sinks WHERE name = ?", name)
-        return (rows[0][0], rows[0][1]) if rows else None
+        """A sink's position and books, or None when it never committed; 0 and "" when that is damaged."""
+        found = self._database.read(lambda db: accounts.sink(db, name))
+        return (found.position, found.books) if found is not None else None
+
+    def kind_of(self, sink: str) -> str | None:
+        """What kind of sink committed last under this name; None when it did not say."""
+        found = self._database.read(lambda db: accounts.sink(db, sink))
+        return found.kind if found is not None else None
 
     def cursors(self, sink: str) -> dict[int, str]:
-        return dict(self.query("SELECT session, cursor FROM cursors WHERE sink = ?", sink))
+        """Session to text, "" for one that is damaged."""
+        return self._database.read(lambda db: accounts.cursors(db, sink))
 
     def state(self, owner: str) -> dict[str, bytes]:
-        return dict(self.query("SELECT key, value FROM state WHERE owner = ?", owner))
+        """What is kept. What is damaged is counted, and kept no longer."""
+        found, damaged = self._database.read(lambda db: accounts.state(db, owner))
+        if damaged:
+            log.error("of what %s keeps, %d values are damaged and left out: %.200s", owner, len(damaged), damaged)
+            self.damaged += len(damaged)
+            self.keep_state(owner, [(key, None) for key in damaged])
+        return found
 
     def dead_letters(self, sink: str) -> int:
         """How many letters of a sink are dead."""

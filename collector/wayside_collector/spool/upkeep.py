@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import index
+from . import accounts, index
 from .database import Database
 from .files import Files, segment_files
 
@@ -25,7 +25,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 def remove_read(database: Database, files: Files, readers: Iterable[str]) -> None:
     """Unlink files of which every one of these sinks has done everything. A sink that never committed holds all."""
     with database.transaction() as db:
-        positions = dict(db.execute("SELECT name, position FROM sinks").fetchall())
+        positions = accounts.positions(db)
         done = min((positions.get(name, 0) for name in readers), default=0)
         active = {file.number for file in files.active.values()}
         read = [

@@ -37,7 +37,7 @@ class PrometheusSink:
     no metric of a training script takes them.
     """
 
-    traits: ClassVar[Traits] = Traits(unit="row", start="now", max_records=4000, commit_interval=1.0)
+    traits: ClassVar[Traits] = Traits(unit="row", start="now", max_records=4000, commit_interval=1.0, shows=True)
 
     def __init__(
         self,
