@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from client.conftest import Place
 from client.test_whence import FOUND
-from standins.scripted_collector import Script, answer, read_frames, scripted_collector, wait_for_end
+from standins.answering_collector import Script, answer, answering_collector, read_frames, wait_for_end
 from wayside import wire
 from wayside.doctor import as_json, as_text, main
 from wayside.examination import Check, Report, examine
@@ -147,7 +147,7 @@ def test_the_row_comes_back(place: Place) -> None:
         assert list(folder.glob("*.seg"))
         stores(connection, hello)
 
-    with scripted_collector(place.socket, script):
+    with answering_collector(place.socket, script):
         report = look(place)
     assert report.ok, report.checks
     found = check(report, "collector").found
@@ -159,7 +159,7 @@ def test_the_row_comes_back(place: Place) -> None:
 
 def test_a_journal_the_collector_cannot_read(place: Place) -> None:
     """The row goes over the socket, which is well; why the journal is not read is told."""
-    with scripted_collector(place.socket, takes_frames):
+    with answering_collector(place.socket, takes_frames):
         report = look(place)
     assert report.ok, report.checks
     assert "sent over the socket" in check(report, "row").found
@@ -199,7 +199,7 @@ def says_nothing(connection: socket.socket, hello: dict[str, Any]) -> None:
 )
 def test_a_collector_that_does_not_take_us(place: Place, script: Script, found: str, do: str) -> None:
     """Whatever it does instead: what it was, and what to do, within the time that was given."""
-    with scripted_collector(place.socket, script):
+    with answering_collector(place.socket, script):
         begun = time.monotonic()
         report = look(place, patience=0.3)
         assert time.monotonic() - begun < 10
@@ -215,7 +215,7 @@ def test_a_collector_that_stores_nothing(place: Place) -> None:
         answer(connection)
         wait_for_end(connection)
 
-    with scripted_collector(place.socket, script):
+    with answering_collector(place.socket, script):
         report = look(place, patience=0.3)
     assert failed(report) == ["row"]
     assert "did not store the row in time" in check(report, "row").found
@@ -230,7 +230,7 @@ def test_the_next_address_is_tried(place: Place) -> None:
     before = os.getcwd()
     os.chdir(place.beside)
     try:
-        with scripted_collector(first, hangs_up), scripted_collector(second, stores):
+        with answering_collector(first, hangs_up), answering_collector(second, stores):
             report = look(place, WAYSIDE_SOCKET="", XDG_RUNTIME_DIR=str(place.beside))
     finally:
         os.chdir(before)
@@ -400,7 +400,7 @@ def test_it_says_what_it_found_and_ends_with_a_code(place: Place, capsys: pytest
     told = json.loads(capsys.readouterr().out)
     assert set(told) == {"ok", "versions", "settings", "sockets", "identity", "checks"}
     assert told["ok"] is False
-    with scripted_collector(place.socket, stores), pytest.raises(SystemExit) as ended:
+    with answering_collector(place.socket, stores), pytest.raises(SystemExit) as ended:
         main(["doctor"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
@@ -425,6 +425,6 @@ def test_modes_of_a_test_journal_are_a_trainings(place: Place) -> None:
         assert Path(hello["journal"]["path"]).parent == place.beside / "journals"
         stores(connection, hello)
 
-    with scripted_collector(place.socket, script):
+    with answering_collector(place.socket, script):
         assert look(place).ok
     assert set(seen) == {0o660}

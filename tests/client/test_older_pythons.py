@@ -48,6 +48,7 @@ IMPORTED = f"""
 import os, sys, typing, types
 wayside = sys.modules["wayside"] = types.ModuleType("wayside")
 wayside.__path__ = [{str(CLIENT / "wayside")!r}]
+import contextlib, threading  # as all of the client does
 before = set(sys.modules)
 import wayside.settings, wayside.identity, wayside.about
 print(",".join(sorted(set(sys.modules) - before)))
