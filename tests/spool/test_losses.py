@@ -1,11 +1,13 @@
 """What clients lost, by session and range."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
-from spool.making import T0, WITHIN, begin, make_batch, opened, session_id
+from spool.making import T0, WITHIN, begin, opened, session_id
 from wayside_collector.spool import Loss, Lost, Spool
 from wayside_collector.spool import index as statements
+from wayside_collector.spool import losses
 from wayside_collector.spool.losses import MAX_RANGES
 
 
@@ -66,20 +68,12 @@ def test_what_a_forgotten_session_lost_stays_in_the_sum(tmp_path: Path) -> None:
         assert spool.client_lost() == (7, 14)
 
 
-def test_a_spool_of_the_format_before_keeps_its_sums(tmp_path: Path) -> None:
+def test_a_spool_of_the_format_before_keeps_its_sums() -> None:
     """Format 3 knew sums and no ranges."""
-    with opened(tmp_path) as spool:
-        key = begin(spool).key
-        spool.append([make_batch(key, 0)]).result(WITHIN)
-
-    with sqlite3.connect(tmp_path / "spool.db") as db:
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
         db.executescript(
-            "DROP TABLE lost; CREATE TABLE lost (session INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL,"
+            "CREATE TABLE lost (session INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL,"
             " points INTEGER NOT NULL, time REAL NOT NULL, PRIMARY KEY (session, reason)) WITHOUT ROWID;"
-            f"INSERT INTO lost VALUES ({key}, 'client', 5, 10, {T0}); PRAGMA user_version=3"
+            f"INSERT INTO lost VALUES (7, 'client', 5, 10, {T0});" + statements.UPGRADES[3]
         )
-    db.close()
-    with opened(tmp_path) as spool:
-        assert spool.salvaged is None
-        assert spool.client_lost() == (5, 10)
-        assert spool.client_losses(5) == [Lost(session_id(1), "client", 0, 0, 5, 10, T0)]
+        assert losses.total(db) == losses.of_session(db, 7) == (5, 10)
