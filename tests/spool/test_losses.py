@@ -5,9 +5,8 @@ import sqlite3
 from pathlib import Path
 
 from spool.making import T0, WITHIN, begin, opened, session_id
-from wayside_collector.spool import Loss, Lost, Spool
+from wayside_collector.spool import Loss, Lost, Spool, losses
 from wayside_collector.spool import index as statements
-from wayside_collector.spool import losses
 from wayside_collector.spool.losses import MAX_RANGES
 
 
