@@ -16,9 +16,7 @@ from ..spool import Stored
 from .selection import Kept
 from .texts import Damaged, parse
 
-MAX_OPEN = (
-    1 << 20
-)  #: rows of one session taken and not done: more than a pump ever holds; a damaged text may say so
+MAX_OPEN = 1 << 20  #: rows of one session taken and not done: more than a pump ever holds; a damaged text may say so
 
 
 @dataclass(slots=True)

@@ -20,12 +20,12 @@ class LensOptions(HttpOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     push: "metrics" is understood by every Lens; "logs" carries the same rows in fewer bytes. workload_uid: the
     workload's uid in the cluster, in the place of the session's own. workload_from: "pod" leaves the session's own away
     too, so that Lens finds the workload by the pod: right where sessions know their workload by name only, as on
-    Primus-SaFE. steps_per_request: the most steps one request
-    carries. workload_wait: seconds for which a workload that Lens does not know is asked for again, until its rows
-    are refused: Lens learns of new pods every 20 seconds, and slowly when it is busy. run_prefix: what is put, with a
-    slash, before the names of metrics, for runs that share a workload: nothing, the run's id, or its name.
-    ensure_tflops: send a `tflops` of 0 with steps that have none. target_iteration: the run's last step, shown as its
-    progress; without it, a well-known name in the run's config is looked for. system: send hardware samples along.
+    Primus-SaFE. steps_per_request: the most steps one request carries. workload_wait: seconds for which a workload that
+    Lens does not know is asked for again, until its rows are refused: Lens learns of new pods every 20 seconds, and
+    slowly when it is busy. run_prefix: what is put, with a slash, before the names of metrics, for runs that share a
+    workload: nothing, the run's id, or its name. ensure_tflops: send a `tflops` of 0 with steps that have none.
+    target_iteration: the run's last step, shown as its progress; without it, a well-known name in the run's config is
+    looked for. system: send hardware samples along.
     """
 
     push: Literal["metrics", "logs"] = "metrics"

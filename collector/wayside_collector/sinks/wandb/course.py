@@ -40,11 +40,10 @@ class Course:
     """handle: what the run is called towards the child. segments: offline, folders of its files that are not read
     back yet, with the number of the first sample in each. known_last: a `_step` that W&B is known to have. folder:
     where its files are, while open. feed: online, while open. opened: whether the child holds it.
-    introduced: whether it was opened before. used: when it last
-    had something, monotonic seconds. exit_code, finished_at: of its finish, None while it runs. behind_since: since
-    when W&B shows less than it acknowledged. step_told: whether the SDK knows of `wayside/step`. owners: config key to
-    whether a session that speaks for the run set it. expected: changes on their way. alerts: alerts on their way, in
-    order; alerts_seen: how many were answered.
+    introduced: whether it was opened before. used: when it last had something, monotonic seconds. exit_code,
+    finished_at: of its finish, None while it runs. behind_since: since when W&B shows less than it acknowledged.
+    step_told: whether the SDK knows of `wayside/step`. owners: config key to whether a session that speaks for the run
+    set it. expected: changes on their way. alerts: alerts on their way, in order; alerts_seen: how many were answered.
     """
 
     key: RunKey
