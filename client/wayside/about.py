@@ -58,9 +58,10 @@ def gather(
 
 def _command(command: Sequence[str], cwd: str) -> Dict[str, Any]:
     with importing():
-        from .masking import mask_command
+        from .masking import mask_command, secrets_of
 
-    return {"command": mask_command(command), "executable": sys.executable, "cwd": cwd or os.getcwd()}
+    known = secrets_of(os.environ)
+    return {"command": mask_command(command, known), "executable": sys.executable, "cwd": cwd or os.getcwd()}
 
 
 def _machine() -> Dict[str, Any]:

@@ -6,10 +6,11 @@ value. A secret that has neither a telling name nor a known form is not recognis
 
 import re
 from fnmatch import fnmatchcase
-from typing import Callable, List, Match, Optional, Sequence
+from typing import Any, Callable, List, Mapping, Match, Optional, Sequence
 
 MASK = "***"
 MAX_ARGUMENTS = 256  #: of a command line; file lists come longer, and tell nothing
+SHORTEST = 8  #: characters of a variable's value to be looked for elsewhere; a shorter one is a word of the language
 MAX_ARGUMENT = 1024  #: characters of one; a configuration passed as JSON is cut
 
 #: Files that are there to hold secrets, by name, at any depth; a folder so called hides all below it.
@@ -63,12 +64,14 @@ _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "PRIVATE KEY-----"
 _LINES_AT_ONCE = 100
 
 
-def mask_command(arguments: Sequence[str]) -> List[str]:
-    """A command line with the values of secrets masked, at most MAX_ARGUMENTS long."""
+def mask_command(arguments: Sequence[str], known: Sequence[str] = ()) -> List[str]:
+    """A command line with secrets masked, those `known` wherever they stand, at most MAX_ARGUMENTS long."""
     masked: List[str] = []
     awaited = ""  # the flag whose value comes next
     for argument in arguments[:MAX_ARGUMENTS]:
         text = str(argument)
+        for secret in known:
+            text = text.replace(secret, MASK)
         flag, awaited = awaited, ""
         if flag and not text.startswith("--"):
             masked.append(_cut(_mask_value(flag, text) or _mask_within(text)))
@@ -80,6 +83,30 @@ def mask_command(arguments: Sequence[str]) -> List[str]:
     if len(arguments) > MAX_ARGUMENTS:
         masked.append(f"… and {len(arguments) - MAX_ARGUMENTS} more")
     return masked
+
+
+def mask_values(value: Any, name: str = "", known: Sequence[str] = ()) -> Any:
+    """A plain value (see `keyvalues.plain`) with the secrets in it masked: what has a telling name, what has a known
+    form, and every one of `known` wherever it stands.
+    """
+    if isinstance(value, dict):
+        return {key: mask_values(inner, key, known) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [mask_values(inner, name, known) for inner in value]
+    if not isinstance(value, str):
+        return value
+    for secret in known:
+        value = value.replace(secret, MASK)
+    return _mask_value(name, value) or mask_text(value)
+
+
+def secrets_of(environ: Mapping[str, str]) -> List[str]:
+    """Values of variables that hold keys and passwords, going by their names, the longest first; no paths, which
+    PWD, SSH_AUTH_SOCK and others hold.
+    """
+    texts = {name: value for name, value in environ.items() if len(value) >= SHORTEST and value[0] not in "/.~"}
+    found = {value for name, value in texts.items() if _mask_value(name, value)}
+    return sorted(found, key=len, reverse=True)
 
 
 def mask_text(text: str) -> str:

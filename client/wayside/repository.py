@@ -13,7 +13,7 @@ import subprocess
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from .masking import clean_url, is_secret_file, mask_diff, mask_text
+from .masking import MASK, clean_url, is_secret_file, mask_diff, mask_text, secrets_of
 
 GIT_SECONDS = 5.0  #: for all of git's calls together; a working copy that takes longer lies on a sick file system
 MAX_DIFF = 1 << 20  #: bytes of uncommitted changes; W&B's own limit, and a quarter of a frame
@@ -160,7 +160,10 @@ def _changes(call: _Call, found: Dict[str, Any]) -> Dict[str, Any]:
     if wanted:
         base = "HEAD" if found.get("commit") else "--cached"
         output, diff_cut = call.git([*_DIFF, base, "--", *wanted], MAX_DIFF)
-        diff = mask_diff(_whole_lines(output, diff_cut), _pause)
+        text = _whole_lines(output, diff_cut)
+        for secret in secrets_of(call.environ):
+            text = text.replace(secret, MASK)
+        diff = mask_diff(text, _pause)
     found.update(diff=diff, diff_cut=diff_cut)
     if status_cut:
         raise GitTrouble(f"git's list of changes is longer than {MAX_STATUS} bytes and was read in part")
