@@ -19,7 +19,7 @@ BOOKS = Books(
     redelivered=Amount(4, 1, 0),
     dropped={"rejected": Amount(10, 1, 1), "spool_size": Amount(20, 2, 0)},
 )
-STATUS = PumpStatus(BOOKS, 1.5, "no room", 2, {"superseded": 9}, 3)
+STATUS = PumpStatus(BOOKS, 1.5, "no room", 2, {"superseded": 9}, 3, 4)
 
 
 def page(openmetrics: bool = False) -> str:
@@ -47,6 +47,15 @@ def test_every_family_of_the_page_is_reserved(openmetrics: bool) -> None:
     families = {line.split()[2] for line in page(openmetrics).splitlines() if line.startswith("# TYPE")}
     known = {name.removesuffix("_total").removesuffix("_info") for name in FAMILIES}
     assert {name.removesuffix("_total").removesuffix("_info") for name in families} <= known
+
+
+def test_dead_letters_are_told_with_those_that_had_to_go() -> None:
+    """How many are kept, and how many are not, for their limit: on the page and in the status."""
+    lines = page().splitlines()
+    assert 'wayside_dead_letters{sink="lens"} 3.0' in lines
+    assert 'wayside_dead_letters_evicted_total{sink="lens"} 4.0' in lines
+    shown = books_as_status(STATUS)
+    assert (shown["dead_letters"], shown["dead_letters_evicted"]) == (3, 4)
 
 
 def test_the_books_balance_in_the_status_in_every_unit() -> None:
