@@ -160,10 +160,10 @@ def _changes(call: _Call, found: Dict[str, Any]) -> Dict[str, Any]:
     if wanted:
         base = "HEAD" if found.get("commit") else "--cached"
         output, diff_cut = call.git([*_DIFF, base, "--", *wanted], MAX_DIFF)
-        text = _whole_lines(output, diff_cut)
+        diff = _whole_lines(output, diff_cut)
         for secret in secrets_of(call.environ):
-            text = text.replace(secret, MASK)
-        diff = mask_diff(text, _pause)
+            diff = diff.replace(secret, MASK)
+        diff = mask_diff(diff, _pause)
     found.update(diff=diff, diff_cut=diff_cut)
     if status_cut:
         raise GitTrouble(f"git's list of changes is longer than {MAX_STATUS} bytes and was read in part")

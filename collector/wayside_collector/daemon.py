@@ -170,7 +170,7 @@ class Collector:
         fresh = {*changes.samplers.added, *changes.samplers.changed}
         samplers = [(one, make_sampler(one)) for one in config.samplers if one.name in fresh]
         parts.config = config
-        set_up_log(config.top.log)
+        set_up_log(config)
         parts.spool.set_limits(config.top.spool.max_size, config.top.spool.max_age)
         for name in (*changes.samplers.removed, *changes.samplers.changed):
             await parts.samplers.stop(name)

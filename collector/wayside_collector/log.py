@@ -2,18 +2,32 @@
 
 import json
 import logging
+from typing import TextIO
 
-from .config import LogSection
+from .config import Config, environment
+from .redaction import Redaction, secrets_in
 
 
-def set_up_log(options: LogSection) -> None:
-    """The log on stderr, as configured."""
-    handler = logging.StreamHandler()
+def set_up_log(config: Config) -> None:
+    """The log on stderr, as configured, without the configuration's secrets."""
+    options = config.top.log
+    handler = HidingHandler(Redaction(secrets_in(config, environment())))
     if options.format == "json":
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=options.level.upper(), handlers=[handler], force=True)
+
+
+class HidingHandler(logging.StreamHandler[TextIO]):
+    """Writes to stderr; hides secrets in whole lines, tracebacks and all."""
+
+    def __init__(self, redaction: Redaction) -> None:
+        super().__init__()
+        self._redaction = redaction
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redaction.hide(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):

@@ -6,7 +6,9 @@ from typing import Any
 
 from . import __version__
 from .assembly import Parts
+from .config import environment
 from .health import Health, books_as_status, losses_as_status, session_as_status
+from .redaction import Redaction, secrets_in
 from .reload import Reload
 from .sinks.prometheus.encode import join
 from .sinks.prometheus.negotiate import negotiate
@@ -62,8 +64,9 @@ class CollectorViews:
         counters = asdict(parts.intake.counters)
         counters["set_aside"] = parts.journals.set_aside
         counters["samples_dropped"] = parts.system.dropped
+        redaction = Redaction(secrets_in(parts.config, environment()))
         sessions = [session_as_status(known) for known in parts.registry.all() if known.session.kind == "run"]
-        return {
+        status = {
             "version": __version__,
             "started": parts.started,
             "pid": os.getpid(),
@@ -86,6 +89,8 @@ class CollectorViews:
             },
             "sinks": {name: books_as_status(status) for name, status in parts.pumps.statuses()},
         }
+        shown: dict[str, Any] = redaction.hide_in(status)
+        return shown
 
     def _client_losses(self) -> list[dict[str, Any]]:
         """The latest rows that clients had no room for: whose they were, and which."""

@@ -25,7 +25,7 @@ def _run(chosen: argparse.Namespace) -> int:
         say("nothing to run: wayside-collector exec -- python train.py")
         return EXIT_CONFIG
     loaded = read(chosen.config, config.environment())
-    set_up_log(loaded.config.top.log)
+    set_up_log(loaded.config)
     return guarded(lambda: _beside(loaded, command))
 
 

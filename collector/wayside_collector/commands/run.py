@@ -13,7 +13,7 @@ from .life import guarded, signals
 
 def _run(chosen: argparse.Namespace) -> int:
     loaded = read(chosen.config, config.environment())
-    set_up_log(loaded.config.top.log)
+    set_up_log(loaded.config)
     return guarded(lambda: serve(loaded, config.environment()))
 
 

@@ -28,7 +28,7 @@ def _run(chosen: argparse.Namespace) -> int:
         return EXIT_CONFIG
     environ = {**config.environment(), "WAYSIDE_LISTEN": "127.0.0.1:0"}
     loaded = read(chosen.config, environ)
-    set_up_log(loaded.config.top.log)
+    set_up_log(loaded.config)
     return guarded(lambda: _deliver_folder(loaded, chosen.path.resolve(), chosen.timeout))
 
 

@@ -58,6 +58,8 @@ def shown(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "(not an address)"
+    if "@" in parts.path:  # a password with a slash in it, which should have been percent-encoded
+        return "(not an address)"
     return SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "").geturl()
 
 
@@ -121,7 +123,7 @@ _OURS = frozenset({"content-length", "content-type", "content-encoding", "transf
 
 
 def _address_problems(options: HttpOptions) -> list[str]:
-    problems = [f"endpoint: {text}" for text in _url_problems(options.endpoint, ("http", "https"))]
+    problems = [f"endpoint: {text}" for text in url_problems(options.endpoint, ("http", "https"))]
     if not problems:
         parts = urlsplit(options.endpoint)
         if "@" in parts.netloc:
@@ -129,11 +131,12 @@ def _address_problems(options: HttpOptions) -> list[str]:
         if "?" in options.endpoint or "#" in options.endpoint:
             problems.append("endpoint: must end with the path, without ? or #")
     if options.proxy is not None:
-        problems += [f"proxy: {text}" for text in _url_problems(options.proxy, ("http",))]
+        problems += [f"proxy: {text}" for text in url_problems(options.proxy, ("http",))]
     return problems
 
 
-def _url_problems(url: str, schemes: tuple[str, ...]) -> list[str]:
+def url_problems(url: str, schemes: tuple[str, ...]) -> list[str]:
+    """What is wrong with an address, without a word of it: a password may stand in it."""
     wanted = " or ".join(f"{scheme}://" for scheme in schemes)
     try:
         parts = urlsplit(url)

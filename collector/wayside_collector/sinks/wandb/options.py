@@ -12,7 +12,7 @@ import msgspec
 
 from ...units import MAX_BYTES
 from ..base import Retry
-from ..http_options import shown
+from ..http_options import shown, url_problems
 from ..tls import TlsOptions, tls_problems
 
 MAX_KEY_FILE = 4096  #: bytes of a file with an API key; a key is one line of 40 characters and more
@@ -60,8 +60,8 @@ class WandbOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=
         problems = []
         if not _URL.fullmatch(self.base_url) or "@" in self.base_url:
             problems.append("base_url: must be an address that begins with http:// or https:// and names a host only")
-        if self.proxy is not None and not self.proxy.startswith("http://"):
-            problems.append("proxy: must be an address that begins with http://")
+        if self.proxy is not None:
+            problems += [f"proxy: {text}" for text in url_problems(self.proxy, ("http",))]
         if self.api_key is not None and self.api_key_file is not None:
             problems.append("api_key: has no meaning beside api_key_file")
         return problems + tls_problems(self)
