@@ -209,25 +209,19 @@ class _Delivery:
     async def send(self, post: Post, body: bytes, requests: int) -> dict[str, Any]:
         """Until W&B has all of it; returns what the SDK is to be answered. Raises _Held or Unreachable."""
         self._left = requests
-        answer = await self._send(post, body)
-        found: dict[str, Any] = {}
-        if answer is not None and answer.body:
-            try:
-                value = json.loads(answer.body)
-            except ValueError:
-                value = None
-            found = value if isinstance(value, dict) else {}
+        found = await self._send(post, body) or {}
         if found.pop("stopped", False):
             # The SDK would give up the run; someone who pressed "Stop" meant the training, which is not ours to end.
             self._feed.stop_asked = True
         return found
 
-    async def _send(self, post: Post, body: bytes) -> Answer | None:
-        """The answer when it went in one piece."""
+    async def _send(self, post: Post, body: bytes) -> dict[str, Any] | None:
+        """What W&B said when it went in one piece."""
         answer = await self._ask(body)
         if answer.status < 300:
+            said = self._read(answer)
             self._feed.taken(post)
-            return answer
+            return said
         if answer.status not in _ABOUT_CONTENT:
             raise _Held(self._upstream.problem(self._path, answer))
         pieces = post.pieces()
@@ -242,6 +236,18 @@ class _Delivery:
             raise _Held(Problem("W&B refuses so many lines of one request that they are being looked for in parts"))
         self._left -= 1
         return await self._upstream.send("POST", self._path, self._headers, body)
+
+    def _read(self, answer: Answer) -> dict[str, Any]:
+        """The JSON object that W&B says it took the lines with. Anything else with that status comes from someone
+        between us, a proxy's page or half an answer: raises _Held, and the lines go again, to the same numbers.
+        """
+        try:
+            value = json.loads(answer.body)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise _Held(self._upstream.problem(self._path, answer, "a body that is not W&B's: check base_url"))
+        return value
 
     async def _refused(self, post: Post, answer: Answer) -> None:
         problem = self._upstream.problem(self._path, answer)
@@ -261,5 +267,6 @@ class _Delivery:
         again = await self._ask(blank.encode())
         if again.status >= 300:
             raise _Held(self._upstream.problem(self._path, again))
+        self._read(again)
         self._feed.refuse(post, problem.text)
         self._feed.taken(blank)
