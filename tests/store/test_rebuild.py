@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from store.plain import everything
 from store.test_writing import START, history
 from wayside_collector.sinks.base import Context
@@ -13,6 +14,7 @@ from wayside_collector.store.rebuild import rebuild
 from wayside_collector.testing import make_parcel, make_rows, make_session
 
 
+@pytest.mark.timeout(60)
 def test_the_json_lines_hold_all_of_it(
     url: str, fresh: Callable[[], str], opened: Callable[[str], Database], tmp_path: Path
 ) -> None:

