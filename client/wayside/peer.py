@@ -127,7 +127,7 @@ def _answer(value: Dict[str, Any]) -> Answer:
         raise wire.WireError("the collector's answer names no wire versions")
     numbers = tuple(version for version in versions if isinstance(version, int))
     stored = value.get("stored", 0)
-    if not isinstance(stored, int) or stored < 0:
+    if type(stored) is not int or stored < 0:
         raise wire.WireError(f"the collector's answer has a `stored` of {stored!r:.40}, which is no seq")
     return Answer(
         version=_newest(numbers),

@@ -228,4 +228,4 @@ QUICK = settings(
 TestLink = pytest.mark.timeout(120)(LinkMachine.TestCase)
 TestLink.settings = QUICK
 TestLinkThoroughly = pytest.mark.long(pytest.mark.timeout(900)(Thorough.TestCase))
-TestLinkThoroughly.settings = settings(QUICK, max_examples=2000)
+TestLinkThoroughly.settings = settings(QUICK, max_examples=400)

@@ -14,6 +14,7 @@ from fuzz.effort import EFFORTS, Effort, bounded
 from hypothesis import strategies as st
 from standins.memory_spool import MemorySpool
 from wayside import wire
+from wayside.peer import Answer, understand
 from wayside.sessions import MAX_RECORD, fit
 from wayside.settings import MODES, TRANSPORTS, read_settings, socket_candidates
 from wayside_collector.inlet import Inlet
@@ -133,7 +134,7 @@ def test_json_lines(effort: Effort) -> None:
     whole = json.dumps(LINE).encode()
     changed = st.dictionaries(KEYS, JSON, max_size=3).map(lambda given: json.dumps({**LINE, **given}).encode())
     metrics = st.dictionaries(TEXT, JSON, max_size=4).map(lambda given: json.dumps({"metrics": given}).encode())
-    effort.run(st.lists(damaged(whole) | changed | metrics | st.binary(max_size=60), max_size=5), check)
+    effort.share(2).run(st.lists(damaged(whole) | changed | metrics | st.binary(max_size=60), max_size=5), check)
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
@@ -161,13 +162,35 @@ def test_session_records(effort: Effort) -> None:
     full["continues"] = [f"{2:032x}", 0, 0]
     run = st.fixed_dictionaries({"id": JSON}, optional={"name": JSON, "tags": JSON, "notes": JSON})
     changes = st.dictionaries(st.sampled_from(list(full)), JSON, max_size=3)
-    effort.run(
+    effort.share(2).run(
         st.builds(lambda one, other: {**full, **one, **other}, changes, st.just({}) | st.builds(_run, run)), check
     )
 
 
 def _run(run: dict[str, Any]) -> dict[str, Any]:
     return {"run": run}
+
+
+ANSWER = {"versions": [1], "collector": "0.1.0", "url": "http://h:1/", "journal": "ok", "reason": "", "stored": 3}
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_answers_to_a_client(effort: Effort) -> None:
+    """Whatever calls itself a collector: its words are messages or an error, and never more than is there."""
+
+    def check(data: bytes) -> None:
+        with bounded(len(data), FLOOR):
+            for span in wire.scan(data).spans:
+                try:
+                    message = understand(data, span)
+                except wire.WireError:
+                    continue
+                assert not isinstance(message, Answer) or message.stored >= 0
+
+    said = wire.json_frame(wire.ANSWER, ANSWER) + wire.stored_frame(7) + wire.json_frame(wire.ERROR, {"error": "no"})
+    changed = st.dictionaries(st.sampled_from(list(ANSWER)), JSON, max_size=3)
+    answers = changed.map(lambda given: wire.json_frame(wire.ANSWER, {**ANSWER, **given}))
+    effort.run(damaged(said) | answers | JSON.map(lambda given: wire.json_frame(wire.ANSWER, given)), check)
 
 
 VARIABLES = [

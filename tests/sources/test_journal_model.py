@@ -282,4 +282,4 @@ QUICK = settings(
 TestJournal = pytest.mark.timeout(120)(JournalMachine.TestCase)
 TestJournal.settings = QUICK
 TestJournalThoroughly = pytest.mark.long(pytest.mark.timeout(900)(Thorough.TestCase))
-TestJournalThoroughly.settings = settings(QUICK, max_examples=1000)
+TestJournalThoroughly.settings = settings(QUICK, max_examples=400)
