@@ -102,6 +102,43 @@ def test_a_changed_sink_goes_on_where_it_was(machine: Machine, transport: str) -
     assert len(rows_of_copy(machine, "r2")) == 10
 
 
+def test_a_changed_prometheus_sink_keeps_its_page(machine: Machine) -> None:
+    """The latest values stand there before any row comes, after an exchange and after a restart."""
+    running = Reloadable(machine, with_sinks(prometheus={}))
+    over = machine.folder / "over"
+    trainer = Trainer(machine, "r1", "--until", str(over), rows=20)
+
+    def shown() -> list[str]:
+        return [line for line in running.collector.metrics().splitlines() if 'run="r1"' in line]
+
+    until(lambda: running.collector.status()["sinks"]["prometheus"]["rows"]["delivered"] == 20, "all rows")
+    before = shown()
+    assert any(line.startswith("wayside_loss{") for line in before), before
+    running.reload(with_sinks(prometheus={"max_series": 5000}))
+    assert "sinks changed: prometheus" in running.collector.read_log()
+    assert shown() == before
+    running.collector.stop()
+    running.collector = machine.collector(with_sinks(prometheus={"max_series": 5000})).wait_ready()
+    assert shown() == before
+    over.touch()
+    trainer.end()
+
+
+def test_a_sink_that_becomes_another_kind_begins_anew(machine: Machine) -> None:
+    """The old one has what waited, and nothing of what it kept is handed to the new one, whose books are its own."""
+    running = Reloadable(machine, with_sinks(mine=copy_to(machine)))
+    Trainer(machine, "r1", rows=100).end()
+    running.collector.wait_delivered(sinks=("jsonl", "mine"))
+    running.reload(with_sinks(mine={"kind": "store"}))
+    assert "sink mine was of kind jsonl, and is of kind store now" in running.collector.read_log()
+    Trainer(machine, "r2", rows=30).end()
+    status = running.collector.wait_delivered(sinks=("jsonl", "mine"))
+    assert status["sinks"]["mine"]["last_error"] is None
+    assert status["sinks"]["mine"]["rows"]["delivered"] in (30, 130)
+    assert rows_of_copy(machine, "r2") == []
+    check_rows(rows_of_copy(machine), 100, 100)
+
+
 def test_a_removed_sink_has_what_waited_and_goes_on_when_it_is_back(machine: Machine) -> None:
     """It gets what was stored up to then and no more, holds nobody up, and back under its name it misses nothing."""
     running = Reloadable(machine, with_sinks(copy=copy_to(machine)))
