@@ -161,8 +161,8 @@ def _changes(call: _Call, found: Dict[str, Any]) -> Dict[str, Any]:
         base = "HEAD" if found.get("commit") else "--cached"
         output, diff_cut = call.git([*_DIFF, base, "--", *wanted], MAX_DIFF)
         diff = _whole_lines(output, diff_cut)
-        for secret in secrets_of(call.environ):
-            diff = diff.replace(secret, MASK)
+        for known in secrets_of(call.environ):
+            diff = diff.replace(known, MASK)
         diff = mask_diff(diff, _pause)
     found.update(diff=diff, diff_cut=diff_cut)
     if status_cut:
