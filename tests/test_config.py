@@ -79,6 +79,22 @@ def test_no_option_is_without_limit() -> None:
         assert problems({"spool": {"max_age": value}})[0].startswith("spool.max_age: "), value
 
 
+def test_a_number_that_python_does_not_write_out() -> None:
+    """YAML can spell one, in hexadecimal: it is refused wherever it stands, as a value, a name or a list's item."""
+    huge = load_yaml("0x" + "f" * 5000)
+    for tree in (
+        {"spool": {"max_size": huge}},
+        {"listen": huge},
+        {huge: 1},
+        {"sinks": {huge: {}}},
+        {"sinks": {"jsonl": {huge: 1, "max_files": huge}}},
+        {"sinks": {"jsonl": {"kind": huge}}},
+        {"clients": {"group": huge}},
+        {"sources": huge},
+    ):
+        assert problems(tree)
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("1KiB", 1024), ("1 kB", 1000), ("1.5MiB", 3 << 19), ("2G", 2 << 30), (7, 7), (" 8b ", 8)]
 )
@@ -125,7 +141,7 @@ def test_a_branch_that_is_none_is_refused_without_its_text() -> None:
     "text",
     [
         "sinks: {}\nlisten: 127.0.0.1:1\nsinks: {jsonl: {}}",  # the last would win in silence
-        "[" * 5000,
+        "[" * 800,
         "{a: " * 200 + "1" + "}" * 200,
         "a: &a [*a]",
         "a: &a [x, x, x, x, x, x, x, x, x, x]\n"

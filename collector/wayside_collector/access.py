@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from .options import show
+
 Named = str | int  #: a user or a group, by name or number
 
 
@@ -35,7 +37,7 @@ class ClientsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for option in ("group", "users", "groups"):
             value = getattr(self, option)
             found = value if isinstance(value, tuple) else () if value is None else (value,)
-            problems += [f"{option}: {one!r:.80} is neither a name nor a number" for one in found if not _is_named(one)]
+            problems += [f"{option}: {show(one)} is neither a name nor a number" for one in found if not _is_named(one)]
         relative = [path for path in self.journals if not path.startswith(("/", "~"))]
         return problems + [f"journals: {path!r:.80} must be an absolute path" for path in relative]
 

@@ -222,7 +222,8 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -
         if not isinstance(options, dict):
             problems.add(here, f"must be options, like `{{}}`, or false to leave it out, not {kind_of(options)}")
             continue
-        kind_name = str(options.get("kind", name))
+        asked = options.get("kind", name)
+        kind_name = asked if isinstance(asked, str) else show(asked)
         kind = table.get(kind_name)
         if kind is None:
             problems.add(here, f"there is no {kind_name!r}; there are {', '.join(sorted(table))}")

@@ -2,11 +2,12 @@
 the text, since a key may stand in it. Names that stand twice are refused: YAML's own reader takes the last in silence.
 """
 
+import re
 from typing import Any
 
 import yaml
 
-MAX_TEXT = 1 << 20  #: characters of a configuration: thousands of times one that people write
+MAX_TEXT = 256 << 10  #: characters of a configuration: hundreds of times one that people write, and seconds to read
 MAX_VALUES = 20_000  #: names and values in it, those that aliases repeat included: a few lines can stand for billions
 MAX_DEPTH = 20  #: of nested values; our own options are five deep
 
@@ -40,11 +41,18 @@ def load_yaml(text: str) -> Any:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
-        raise BadYaml(f"{getattr(problem, 'problem', None) or 'unreadable'}{where}") from None
+        raise BadYaml(f"{_said(problem)}{where}") from None
     except _READERS_OWN as problem:
         raise BadYaml(f"a value in it cannot be read ({type(problem).__name__})") from None
     _count(value)
     return value
+
+
+def _said(problem: yaml.YAMLError) -> str:
+    """What PyYAML says, up to where it quotes more than a mark: a key that begins with `*` or `!` would stand there."""
+    text = str(getattr(problem, "problem", None) or "unreadable")
+    marks_kept = re.sub(r"'(\\?.|<[a-z ]+>)'", r"`\1`", text)
+    return re.split("['\"]", marks_kept)[0].rstrip(" ,;:") or "unreadable"
 
 
 def _count(value: Any) -> None:
