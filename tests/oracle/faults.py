@@ -17,9 +17,9 @@ from wayside import wire
 from wayside_collector.sources.segments import Owner, owner_of
 
 from .instruments import Clock, Shim, SmallDisk
-from .world import Producer, World, wait_for
+from .world import SETTLES_WITHIN, Producer, World, wait_for
 
-PACES = ([0.0, 0.01, 0.05], [1, 4, 4])  #: seconds after 64 rows, at most; 0 is a tight loop
+PACES = ([0.0, 0.01, 0.05], [1, 4, 4])  #: seconds after 64 rows, at most; 0 is a tight loop, by fits and starts
 _CHILD = "wayside_collector.sinks.wandb.child"
 
 
@@ -156,7 +156,7 @@ def delete_folder(scene: Scene) -> None:
     more once it is deleted, so that must have been read before.
     """
     world = scene.world
-    wait_for(lambda: not _dead(world), 60, "the journals of the dead to be read")
+    wait_for(lambda: not _dead(world), SETTLES_WITHIN, "the journals of the dead to be read")
     if scene.choose.random() < 0.5 and scene.disk is None:
         shutil.rmtree(world.beside)
     else:

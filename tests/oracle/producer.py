@@ -22,6 +22,8 @@ SLOTS = 128  #: claimants of one file: the process itself, and the workers it fo
 WORDS = CLAIM_SIZE // 8 // SLOTS
 ISSUED, ACCEPTED, PID = 0, 1, 2
 WORKER_ROWS = 100
+TIGHT_ROWS = 20_000  #: some 40 ms
+TIGHT_REST = 0.5
 
 
 def payload(claimant: int, number: int, prefix: str = "oracle") -> dict[str, float]:
@@ -64,11 +66,16 @@ def rest(seconds: float) -> None:
 
 
 def log_rows(claims: Claims, log: object, first: int, pace: float, at_once: int = 64) -> None:
+    """pace: seconds after so many rows, at most; 0 for a tight loop that rests once in a while, so that a machine can
+    keep up with what it logs.
+    """
+    if not pace:
+        pace, at_once = TIGHT_REST, TIGHT_ROWS
     number = first
     while True:
         claims.log(log, 0, number)
         number += 1
-        if pace and number % at_once == 0:
+        if number % at_once == 0:
             rest(pace * random.random())
 
 

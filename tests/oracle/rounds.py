@@ -52,7 +52,7 @@ def _make_scene(
     folder.mkdir(parents=True, exist_ok=True)
     with_disk, with_shim, with_clock, with_lens = (choose.random() < chance for chance in (0.25, 0.3, 0.2, 0.5))
     wandb = choose.choice(WANDB)
-    disk = stack.enter_context(contextlib.closing(SmallDisk("96m"))) if with_disk and not plain else None
+    disk = stack.enter_context(contextlib.closing(SmallDisk("256m"))) if with_disk and not plain else None
     receivers = Receivers(lens=True, wandb="offline") if plain else Receivers(lens=with_lens, wandb=wandb)
     world = World(
         folder,

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from wayside_collector.sinks.base import Changes, Context, Parcel, Part, Ref, Reject, Retry, Step
 from wayside_collector.sinks.wandb import WandbOptions, WandbSink
@@ -29,9 +30,14 @@ class MiniPump:
     """
 
     def __init__(
-        self, options: WandbOptions, folder: Path, limits: Limits = FAST, state_file: Path | None = None
+        self,
+        options: WandbOptions,
+        folder: Path,
+        limits: Limits = FAST,
+        state_file: Path | None = None,
+        sink: Any = None,  # another kind of sink, in the place of W&B's
     ) -> None:
-        self.sink = WandbSink(options, limits, ENVIRON)
+        self.sink = sink if sink is not None else WandbSink(options, limits, ENVIRON)
         self.state: dict[str, bytes] = {}
         self.done: set[Ref] = set()
         self.retries: list[Retry] = []

@@ -1,0 +1,145 @@
+"""Every sink that speaks HTTP, before a server that does whatever a server can do: nothing is claimed delivered that is
+not, nothing is refused, no send takes for ever, and once the server behaves, each row is there once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from standins.certificates import make_certificate
+from standins.lens_server import LensServer
+from standins.misbehaving import BEHAVIOURS, Misbehaving, unused_port
+from standins.wandb_backend import WandbBackend
+from standins.wandb_pump import ENVIRON, MiniPump, steps
+from wayside_collector import config
+from wayside_collector.sinks import SINKS
+from wayside_collector.sinks.base import Parcel, Retry
+from wayside_collector.sinks.lens import LensOptions, LensSink
+from wayside_collector.sinks.wandb import WandbOptions, WandbSink
+from wayside_collector.sinks.wandb.limits import Limits
+from wayside_collector.testing import make_parcel, make_session
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+ROWS = 7
+SENDS_WITHIN = 30.0  # seconds: more than every timeout set here together
+FAST = Limits(pause=0.2, drain=1.0, upstream_timeout=1.0, connect_timeout=1.0, init_timeout=3.0)
+KEY = "k" * 40
+SESSION = make_session("r1", workload="w1", rank=0)
+
+
+def lens_sink(origin: str, **options: object) -> LensSink:
+    return LensSink(LensOptions(endpoint=f"{origin}/v1", timeout=1.0, **options), environ={})
+
+
+def wandb_sink(origin: str, **options: object) -> WandbSink:
+    chosen = WandbOptions(base_url=origin, api_key=KEY, upload_interval=1, finish_timeout=2.0, **options)
+    return WandbSink(chosen, FAST, ENVIRON)
+
+
+MAKERS: dict[str, Callable[..., LensSink | WandbSink]] = {"lens": lens_sink, "wandb": wandb_sink}
+
+#: Through the SDK and its pauses each takes three seconds and more.
+QUICK = ("200 and a page", "redirect", "hang")
+CASES = [
+    pytest.param(name, one, marks=[pytest.mark.long] if name == "wandb" and one not in QUICK else [])
+    for name in MAKERS
+    for one in BEHAVIOURS
+]
+
+
+@dataclass
+class Bench:
+    """A pump whose sink speaks to a server through one that misbehaves, and one run. arrived: the values of its rows.
+    sent: how many were.
+    """
+
+    pump: MiniPump
+    server: Misbehaving
+    arrived: Callable[[], list[float]]
+    sent: int = 0
+
+    def following(self) -> Parcel:
+        """The run's next rows."""
+        parcel = make_parcel(SESSION, steps(ROWS, seq=self.sent, step=self.sent))
+        self.sent += ROWS
+        return parcel
+
+
+@asynccontextmanager
+async def bench(name: str, folder: Path) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
+        arrived: Callable[[], list[float]]
+        if name == "lens":
+            lens = await stack.enter_async_context(LensServer())
+            port = lens.port
+            arrived = lambda: [row["x"] for row in lens.values("w1").values()]  # noqa: E731 -- beside its server
+        else:
+            backend = stack.enter_context(WandbBackend(key=KEY))
+            port = int(backend.url.rpartition(":")[2])
+            arrived = lambda: [row["x"] for run in backend.runs for row in run.rows]  # noqa: E731
+        server = await stack.enter_async_context(Misbehaving(port))
+        sink = MAKERS[name](f"http://127.0.0.1:{server.port}")
+        pump = MiniPump(WandbOptions(), folder, sink=sink)
+        made = Bench(await stack.enter_async_context(pump), server, arrived)
+        await pump.deliver(made.following(), SENDS_WITHIN)
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    """One sink of each kind for all behaviours: starting W&B's SDK takes a second."""
+    async with bench(request.param, tmp_path_factory.mktemp(request.param)) as made:
+        yield made
+
+
+async def test_every_http_sink_is_here() -> None:
+    """A sink with an address of its own is tried like the others."""
+    options = {name: set(config.load_name(kind.options).__struct_fields__) for name, kind in SINKS.items()}
+    addressed = {name for name, fields in options.items() if fields & {"endpoint", "base_url"}}
+    assert addressed == set(MAKERS)
+
+
+@pytest.mark.parametrize(("shared", "behaviour"), CASES, indirect=["shared"])
+async def test_rows_survive_a_server_that_misbehaves(shared: Bench, behaviour: str) -> None:
+    """While it does, the rows wait; when it stops, they arrive, each once."""
+    there = shared.sent
+    await shared.server.behave(behaviour)
+    sending = asyncio.create_task(shared.pump.deliver(shared.following(), SENDS_WITHIN))
+    async with asyncio.timeout(SENDS_WITHIN):
+        while shared.server.met < 2:  # noqa: ASYNC110 -- the server counts, and tells nobody
+            await asyncio.sleep(0.01)
+    assert not sending.done(), "rows were given up, or claimed to be delivered"
+    assert len(shared.arrived()) == there
+    await shared.server.behave("ok")
+    async with asyncio.timeout(SENDS_WITHIN):
+        await sending
+    assert sorted(shared.arrived()) == [float(row) for row in range(shared.sent)]
+    assert shared.pump.rejected == {}
+
+
+@pytest.mark.parametrize("name", ["lens", pytest.param("wandb", marks=pytest.mark.long)])
+@pytest.mark.parametrize("where", ["nobody there", "no such name", "no TLS", "an unknown authority"])
+async def test_rows_wait_for_a_server_that_cannot_be_reached(name: str, where: str, tmp_path: Path) -> None:
+    """Nobody listens, DNS knows no such name, TLS is not spoken or not trusted: the rows wait, and the text says so."""
+    async with AsyncExitStack() as stack:
+        lens = LensServer(tls=make_certificate(tmp_path).server_context())
+        tls = await stack.enter_async_context(lens)
+        plain = await stack.enter_async_context(Misbehaving(tls.port))
+        await plain.behave("not HTTP")
+        origin, said = {
+            "nobody there": (f"http://127.0.0.1:{unused_port()}", "refused"),
+            "no such name": ("http://wayside-has-no-such-host.invalid", "name"),
+            "no TLS": (f"https://127.0.0.1:{plain.port}", "TLS|SSL"),
+            "an unknown authority": (tls.origin, "certificate"),
+        }[where]
+        pump = MiniPump(WandbOptions(), tmp_path, sink=MAKERS[name](origin))
+        await stack.enter_async_context(pump)
+        parcel = make_parcel(SESSION, steps(ROWS))
+        with pytest.raises(Retry, match=f"(?i){said}"):
+            await pump.sink.send(parcel)
+        assert tls.requests == []
