@@ -64,6 +64,10 @@ REFUSED: dict[str, tuple[Values, str]] = {
         config(sinks={"lens": {"endpoint": "https://me:s3cret@lens/v1"}}),
         "sinks.lens.endpoint: a ConfigMap is no place for a password",
     ),
+    "a password in a database's address": (
+        config(sinks={"store": {"url": "postgresql://me:s3cret@db/metrics"}}),
+        "sinks.store.url: a ConfigMap is no place for a password",
+    ),
     "a key in plain sight": (
         {"collector": {"extraEnv": [{"name": "WANDB_API_KEY", "value": "s3cret"}]}},
         "the value of WANDB_API_KEY would stand in the Job for everyone to read",

@@ -101,6 +101,9 @@
   $here $option (upper $name) (upper $option) "from a Secret") }}
 {{- end }}
 {{- end }}
+{{- if regexMatch "://[^/@]*:.*@" (toString (get .options "url")) }}
+{{- fail (printf "%s.url: a ConfigMap is no place for a password; name its file with passfile=, from a Secret" $here) }}
+{{- end }}
 {{- range $header, $value := .options.headers }}
 {{- if regexMatch "(?i)auth|key|token|secret|password|cookie" $header }}
 {{- fail (printf "%s.headers.%s: a ConfigMap is no place for it; use header_env, %s" $here $header
