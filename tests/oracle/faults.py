@@ -30,7 +30,7 @@ class Scene:
     world: World
     choose: random.Random
     shim: Shim | None = None
-    disk: SmallDisk | None = None
+    disks: tuple[SmallDisk, ...] = ()  # below the journals, and below the spool
     clock: Clock | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -157,7 +157,7 @@ def delete_folder(scene: Scene) -> None:
     """
     world = scene.world
     wait_for(lambda: not _dead(world), SETTLES_WITHIN, "the journals of the dead to be read")
-    if scene.choose.random() < 0.5 and scene.disk is None:
+    if scene.choose.random() < 0.5 and not scene.disks:
         shutil.rmtree(world.beside)
     else:
         shutil.rmtree(world.beside / "journals", ignore_errors=True)
@@ -189,19 +189,21 @@ def age(path: Path) -> None:
 
 
 def fill_disk(scene: Scene) -> None:
-    """Somebody else takes all the room under spool and journal, and gives it back."""
-    assert scene.disk is not None
+    """Somebody else takes all the room under journals, spool or both, and gives it back."""
+    full = scene.choose.sample(scene.disks, scene.choose.choice([1, 2]))
     leave, seconds = scene.choose.choice([0, 0, 300_000]), scene.choose.random() * 1.5
     dies = scene.choose.random() < 0.4
     victim = scene.victim()
-    scene.disk.fill(leave)
     try:
+        for disk in full:
+            disk.fill(leave)
         time.sleep(seconds)
         if dies:
             scene.world.kill_collector()
             scene.world.kill_producer(victim)
     finally:
-        scene.disk.free()
+        for disk in full:
+            disk.free()
     if dies:
         scene.world.start_collector()
         scene.world.restart_producer(victim, _bounded(victim, 0.01))
@@ -264,7 +266,7 @@ FAULTS: dict[str, Fault] = {
     "wandb child killed": Fault(kill_child, 6, lambda scene: bool(scene.world.receivers.wandb)),
     "folder deleted": Fault(delete_folder, 1),
     "earlier boot": Fault(earlier_boot, 1),
-    "disk full": Fault(fill_disk, 5, lambda scene: scene.disk is not None),
+    "disk full": Fault(fill_disk, 5, lambda scene: bool(scene.disks)),
     "calls failed": Fault(fail_calls, 5, lambda scene: scene.shim is not None),
     "clock moved": Fault(move_clock, 4, lambda scene: scene.clock is not None),
     "sink in trouble": Fault(sink_trouble, 5, lambda scene: scene.world.receivers.troublesome),

@@ -52,19 +52,20 @@ def _make_scene(
     folder.mkdir(parents=True, exist_ok=True)
     with_disk, with_shim, with_clock, with_lens = (choose.random() < chance for chance in (0.25, 0.3, 0.2, 0.5))
     wandb = choose.choice(WANDB)
-    disk = stack.enter_context(contextlib.closing(SmallDisk("256m"))) if with_disk and not plain else None
+    # Two of them: journals that fill the spool's own disk leave it no room to store them by.
+    disks = [stack.enter_context(contextlib.closing(SmallDisk("96m"))) for _ in range(2 * (with_disk and not plain))]
     receivers = Receivers(lens=True, wandb="offline") if plain else Receivers(lens=with_lens, wandb=wandb)
     world = World(
         folder,
         seed,
         transport,
-        memory=disk.folder / "beside" if disk is not None else None,
-        spool=disk.folder / "spool" if disk is not None else None,
-        options=", max_size: 32MiB" if disk is not None else "",
+        memory=disks[0].folder / "beside" if disks else None,
+        spool=disks[1].folder / "spool" if disks else None,
+        options=", max_size: 32MiB" if disks else "",
         receivers=receivers,
     )
     stack.callback(world.close)
-    scene = Scene(world, choose, disk=disk)
+    scene = Scene(world, choose, disks=tuple(disks))
     preload: list[str] = []
     if with_shim and not plain:
         scene.shim = Shim(build_shim(folder), folder / "calls")
