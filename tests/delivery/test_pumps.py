@@ -1,0 +1,72 @@
+"""Pumps exchanged while rows come in: one at a time feeds a sink of a name, and what was under way is finished."""
+
+import asyncio
+from typing import Any
+
+from delivery.virtual import run
+from delivery.world import ToldSink, World
+from wayside_collector.delivery.pump import Pump
+from wayside_collector.delivery.pumps import Pumps
+
+
+class Stage:
+    """A world whose pump is one of several, and is exchanged."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.first = self.world.pump
+        self.pumps: Any = Pumps(self.world.spool)  # type: ignore[arg-type]
+        self.world.pump = self.pumps  # who is told of what is stored
+
+    def another(self) -> Pump:
+        self.world.sink = ToldSink()
+        return self.world._make_pump()
+
+
+def test_an_exchanged_sink_is_closed_and_the_next_goes_on_where_it_stood() -> None:
+    """Every row arrives once, at the one or at the other; the one before sends nothing any more."""
+
+    async def story() -> None:
+        stage = Stage()
+        world = stage.world
+        known = world.session()
+        async with asyncio.TaskGroup() as group:
+            first = world.sink
+            await stage.pumps.load([stage.first])
+            stage.pumps.start(group)
+            world.store(known, list(range(5)))
+            await asyncio.sleep(10)
+            await stage.pumps.put("told", stage.another)
+            second = world.sink
+            assert first.closed
+            world.store(known, list(range(5)))
+            await asyncio.sleep(10)
+            arrived = [sink.refs for sink in (first, second)]
+            assert [len(refs) for refs in arrived] == [5, 5]
+            assert len({*arrived[0], *arrived[1]}) == 10
+            await stage.pumps.stop()
+            assert second.closed
+
+    run(story)
+
+
+def test_a_removed_sink_has_what_waits_first() -> None:
+    """As long as its time is not over; then it is closed, and what comes later is not for it."""
+
+    async def story() -> None:
+        stage = Stage()
+        world = stage.world
+        known = world.session()
+        async with asyncio.TaskGroup() as group:
+            sink = world.sink
+            await stage.pumps.load([stage.first])
+            world.store(known, list(range(9)))  # before it runs: all of it waits
+            assert sink.sent == []
+            stage.pumps.start(group)
+            await stage.pumps.remove("told", 60.0)
+            assert sum(len(sent) for sent in sink.sent) == 9
+            assert sink.closed
+            assert list(stage.pumps) == []
+            assert stage.pumps.get("told") is None
+
+    run(story)
