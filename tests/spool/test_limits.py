@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from spool.failing import FailingFiles
 from spool.making import T0, WITHIN, begin, contents, make_batch, opened, put, session_id
-from wayside_collector.spool import Amount, DeadLetter, SinkCommit, Spool, SpoolError
+from wayside_collector.spool import Amount, DeadLetter, SinkCommit, Spool, SpoolError, accounts
 from wayside_collector.spool import index as statements
 from wayside_collector.spool.database import Database
 from wayside_collector.spool.files import ROLL_AGE, Files, segment_files
@@ -45,7 +45,7 @@ def look(path: Path, positions: dict[str, int], readers: list[str]) -> list[int]
     try:
         with database.transaction() as db:
             for name, position in positions.items():
-                statements.commit_sink(db, SinkCommit(name, position, {}, ""))
+                accounts.commit(db, SinkCommit(name, position, {}, ""))
         for number, chain, _ in database.read(statements.files):
             files.know(number, chain)
         remove_read(database, files, readers)
