@@ -32,6 +32,8 @@ WORK = (
     Route("POST", "/rows", _done, Role.WRITER),
     Route("POST", "/stop", _done, Role.OPERATOR),
     Route("GET", "/runs/{id}", _done, Role.READER),
+    Route("POST", "/letters/{id:[0-9]{1,9}}", _done, Role.OPERATOR),
+    Route("POST", "/letters/{id:[a-z]+}", _done, Role.WRITER),
 )
 
 
@@ -77,6 +79,8 @@ async def test_a_token_gives_the_roles_of_its_lines(outside: Outside, token: str
         assert await s.status(s.public + "/runs/1", headers=bearer(token)) == reads
         assert await s.status(s.public + "/rows", "POST", headers=bearer(token)) == writes
         assert await s.status(s.public + "/stop", "POST", headers=bearer(token)) == 403
+        assert await s.status(s.public + "/letters/7", "POST", headers=bearer(token)) == 403
+        assert await s.status(s.public + "/letters/a", "POST", headers=bearer(token)) == writes
         assert await s.status(s.public + "/metrics", headers=bearer(token)) == 200
 
 

@@ -65,14 +65,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The check before every handler of one listener. host: what it listens on. needs: by resource path and method;
-    what stands there with no route is told only to readers.
+    """The check before every handler of one listener. host: what it listens on. needs: what each route needs;
+    that something is no route is told only to readers.
     """
 
     door: Door
     host: str
     access: Access
-    needs: Mapping[tuple[str, str], Role]
+    needs: Mapping[web.AbstractRoute, Role]
     origins: frozenset[str]
     refusals: Refusals
 
@@ -104,10 +104,7 @@ class Guard:
             return self._refuse("origin", 403, "a page of another origin may change nothing here")
         role = self._role(request)
         request[ROLE] = role
-        resource = request.match_info.route.resource
-        path = resource.canonical if resource is not None else ""
-        method = "GET" if request.method == "HEAD" else request.method
-        need = self.needs.get((method, path), Role.READER)
+        need = self.needs.get(request.match_info.route, Role.READER)
         return None if need in role else self._deny(request, role, need)
 
     def _may_change(self, request: web.Request, origin: str | None) -> bool:

@@ -91,16 +91,14 @@ class WebServer:
             await asyncio.Event().wait()
 
     def _app(self, listener: Listener) -> web.Application:
-        needs = {(route.method, route.path): route.needs for route in self._routes}
+        needs: dict[web.AbstractRoute, Role] = {}
         origins = self._origins if listener.door == "listen_public" else frozenset()
         guard = Guard(listener.door, listener.host, self.access, needs, origins, self.refusals)
         app = web.Application(client_max_size=MAX_REQUEST, middlewares=[guard.middleware()])
         app.on_response_prepare.append(guard.prepare)
         for route in self._routes:
-            if route.method == "GET":
-                app.router.add_get(route.path, route.handler)  # answers HEAD, too
-            else:
-                app.router.add_route(route.method, route.path, route.handler)
+            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+                needs[app.router.add_route(method, route.path, route.handler)] = route.needs
         return app
 
     def _own_routes(self) -> list[Route]:
