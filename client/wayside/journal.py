@@ -128,9 +128,7 @@ class Journal:
         return pack_named_row(frame, names) if ready is None else pack_row(frame, ready)
 
     def _announce(self, names: Tuple[str, ...], need: int) -> Optional[Ready]:
-        """Write the schema of these names into the current segment, leaving so much room for a row of it; None when
-        rows of them must carry their names.
-        """
+        """Announce these names in the current segment, with room for a row of them; None: rows must carry them."""
         number = self._schemas.get(names, len(self._schemas))
         known = number < len(self._schemas)
         if not known and (number >= wire.MAX_SCHEMAS or self._slots + len(names) > wire.MAX_SLOTS):
