@@ -1,5 +1,6 @@
 """The journal: every row is in a file when `log()` returns, numbered without a gap, within its limits."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from wayside.shelf import MAX_PREPARED, SPARE
 SESSION = "0123456789abcdef" * 2
 HELLO = wire.json_frame(wire.HELLO, {"session": SESSION})
 NAMES = ("a", "b")
+LOOKING = Path(__file__).parents[1] / "standins/looking.py"
 
 
 def row(step: int, names: tuple[str, ...] = NAMES) -> Frame:
@@ -126,43 +128,26 @@ def test_a_large_event_is_kept(journal: Journal) -> None:
     assert found.rows[0].seq == 1
 
 
-def test_the_position_is_never_seen_as_zero(journal: Journal, tmp_path: Path) -> None:
+def test_the_position_is_never_seen_as_zero(journal: Journal) -> None:
     """Another process that looks all the time sees a position that only grows, and whole frames up to it."""
-    code = """
-import os, sys
-from pathlib import Path
-from wayside import wire
-folder, looks = Path(sys.argv[1]), 0
-print("looking", flush=True)
-while not (folder / "stop").exists() or looks < 2000:
-    for path in sorted(folder.glob("*.seg")):
-        fd = os.open(path, os.O_RDONLY)
-        if os.pread(fd, 8, 0) != bytes(8):
-            before = 0
-            for _ in range(20):
-                position = int.from_bytes(os.pread(fd, 8, 8), "little")
-                assert position >= wire.HEADER_SIZE, position
-                assert position >= before, (position, before)
-                before = position
-            data = os.pread(fd, position, 0)
-            found = wire.scan(data, wire.HEADER_SIZE)
-            assert (found.end, found.error) == (position, None)
-            looks += 1
-        os.close(fd)
-print("done", looks)
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(folder(journal))], stdout=subprocess.PIPE, text=True
-    ) as reader:
+    with looked_at(folder(journal)):
+        for step in range(150_000):
+            journal.append(row(step))
+
+
+@contextlib.contextmanager
+def looked_at(folder: Path) -> Iterator[None]:
+    """A process that looks at the journal there meanwhile, and fails for what no reader may see."""
+    command = [sys.executable, str(LOOKING), str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "looking\n"
-        for step in range(60_000):
-            journal.append(row(step))
-        (folder(journal) / "stop").touch()
+        yield
+        (folder / "stop").touch()
         rest = reader.stdout.read()
     assert reader.returncode == 0, rest
     assert rest.startswith("done")
-    (folder(journal) / "stop").unlink()
+    (folder / "stop").unlink()
 
 
 # --- limits --------------------------------------------------------------------------------------------------------

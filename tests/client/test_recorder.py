@@ -1,0 +1,91 @@
+"""`log()`'s fast way: whom it asks nothing, what it leaves to the slow one, and what a reader sees meanwhile."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wayside
+from client.conftest import Place
+from client.test_journal import looked_at
+from standins.journal_reading import read_journal
+from standins.tensors import JaxArray, Tensor
+from wayside.values import EXACT
+
+
+@pytest.fixture
+def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> wayside.Run:
+    """A run without a collector, whose journal lies in memory, and which has logged `a` and `b` before."""
+    monkeypatch.setenv("WAYSIDE_QUIET", "1")
+    run = wayside.init()
+    run.log({"a": 1.0, "b": 2.0})
+    return run
+
+
+def folder(run: wayside.Run) -> Path:
+    assert run._journal is not None
+    return Path(run._journal.shelf.folder.path)
+
+
+def last(run: wayside.Run) -> dict[str, float]:
+    return read_journal(folder(run)).rows[-1].metrics
+
+
+def test_the_position_is_never_seen_as_zero(run: wayside.Run) -> None:
+    """Another process that looks all the time sees a position that only grows, and whole frames up to it."""
+    assert run._journal is not None
+    shelf = run._journal.shelf
+    with looked_at(folder(run)):
+        for _ in range(150_000):
+            run.log({"a": 0.5, "b": 1.5})
+    assert shelf.folder.path == str(folder(run))
+
+
+@pytest.mark.parametrize("value", [Tensor(0.5, device="cuda"), JaxArray(0.5, "gpu"), Tensor(0.5, device="xpu")])
+def test_a_tensor_on_an_accelerator_is_never_read(run: wayside.Run, value: Any) -> None:
+    """Packing asks `__float__`, which would wait for the GPU in silence: what is no plain number takes the slow way,
+    which refuses it and keeps its neighbour.
+    """
+    for _ in range(3):
+        run.log({"a": 0.25, "b": value})
+        assert last(run) == {"a": 0.25}
+    assert value.reads == 0
+    assert sum(run.notices.refused.values()) == 3
+
+
+def test_classes_of_their_own_take_the_slow_way(run: wayside.Run) -> None:
+    """A subclass of float or int may compute its value: once a call, outside of the lock, and never while packing."""
+    assert run._journal is not None
+    held: list[bool] = []
+
+    class Watching(float):
+        def __float__(self) -> float:
+            held.append(run._journal is not None and run._journal.writing)
+            return 7.5
+
+    run.log({"a": Watching(1.0), "b": 2.0})
+    assert last(run) == {"a": 7.5, "b": 2.0}
+    assert held == [False]
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (EXACT, float(EXACT)),
+        (-EXACT, -float(EXACT)),
+        (EXACT + 1, float(EXACT)),
+        (True, 1.0),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3.0),
+        (Fraction(1, 4), 0.25),
+        (10**400, None),
+    ],
+)
+def test_numbers_of_every_kind_after_plain_ones(run: wayside.Run, value: Any, kept: float | None) -> None:
+    """Names that were packed fast before may hold anything the next time; what is rounded or refused is told."""
+    run.log({"a": 0.5, "b": value})
+    assert last(run) == ({"a": 0.5} if kept is None else {"a": 0.5, "b": kept})
+    told = " ".join(run.notices._told.values())
+    assert ("rounded" in told) is bool(value == EXACT + 1)
+    assert bool(run.notices.refused) is (kept is None)
