@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from wayside_collector.intake import Intake
 from wayside_collector.registry import Registry
 from wayside_collector.sources.journal import JournalSource
 from wayside_collector.sources.socket import SocketSource
-from wayside_collector.spool import Spool, SpoolOptions
+from wayside_collector.spool import Spool, SpoolError, SpoolOptions
 
 PATIENCE = 15.0  #: seconds: only a broken program needs them
 
@@ -163,3 +164,23 @@ async def opened_place(clock: Callable[[], float] = time.monotonic) -> AsyncIter
     finally:
         await asyncio.to_thread(spool.close)
         shutil.rmtree(folder)
+
+
+class FailingSpool:
+    """Stands before a place's spool, and takes no rows while `fails`."""
+
+    def __init__(self, place: Place) -> None:
+        self.fails = False
+        self._spool = place.spool
+        place.intake.spool = self  # type: ignore[assignment]
+
+    def append(self, *given: Any) -> "Future[Any]":
+        if not self.fails:
+            found: Future[Any] = self._spool.append(*given)
+            return found
+        failed: Future[Any] = Future()
+        failed.set_exception(SpoolError("no room"))
+        return failed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._spool, name)

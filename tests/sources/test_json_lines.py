@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sources.place import Peer, Place, opened_place, until
+from sources.place import FailingSpool, Peer, Place, opened_place, until
 from wayside.row import FINISH, Event
 from wayside_collector.sources import json_lines
+from wayside_collector.sources import socket as sockets
 from wayside_collector.sources.json_lines import LineError, parse_line
 
 
@@ -170,3 +171,29 @@ async def test_who_reads_no_answers_is_not_read_from(place: Place) -> None:
     assert place.socket.refusals.counts()["socket", "line"] < sent
     await until(lambda: place.rows("neighbour"), "the neighbour's rows")
     peer.writer.transport.abort()
+
+
+@pytest.mark.asyncio
+async def test_what_the_spool_cannot_take_is_told_and_its_session_ends_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is answered with an error, the next one is taken with the next number; and a connection that closes
+    while nothing can be stored leaves no session open for ever.
+    """
+    monkeypatch.setattr(sockets, "GONE_AFTER", 0.02)
+    spool = FailingSpool(place)
+    peer = await place.connect()
+    await say(peer, {"metrics": {"a": 1}})
+    await until(lambda: len(place.rows("json")) == 1, "the first")
+    spool.fails = True
+    await say(peer, {"metrics": {"a": 2, "b": 2}})
+    assert "no room" in await problem(peer)
+    spool.fails = False
+    await say(peer, {"metrics": {"a": 3, "b": 3}})
+    await until(lambda: [row.values for row in place.rows("json")] == [(1.0,), (3.0, 3.0)], "the third")
+    spool.fails = True
+    await peer.close()
+    await until(lambda: place.socket.connections == 0, "gone")
+    assert len(place.registry.alive()) == 1
+    spool.fails = False
+    await until(lambda: place.registry.alive() == [], "ended")

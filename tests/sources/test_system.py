@@ -3,16 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
-from typing import Any
 
 import pytest
-from sources.place import Place, opened_place, until
+from sources.place import FailingSpool, Place, opened_place, until
 from wayside.row import FINISH, Event
 from wayside_collector.sources import system as systems
 from wayside_collector.sources.base import Sample
 from wayside_collector.sources.system import SystemSession
-from wayside_collector.spool import SpoolError
 
 ENVIRON = {"POD_NAME": "p", "POD_UID": "u", "POD_NAMESPACE": "n", "NODE_NAME": "d", "WORKLOAD_UID": "w"}
 
@@ -79,31 +76,11 @@ async def test_too_many_waiting_samples(monkeypatch: pytest.MonkeyPatch) -> None
         await asyncio.gather(task, return_exceptions=True)
 
 
-class _Failing:
-    """A spool that takes no rows while `fails`."""
-
-    def __init__(self, spool: Any) -> None:
-        self.fails = False
-        self._spool = spool
-
-    def append(self, *given: Any) -> "Future[Any]":
-        if not self.fails:
-            found: Future[Any] = self._spool.append(*given)
-            return found
-        failed: Future[Any] = Future()
-        failed.set_exception(SpoolError("no room"))
-        return failed
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._spool, name)
-
-
 @pytest.mark.asyncio
 async def test_samples_that_the_spool_cannot_take_are_counted_and_the_next_ones_come() -> None:
     """They have no second try; the session goes on with its next number and announces its names again."""
     async with opened_place() as place:
-        spool = _Failing(place.spool)
-        place.intake.spool = spool  # type: ignore[assignment]
+        spool = FailingSpool(place)
         async with running(place) as session:
             session.emit(Sample({"a/b": 1.0}), 1e9)
             await until(lambda: len(place.rows("system")) == 1, "the first")

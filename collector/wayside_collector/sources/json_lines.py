@@ -6,15 +6,18 @@ Only `metrics` is required. A bad line is answered with a JSON error line, and t
 run on one connection are one session; it ends with the connection.
 """
 
+import asyncio
 import json
 import secrets
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 from wayside import row, wire
 
 from ..intake import Inlet, Intake, Refused, Stream
+from ..spool import SpoolError
 from .frames import FrameWriter
 
 MAX_LINE = 1 << 20  #: bytes of one line: ten thousand metrics
@@ -92,19 +95,76 @@ class LineSession:
         except Refused as problem:
             raise LineError(str(problem)) from None
 
-    def not_stored(self) -> None:
-        """The spool could not take what came last; its senders were told."""
-        for inlet, stream, writer in self._open.values():
-            stream.seq, stream.point = inlet.stream().seq, inlet.stream().point
-            writer.announce_again()
+    async def store(self) -> None:
+        """What was taken is on disk when this returns; raises SpoolError, and then it never came."""
+        try:
+            await self._intake.store(self.inlets)
+        except SpoolError:
+            for inlet, stream, writer in self._open.values():
+                stream.seq, stream.point = inlet.stream().seq, inlet.stream().point
+                writer.announce_again()
+            raise
 
     @property
     def inlets(self) -> list[Inlet]:
         return [inlet for inlet, _, _ in self._open.values()]
 
-    async def end(self) -> None:
-        """The connection is closed: its sessions are over."""
+    async def end(self) -> list[Inlet]:
+        """The connection is closed: its sessions are over. Returns those that the spool could not end now."""
+        left = []
         for inlet, stream, writer in self._open.values():
             inlet.take(stream, writer.event(time.time(), None, row.FINISH, {"exit_code": 0}))
-            await self._intake.store([inlet])
-            await self._intake.end(inlet)
+            try:
+                await self._intake.store([inlet])
+                await self._intake.end(inlet)
+            except SpoolError:
+                left.append(inlet)
+        return left
+
+
+class LineTalk:
+    """One connection that sends lines, to its end. count: a line that is not taken."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[], None]) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._count = count
+
+    async def talk(self, begun: bytes, lines: LineSession) -> None:
+        """Take lines, the first of which has begun with these bytes, until the peer is gone."""
+        while (rest := await self._read()) != b"":
+            if rest is None:
+                await self._answer(f"a line of more than {MAX_LINE} bytes, the limit; it is left out")
+            elif (line := begun + rest).strip():
+                await self._take(lines, line)
+            begun = b""
+
+    async def _take(self, lines: LineSession, line: bytes) -> None:
+        try:
+            await lines.take(line)
+            await lines.store()
+        except (LineError, SpoolError) as problem:
+            await self._answer(str(problem))
+
+    async def _read(self) -> bytes | None:
+        """The rest of a line; None for one that is too long, which is passed over; empty at the end."""
+        fits = True
+        while True:
+            try:
+                line = await self._reader.readuntil(b"\n")
+                return line if fits else None
+            except asyncio.IncompleteReadError as end:
+                return end.partial if fits else None
+            except asyncio.LimitOverrunError as over:
+                await self._reader.readexactly(over.consumed)
+                fits = False
+
+    async def _answer(self, problem: str) -> None:
+        """Tell the peer of a line that is not taken; one that reads no answers is not read from."""
+        self._count()
+        self._writer.write(error_line(problem))
+        await self._writer.drain()
+
+
+def error_line(message: str) -> bytes:
+    return json.dumps({"error": message}).encode() + b"\n"

@@ -7,7 +7,6 @@ counted; nobody else notices.
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
@@ -24,8 +23,9 @@ from ..refusals import Refusals
 from ..spool import SpoolError
 from ..spool.lock import Held, take_lock
 from .journal import JournalSource
-from .json_lines import MAX_LINE, LineError, LineSession
+from .json_lines import MAX_LINE, LineSession, LineTalk, error_line
 from .named import NamedJournals, more_roots
+from .note import Note
 from .peers import Admission, Peer, peer_of
 
 MAX_CONNECTIONS = 1024  #: a thousand processes of one pod; each costs a descriptor and some kilobytes
@@ -63,6 +63,7 @@ class SocketSource:
         self.refusals = refusals or Refusals()
         self._admission = Admission(path, clients)
         self._named = NamedJournals(path.parent, [*journals.roots, *more_roots(clients)])
+        self._note = Note(path.parent / "collector.json")
         self._told_of: set[int] = set()  # users whose refusal stands in the log
         self._intake = intake
         self._journals = journals
@@ -100,40 +101,18 @@ class SocketSource:
             )
             ours = _inode(self.path)
             log.info("listening on %s", self.path)
-            noted = False
             try:
                 while _inode(self.path) == ours:
-                    noted = noted or self._leave_note()
+                    self._note.leave(self.url)
                     await asyncio.sleep(LOOK_INTERVAL)  # nothing tells of a file that is deleted
             finally:
                 server.close()
         finally:
             if ours is not None and _inode(self.path) == ours:
-                for path in (self.path, self._note):
-                    with contextlib.suppress(OSError):
-                        path.unlink()
-            os.close(self._lock_fd)
-
-    @property
-    def _note(self) -> Path:
-        return self.path.parent / "collector.json"
-
-    def _leave_note(self) -> bool:
-        """Beside the socket, for clients that want to name the page without asking, and for people. False where it
-        finds no room, which keeps nobody from being served.
-        """
-        text = json.dumps({"url": self.url, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()})
-        temporary = self._note.with_suffix(".tmp")
-        try:
-            temporary.write_text(text + "\n")
-            temporary.replace(self._note)
-        except OSError as problem:
-            log.warning("%s cannot be written, tried again: %s", self._note, problem)
-            for path in (temporary, self._note):  # what lies there is of another collector
+                self._note.remove()
                 with contextlib.suppress(OSError):
-                    path.unlink()
-            return False
-        return True
+                    self.path.unlink()
+            os.close(self._lock_fd)
 
     def _take_lock(self, path: Path) -> None:
         try:
@@ -188,7 +167,7 @@ class SocketSource:
             async with asyncio.timeout(REFUSAL_PATIENCE):
                 first = await reader.read(1)
         if first == b"{":
-            writer.write(_error_line(refusal))
+            writer.write(error_line(refusal))
             await writer.drain()
         else:
             await self._refuse(writer, refusal)
@@ -227,6 +206,16 @@ class SocketSource:
             if self._writers.get(id) is writer:
                 del self._writers[id]
             self.expect(inlet)
+
+    async def _talk_lines(
+        self, first: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        lines = LineSession(self._intake, socket.gethostname(), peer.pid)
+        try:
+            await LineTalk(reader, writer, lambda: self.refusals.count("socket", "line")).talk(first, lines)
+        finally:
+            for inlet in await lines.end():
+                self.expect(inlet)
 
     async def _begin(self, record: dict[str, Any], peer: Peer, writer: asyncio.StreamWriter) -> Inlet | None:
         versions = record.get("versions", [1])
@@ -314,58 +303,15 @@ class SocketSource:
 
     async def _end_when_gone(self, inlet: Inlet) -> None:
         """A session whose frames came on the socket is over when it said so, or when it stays away."""
-        id = inlet.client_id
         if not inlet.finished:
             await asyncio.sleep(GONE_AFTER)
-        if id not in self._writers and not self._journals.follows(inlet):
-            with contextlib.suppress(SpoolError):
-                await self._intake.end(inlet)
-
-    # --- JSON lines ------------------------------------------------------------------------------
-
-    async def _talk_lines(
-        self, first: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        lines = LineSession(self._intake, socket.gethostname(), peer.pid)
-        begun = first
-        try:
-            while (rest := await self._read_line(reader)) != b"":
-                if rest is None:
-                    await self._answer(writer, f"a line of more than {MAX_LINE} bytes, the limit; it is left out")
-                elif (line := begun + rest).strip():
-                    await self._take_line(lines, line, writer)
-                begun = b""
-        finally:
-            with contextlib.suppress(SpoolError):
-                await lines.end()
-
-    async def _read_line(self, reader: asyncio.StreamReader) -> bytes | None:
-        """The rest of a line; None for one that is too long, which is passed over; empty at the end."""
-        fits = True
-        while True:
+        while inlet.client_id not in self._writers and not self._journals.follows(inlet):
             try:
-                line = await reader.readuntil(b"\n")
-                return line if fits else None
-            except asyncio.IncompleteReadError as end:
-                return end.partial if fits else None
-            except asyncio.LimitOverrunError as over:
-                await reader.readexactly(over.consumed)
-                fits = False
-
-    async def _answer(self, writer: asyncio.StreamWriter, problem: str) -> None:
-        """Tell a peer of a line that is not taken; one that reads no answers is not read from."""
-        self.refusals.count("socket", "line")
-        writer.write(_error_line(problem))
-        await writer.drain()
-
-    async def _take_line(self, lines: LineSession, line: bytes, writer: asyncio.StreamWriter) -> None:
-        try:
-            await lines.take(line)
-            await self._intake.store(lines.inlets)
-        except (LineError, SpoolError) as problem:
-            if isinstance(problem, SpoolError):
-                lines.not_stored()
-            await self._answer(writer, str(problem))
+                await self._intake.end(inlet)
+                return
+            except SpoolError as problem:
+                log.error("%s; a session's end waits", problem)
+                await asyncio.sleep(GONE_AFTER)
 
 
 def _inode(path: Path) -> int | None:
@@ -373,7 +319,3 @@ def _inode(path: Path) -> int | None:
         return path.lstat().st_ino
     except OSError:
         return None
-
-
-def _error_line(message: str) -> bytes:
-    return json.dumps({"error": message}).encode() + b"\n"

@@ -1,0 +1,46 @@
+"""The note beside the socket: where the collector's page is, for clients that want to name it without asking, and for
+people.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+from pathlib import Path
+
+from .. import __version__
+
+log = logging.getLogger(__name__)
+
+
+class Note:
+    """A file that is there while the socket is. What lies there before it was left is of another collector."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._left = False
+
+    def leave(self, url: str) -> None:
+        """Write it, unless it was. Where it finds no room it is tried again at the next call: that keeps nobody from
+        being served.
+        """
+        if self._left:
+            return
+        text = json.dumps({"url": url, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()})
+        temporary = self._path.with_suffix(".tmp")
+        try:
+            temporary.write_text(text + "\n")
+            temporary.replace(self._path)
+            self._left = True
+        except OSError as problem:
+            log.warning("%s cannot be written, tried again: %s", self._path, problem)
+            for path in (temporary, self._path):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def remove(self) -> None:
+        """It is left anew when the socket is there again."""
+        self._left = False
+        with contextlib.suppress(OSError):
+            self._path.unlink()
