@@ -39,8 +39,9 @@ test: $(READY) ## the tests, under 15 minutes
 test-all: $(READY) ## the long ones, too
 	$(BIN)/python -m pytest $(TEST)
 
-soak: $(READY) ## random faults from a seed until 1,000 kills (KILLS=…, SEED=…): nothing lost, nothing doubled
+soak: $(READY) ## random faults from a seed until 1,000 kills (KILLS=…, SEED=…): nothing lost, nothing doubled; then five minutes of fuzzing
 	PYTHONPATH=tests $(BIN)/python -m oracle.soak --kills $(or $(KILLS),1000) $(if $(SEED),--seed $(SEED))
+	WAYSIDE_FUZZ_SECONDS=300 $(BIN)/python -m pytest -q -k seconds tests/fuzz
 
 bench: $(READY) ## every number of docs/performance.md, each beside its peer
 	$(BIN)/python bench/run.py

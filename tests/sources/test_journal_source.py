@@ -13,21 +13,22 @@ from wayside.roots import Root
 from wayside.segments import JOURNALS
 from wayside_collector import intake as intakes
 from wayside_collector.sources import aside as asides
+from wayside_collector.sources import journal as sources
 from wayside_collector.testing import FakeClock
 
 ID = str(RECORD["session"])
 RUN = str(RECORD["run"]["id"])
 
 
-def write(folder: Path, rows: int, *, segments: int = 1) -> Journal:
+def write(folder: Path, rows: int, *, segments: int = 1, session: str = ID) -> Journal:
     """A journal with its owner alive, of so many rows in each of so many segments."""
-    journal = Journal(Root(str(folder), True), ID, wire.json_frame(wire.HELLO, RECORD))
+    journal = Journal(Root(str(folder), True), session, wire.json_frame(wire.HELLO, {**RECORD, "session": session}))
     for number in range(segments):
         for step in range(rows):
             assert journal.append(a_row(number * rows + step))
         if number < segments - 1:
             journal.seal()
-    (folder / JOURNALS / ID / "lock").unlink()  # to this process its own lock would look free: the owner dead
+    (folder / JOURNALS / session / "lock").unlink()  # to this process its own lock would look free: the owner dead
     return journal
 
 
@@ -153,3 +154,21 @@ async def test_rows_before_damage_are_taken_once() -> None:
         assert [row.step for row in place.rows(RUN)] == [0, 1, 2, 3]
         assert len(list((place.folder / "damaged").iterdir())) == 1
         journal.close()
+
+
+@pytest.mark.asyncio
+async def test_who_was_served_lets_the_others_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more to read than a look takes, a session that floods starves none."""
+    monkeypatch.setattr(sources, "LOOK_SIZE", 4096)
+    async with opened_place(FakeClock(100.0)) as place:
+        written, inlets = [], []
+        for session in (ID, "0" * 32):
+            written.append(write(place.folder, 500, session=session))
+            inlets.append(await place.intake.begin({**RECORD, "session": session}))
+            place.journals.follow(inlets[-1], [place.folder / JOURNALS / session])
+        for _ in range(4):
+            await place.journals.look()
+        first, second = (inlet.stored_seq for inlet in inlets)
+        assert 0 < first == second < 500
+        for journal in written:
+            journal.close()

@@ -122,9 +122,11 @@ class JournalSource:
         """Read what is new in every journal, store it, let it go; whether there was anything."""
         budget = LOOK_SIZE
         touched: list[Followed] = []
-        for followed in list(self._followed.values()):
+        for id, followed in list(self._followed.items()):
             taken = followed.read(min(READ_SIZE, budget))
             budget -= taken
+            if taken:
+                self._followed[id] = self._followed.pop(id)  # next time the others come first: none is starved
             if taken or followed.has_done:
                 touched.append(followed)
             if budget <= 0:
