@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from client.conftest import Place
+from client.test_older_pythons import CLIENT, VERSIONS, python
 from client.test_whence import FOUND
 from standins.answering_collector import Script, answer, answering_collector, read_frames, wait_for_end
 from wayside import wire
@@ -406,6 +407,18 @@ def test_it_says_what_it_found_and_ends_with_a_code(place: Place, capsys: pytest
     text = capsys.readouterr().out
     assert text.count("  OK   ") == 6
     assert "FAIL" not in text
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_python_has_a_doctor(place: Place, version: str) -> None:
+    """Under each it sends its row, and says the same."""
+    environ = {**place.environ, "PYTHONPATH": str(CLIENT)}
+    command = [python(version), "-W", "error", "-c", "from wayside.doctor import main; main()", "doctor", "--json"]
+    with answering_collector(place.socket, stores):
+        done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["versions"]["python"].startswith(version + ".")
+    assert place.journals() == []
 
 
 def test_training_pays_nothing_for_it(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ async def test_a_file_that_is_cut_short_is_no_end_of_ours(size: int) -> None:
 @pytest.mark.parametrize("ours", [False, True], ids=["another boot", "this boot"])
 async def test_pages_that_were_never_written_out_are_refused(ours: bool) -> None:
     """After a power loss the position may reach further than the pages that came to the disk: a page of zeros within a
-    row of an earlier boot's is no row, whole as its ends are, and is set aside with what follows. In this boot zeros are
-    what was logged.
+    row of an earlier boot is no row, whole as its ends are, and is set aside with what follows. In this boot zeros
+    are what was logged.
     """
     clock = FakeClock(100.0)
     async with opened_place(clock) as place:
