@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from oracle.faults import age
+from oracle.places import age
 from oracle.producer import read_claims
 from oracle.world import World, wait_for
 from wayside import wire

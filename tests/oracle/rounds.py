@@ -3,13 +3,16 @@ so that a round can be played again.
 """
 
 import contextlib
+import json
+import os
 import random
 import time
 from pathlib import Path
 
-from .faults import Scene, make
+from .faults import make
 from .instruments import Clock, Shim, SmallDisk, build_shim
 from .receivers import Receivers
+from .scene import Scene
 from .world import World
 
 PAUSE = 0.4  #: seconds between two faults, at most
@@ -30,7 +33,7 @@ def play(
             _run(scene, faults)
             return scene.world, finish(scene)
         except Exception:
-            scene.notes.append(scene.world.describe())
+            scene.notes.append(describe(scene.world))
             (folder / "notes").write_text("\n".join(scene.notes))
             raise
 
@@ -95,3 +98,16 @@ def finish(scene: Scene) -> list[str]:
     problems = world.conclude()
     world.note_doubles()
     return problems
+
+
+def describe(world: World) -> str:
+    """How things stand, for whoever must find out why something did not come to pass."""
+    said = [f"faults: {dict(world.tally.faults)}"]
+    with contextlib.suppress(OSError, ValueError):
+        said.append(f"status: {json.dumps(world.status(timeout=2.0))}")
+    for top in {world.beside, world.spool_db.parent, world.folder / "kept"}:
+        found = os.statvfs(top) if top.exists() else None
+        free = f"{found.f_bavail * found.f_frsize} bytes free" if found is not None else "gone"
+        said.append(f"{top}: {free}")
+        said += [f"  {path.stat().st_size:10} {path}" for path in sorted(top.rglob("*")) if path.is_file()]
+    return "\n".join(said)

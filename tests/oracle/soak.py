@@ -17,7 +17,7 @@ from pathlib import Path
 from .faults import FAULTS
 from .instruments import impossible
 from .rounds import play
-from .world import Tally
+from .tally import Tally
 
 ENOUGH = 300  #: kills from which on every kind of fault must have been made
 

@@ -75,12 +75,12 @@ def _judge_books(world: "World", status: dict[str, Any], missing: dict[str, int]
             problems.append(f"{name} has {sink['dead_letters']} dead letters: {sink['last_error']}")
     dropped = sum(status["sinks"]["jsonl"]["rows"]["dropped"].values())
     lost = world.lost()
-    sessions = Counter(session["run"] for session in status["sessions"])
+    sessions = world.sessions()
     for run, count in missing.items():
         booked = lost.get(run, 0)
         if count > booked + dropped:
             problems.append(f"{run}: {count} rows accepted and missing, {booked} of them booked")
-        if booked > count + sessions[run] * EVENTS:
+        if booked > count + sessions.get(run, 0) * EVENTS:
             problems.append(f"{run}: {booked} rows booked as lost, and only {count} are missing")
     return problems
 

@@ -11,21 +11,20 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import verdict
-from .held import rows_held
+from .held import connect, rows_held
 from .producer import CLAIM_SIZE, SLOTS, read_claims
 from .receivers import Receivers
+from .tally import Tally
 
 STARTS_WITHIN = 60.0
 SETTLES_WITHIN = 600.0
@@ -34,35 +33,18 @@ SHARED = Path(f"/dev/shm/wayside-{os.getuid()}")
 
 
 @dataclass
-class Tally:
-    """That the faults really hit: kills while a row was not yet let go, doubles refused when it was read again, and
-    how often each fault was made.
-    """
-
-    kills: int = 0
-    kills_with_rows_held: int = 0
-    doubles: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: "Tally") -> None:
-        self.kills += other.kills
-        self.kills_with_rows_held += other.kills_with_rows_held
-        self.doubles += other.doubles
-        self.faults.update(other.faults)
-
-
-@dataclass
 class Producer:
     """One trainer and its successors: each begins where the one before it stopped. style: as in `producer.py`.
 
-    skipped: for each claimant's slot, the numbers that were issued, never accepted, and passed over by a successor:
-    they may or may not arrive.
+    first: the first row of the process that runs now. skipped: the numbers that were issued, never accepted, and
+    passed over by a successor: they may or may not arrive.
     """
 
     number: int
     claims: Path
     style: str = "rows"
     process: "subprocess.Popen[bytes] | None" = None
+    first: int = 0
     skipped: set[int] = field(default_factory=set)
 
     def slots(self) -> list[int]:
@@ -134,7 +116,9 @@ class World:
 
     def start_producer(self, producer: Producer, pace: float) -> None:
         issued, accepted, _ = read_claims(str(producer.claims))
-        first = max(accepted, issued)  # a row issued and not accepted may have arrived: its number is not used again
+        producer.first = first = max(
+            accepted, issued
+        )  # a row issued and not accepted may have arrived: its number is not used again
         command = [sys.executable, str(Path(__file__).with_name("producer.py")), str(producer.claims)]
         command += [str(producer.number), str(first), str(pace), producer.style]
         environ = {**self.environ, "WORKLOAD_UID": f"workload-{producer.number}", **self.producer_environ}
@@ -252,12 +236,20 @@ class World:
 
     def lost(self) -> dict[str, int]:
         """Rows and events of each run that clients dropped for want of journal, as the collector booked them."""
-        query = "SELECT sessions.id, sessions.record, lost.rows FROM lost JOIN sessions ON lost.session = sessions.key"
-        with contextlib.closing(sqlite3.connect(f"file:{self.spool_db}?mode=ro", uri=True)) as db:
-            found: dict[str, int] = {}
-            for _, record, rows in db.execute(query):
+        query = "SELECT sessions.record, sum(lost.rows) FROM lost JOIN sessions ON lost.session = sessions.key"
+        return self._of_runs(f"{query} GROUP BY lost.session")
+
+    def sessions(self) -> dict[str, int]:
+        """How many sessions each run had."""
+        return self._of_runs("SELECT record, 1 FROM sessions")
+
+    def _of_runs(self, query: str) -> dict[str, int]:
+        """The sum of what a query finds of each session's record, by run."""
+        found: dict[str, int] = {}
+        with contextlib.closing(connect(self.spool_db)) as db:
+            for record, count in db.execute(query):
                 run = verdict.run_of(record)
-                found[run] = found.get(run, 0) + rows
+                found[run] = found.get(run, 0) + count
         return found
 
     def conclude(self) -> list[str]:
@@ -280,18 +272,6 @@ class World:
             if journal.is_relative_to(SHARED):
                 shutil.rmtree(journal, ignore_errors=True)
         shutil.rmtree(self.beside, ignore_errors=True)
-
-    def describe(self) -> str:
-        """How things stand, for whoever must find out why something did not come to pass."""
-        said = [f"faults: {dict(self.tally.faults)}"]
-        with contextlib.suppress(OSError, ValueError):
-            said.append(f"status: {json.dumps(self.status(timeout=2.0))}")
-        for top in {self.beside, self.spool_db.parent, self.folder / "kept"}:
-            found = os.statvfs(top) if top.exists() else None
-            free = f"{found.f_bavail * found.f_frsize} bytes free" if found is not None else "gone"
-            said.append(f"{top}: {free}")
-            said += [f"  {path.stat().st_size:10} {path}" for path in sorted(top.rglob("*")) if path.is_file()]
-        return "\n".join(said)
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
