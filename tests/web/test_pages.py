@@ -92,6 +92,23 @@ async def test_a_body_beyond_the_limit_is_refused(here: Served) -> None:
     assert await here.status(here.local + "/livez") == 200
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"token=\xe8"),
+        ("application/x-www-form-urlencoded; charset=none", b"token=x"),
+        ("multipart/form-data; boundary=", b"x"),
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: nonsense\r\n\r\nx"),
+    ],
+)
+async def test_a_form_that_is_none(here: Served, caplog: pytest.LogCaptureFixture, kind: str, body: bytes) -> None:
+    """The sender's mistake, and told so; nothing of it reaches the log."""
+    status = await here.status(here.local + "/login", "POST", data=body, headers={"Content-Type": kind})
+    assert status in (400, 403)
+    assert caplog.text == ""
+
+
 async def test_a_scrape_that_fails_is_an_error_of_its_own(
     here: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -43,6 +43,8 @@ class _RequestLog(logging.LoggerAdapter[logging.Logger]):
     def exception(self, msg: object, *args: object, exc_info: Any = True, **rest: Any) -> None:
         if isinstance(exc_info, HttpProcessingError):
             self._refusals.count(self._door, "malformed")
+        elif isinstance(exc_info, ConnectionError):
+            super().debug("somebody went away before the answer")
         else:
             super().exception(msg, *args, exc_info=exc_info, **rest)
 

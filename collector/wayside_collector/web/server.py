@@ -138,7 +138,10 @@ class WebServer:
 
     async def _login(self, request: web.Request) -> web.Response:
         """A token in a form becomes a cookie: it never stands in an address, which would be kept and shown."""
-        form = await request.post()
+        try:
+            form = await request.post()
+        except (ValueError, LookupError):  # bytes that are no text, or a charset or boundary that is none
+            return web.json_response({"error": "a form with `token` is wanted, as text in UTF-8"}, status=400)
         token, goes_on = str(form.get("token", "")).strip(), own_path(str(form.get("next", "/")))
         if self.access.tokens.role(token) is Role.NONE:
             self.refusals.count("listen_public", "token")
