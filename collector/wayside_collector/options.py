@@ -4,7 +4,7 @@ with them found at once. Pure; which parts there are, and where values come from
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -81,10 +81,18 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
         try:
             return msgspec.convert(_with_unit(kind, candidate), kind)
         except (msgspec.ValidationError, ValueError) as problem:
-            message = str(problem)
+            message = _without_quotation(str(problem), kind)
     shown = "not shown" if SECRET.search(path) else show(value)
     problems.add(path, f"{message.replace(' - at `$', ' at `')}; it is {shown}")
     return None
+
+
+def _without_quotation(message: str, kind: Any) -> str:
+    """A message of msgspec's: where it repeats a word that is none of an option's, those that are take its place."""
+    if not message.startswith("Invalid enum value"):
+        return message
+    words = [one for inner in (kind, *get_args(kind)) if get_origin(inner) is Literal for one in get_args(inner)]
+    return f"must be {' or '.join(words)}" if words else "is none of its words"
 
 
 def read_text(text: str) -> Any:
