@@ -21,8 +21,8 @@ MAX_WAITING = 256  #: samples kept while the spool cannot take them: four minute
 
 
 class SystemSession:
-    """Takes samples, and stores them as rows until cancelled. dropped: samples that waited too long, were not stored, or
-    are no rows.
+    """Takes samples, and stores them as rows until cancelled. dropped: samples that waited too long, were not stored,
+    or are no rows.
     """
 
     def __init__(self, intake: Intake, environ: Mapping[str, str]) -> None:
