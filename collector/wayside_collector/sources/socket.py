@@ -102,7 +102,7 @@ class SocketSource:
             ours = _inode(self.path)
             log.info("listening on %s", self.path)
             try:
-                while _inode(self.path) == ours:
+                while ours is not None and _inode(self.path) == ours:  # None: it was gone before we had looked
                     self._note.leave(self.url)
                     await asyncio.sleep(LOOK_INTERVAL)  # nothing tells of a file that is deleted
             finally:
