@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST ?= tests
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
 
 .PHONY: setup run fmt check test test-all soak bench clean lock help
 .DEFAULT_GOAL := help
@@ -34,10 +35,10 @@ check: $(READY) ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 test: $(READY) ## the tests, under 15 minutes
-	$(BIN)/python -m pytest -m "not long" $(TEST)
+	$(PYTEST) -m "not long" $(TEST)
 
 test-all: $(READY) ## the long ones, too
-	$(BIN)/python -m pytest $(TEST)
+	$(PYTEST) $(TEST)
 
 soak: $(READY) ## random faults from a seed until 1,000 kills (KILLS=…, SEED=…): nothing lost, nothing doubled; then five minutes of fuzzing
 	PYTHONPATH=tests $(BIN)/python -m oracle.soak --kills $(or $(KILLS),1000) $(if $(SEED),--seed $(SEED))
