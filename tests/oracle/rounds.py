@@ -109,5 +109,5 @@ def describe(world: World) -> str:
         found = os.statvfs(top) if top.exists() else None
         free = f"{found.f_bavail * found.f_frsize} bytes free" if found is not None else "gone"
         said.append(f"{top}: {free}")
-        said += [f"  {path.stat().st_size:10} {path}" for path in sorted(top.rglob("*")) if path.is_file()]
+        said += [f"  {path.stat().st_size:10} {path}" for path in sorted(top.rglob("*")) if not path.is_dir()]
     return "\n".join(said)

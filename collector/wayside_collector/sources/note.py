@@ -22,10 +22,10 @@ class Note:
         self._left = False
 
     def leave(self, url: str) -> None:
-        """Write it, unless it was. Where it finds no room it is tried again at the next call: that keeps nobody from
-        being served.
+        """Write it, unless it is there. Where it finds no room it is tried again at the next call: that keeps nobody
+        from being served.
         """
-        if self._left:
+        if self._left and self._path.exists():  # somebody may have deleted it, and the socket's folder with it
             return
         text = json.dumps({"url": url, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()})
         temporary = self._path.with_suffix(".tmp")
