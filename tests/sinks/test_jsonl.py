@@ -1,13 +1,15 @@
 """The jsonl sink: strict JSON, files that follow one another, and what of them counts after a restart."""
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from wayside.row import TEXT
-from wayside_collector.sinks.base import Changes, Context
+from wayside_collector.sinks.base import Changes, Context, Retry
 from wayside_collector.sinks.jsonl import JsonlOptions, JsonlSink
 from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
@@ -150,3 +152,32 @@ async def test_the_layout_of_primus(tmp_path: Path) -> None:
         "node_0/rank_-1/wandb_metrics.jsonl": {"timestamp": time, "step": 7, "data": {"loss": 0.5}},
         "node_1/rank_2/wandb_metrics.jsonl": {"timestamp": time, "step": 7, "data": {"loss": "NaN"}},
     }
+
+
+async def test_what_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    """A file in the place of the folder is no failure of the sink: one line with the path and the option; once it is
+    mended the rows arrive.
+    """
+    obstacle = tmp_path / "out"
+    obstacle.write_text("")
+    desk = await Desk(tmp_path, path=str(obstacle)).open()
+    with pytest.raises(Retry, match=r"`sinks\.jsonl\.path`") as caught:
+        await desk.send(*make_rows(1))
+    assert str(obstacle) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    obstacle.unlink()
+    await desk.send(*make_rows(1))
+    assert len(desk.lines()) == 1
+
+
+async def test_a_full_disk_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a write names no file by itself: the line has the folder all the same."""
+
+    def full(*arguments: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    desk = await Desk(tmp_path).open()
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(Retry, match="No space left on device") as caught:
+        await desk.send(*make_rows(1))
+    assert str(tmp_path) in str(caught.value)

@@ -27,7 +27,7 @@ from wayside.row import Event, Row
 
 from ..session import Session
 from ..units import Bytes
-from .base import Changes, Context, Parcel, SinkOptions, Traits
+from .base import Changes, Context, Parcel, Retry, SinkOptions, Traits
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +67,26 @@ class JsonlSink:
         self._context = context
         self._folder = Path(self.options.path) if self.options.path else context.folder
         self._places = {stream: Place(*json.loads(text)) for stream, text in context.state.items()}
-        await asyncio.to_thread(self._cut_back)
+        with self._retried():
+            await asyncio.to_thread(self._cut_back)
 
     async def send(self, parcel: Parcel) -> Changes:
-        return await asyncio.to_thread(self._append_all, parcel)
+        with self._retried():
+            return await asyncio.to_thread(self._append_all, parcel)
 
     async def close(self) -> None:
         return None
+
+    @contextlib.contextmanager
+    def _retried(self) -> Iterator[None]:
+        """What the file system refuses may be mended while rows wait: a line for the operator, and again later."""
+        try:
+            yield
+        except OSError as problem:
+            raise Retry(
+                f"{problem.filename or self._folder} cannot be written ({problem.strerror or problem}): make room, "
+                f"or give `sinks.{self._context.name}.path` another folder"
+            ) from problem
 
     def _append_all(self, parcel: Parcel) -> Changes:
         streams = self._primus_lines(parcel) if self.options.layout == "primus" else {"rows": self._lines(parcel)}
