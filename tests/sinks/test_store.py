@@ -1,6 +1,7 @@
 """The sink `store`: what it answers the pump when its database is away, damaged, full or fine."""
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,3 +206,33 @@ async def test_a_reader_follows_to_the_new_file(context: Context, asked: Callabl
     await sink.send(make_parcel(make_session("after", rank=0), make_rows(5)))
     assert [run.id for run in reader.runs().runs] == ["after"]
     await sink.close()
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_a_file_that_was_taken_away_is_noticed(
+    context: Context, counts: dict[str, int], asked: Callable[[], Reader], how: str
+) -> None:
+    """Rows that come after someone removed the store, or put another file there, are in the file that is there."""
+    sink = StoreSink(StoreOptions())
+    await sink.open(context)
+    await sink.send(make_parcel(make_session("before", rank=0), make_rows(5)))
+    shutil.rmtree(context.folder)
+    if how == "replaced":
+        other = StoreSink(StoreOptions())
+        await other.open(context)
+        await other.close()
+    for seq in (0, 5):
+        await sink.send(make_parcel(make_session("after", rank=0, id="a" * 32), make_rows(5, seq=seq)))
+    reader = asked()
+    assert [run.id for run in reader.runs().runs] == ["after"]
+    assert reader.series("after")[0].count == 10
+    assert counts == {"files_lost": 1}
+    await sink.close()
+
+
+async def test_a_file_that_cannot_be_made_is_tried_again(context: Context) -> None:
+    """One line says where, and which option names another place."""
+    context.folder.write_text("")
+    with pytest.raises(Retry, match=r"`sinks\.store\.path`") as caught:
+        await StoreSink(StoreOptions()).open(context)
+    assert str(context.folder) in str(caught.value)

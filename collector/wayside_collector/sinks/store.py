@@ -9,6 +9,7 @@ A file that is no database any more is moved away, and a new one begun.
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import time
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -66,7 +67,7 @@ class StoreSink:
             await asyncio.to_thread(self._set_aside, problem)
             raise Retry(str(problem)) from problem
         except StoreError as problem:
-            raise Retry(str(problem)) from problem
+            raise Retry(self._advice(problem)) from problem
 
     async def send(self, parcel: Parcel) -> Changes:
         if sum(len(part.records) for part in parcel.parts) < self.traits.max_records:
@@ -78,7 +79,7 @@ class StoreSink:
             await asyncio.to_thread(self._set_aside, problem)
             raise Retry(str(problem)) from problem
         except StoreError as problem:
-            raise Retry(str(problem), uncertain=True) from problem
+            raise Retry(self._advice(problem), uncertain=True) from problem
         if refused:
             raise Reject(f"a run has {self.options.max_series} series, the limit `max_series`", refused)
         return {}
@@ -95,7 +96,18 @@ class StoreSink:
         """Where the store is, as `connect` takes it."""
         return self.options.url or str(self.options.path or self._context.folder / FILE)
 
+    def _advice(self, problem: StoreError) -> str:
+        """What went wrong, and, where it is the file that cannot be used, which option names another."""
+        if isinstance(problem.__cause__, OSError | sqlite3.OperationalError) and not self.options.url:
+            return f"{problem}; another place for it: `sinks.{self._context.name}.path`"
+        return str(problem)
+
     def _open(self) -> Database:
+        if self._db is not None and self._db.lost():
+            log.error("%s is gone, with what was in it: someone removed it; a new store is begun", self.location)
+            self._context.count("files_lost", 1)
+            self._db.close()
+            self._db = None
         if self._db is None:
             db = connect(self.location)
             try:
@@ -137,8 +149,11 @@ class StoreSink:
             self._db = None
         path = Path(self.location)
         there = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-        for ending in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + ending).rename(there.with_name(there.name + ending))
+        try:
+            for ending in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    path.with_name(path.name + ending).rename(there.with_name(there.name + ending))
+        except OSError as refusal:
+            raise Retry(f"{problem}; it could not be moved to {there}: {refusal.strerror}") from refusal
         self._context.count("damaged_files", 1)
         log.error("%s; it was moved to %s, and a new store is begun", problem, there)

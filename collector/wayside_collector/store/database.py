@@ -60,6 +60,9 @@ class Database(Protocol):
     def shrink(self) -> None:
         """Give back room that is free."""
 
+    def lost(self) -> bool:
+        """Whether what was connected to is not there any more, so that what is written now would be seen by nobody."""
+
     def close(self) -> None:
         """Safe to call twice."""
 

@@ -155,6 +155,9 @@ class PostgresDatabase:
         for table in ("blocks", "summaries", "spans", "tail", "events"):
             self.run(f"VACUUM {table}")
 
+    def lost(self) -> bool:
+        return False
+
     def close(self) -> None:
         with self._thread:
             connection, self._connection = self._connection, None

@@ -133,6 +133,10 @@ class SqliteDatabase:
         while self.query("PRAGMA freelist_count")[0][0] > VACUUM:
             self.query(f"PRAGMA incremental_vacuum({VACUUM})")
 
+    def lost(self) -> bool:
+        with self._thread, _translated(self.path):
+            return self._connection is not None and self._file != _identity(self.path)
+
     def close(self) -> None:
         with self._thread:
             connection, self._connection = self._connection, None
