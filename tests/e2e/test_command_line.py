@@ -1,7 +1,9 @@
 """The command `wayside-collector` as people and supervisors use it: what it says, and with which exit code it ends."""
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 
@@ -101,6 +103,45 @@ def test_exec_passes_signals_on(machine: Machine) -> None:
     assert [row["metrics"]["n"] for row in machine.rows("r1")] == [0, 1]
 
 
+def test_exec_runs_the_job_where_a_collector_runs(machine: Machine) -> None:
+    """Its socket or its folder held by another collector: the job runs with that one, which has its rows."""
+    first = machine.collector().wait_ready()
+    ended, _, said = run_beside(machine, sys.executable, "-c", LOG_THREE)
+    assert ended == 0, said
+    assert f"pid {first.process.pid}" in said
+    assert str(machine.socket) in said
+    until(lambda: len(machine.rows("r1")) == 3, "the rows, by the first collector")
+    elsewhere = {"WAYSIDE_SOCKET": str(machine.folder / "w.sock")}
+    done = machine.wayside_collector("exec", "--", sys.executable, "-c", LOG_THREE.replace("r1", "r2"), **elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert str(machine.dir) in done.stderr
+    until(lambda: len(machine.rows("r2")) == 3, "the rows that were left in its folder")
+    assert first.is_ready()
+
+
+def test_exec_needs_no_port_of_its_own(machine: Machine) -> None:
+    """The default port taken by whomever: the job runs, on a free one; a port that was asked for must be had."""
+    config = machine.folder / "exec.yaml"
+    config.write_text(yaml.safe_dump(QUIET))
+    command = ["exec", "--config", str(config), "--", sys.executable, "-c", LOG_THREE]
+    environ = machine.environ()
+    del environ["WAYSIDE_LISTEN"]
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody else has it: as good
+            taken.bind(("127.0.0.1", 9750))
+            taken.listen()
+        done = subprocess.run(
+            [*COLLECTOR, *command], cwd=machine.folder, env=environ, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert "127.0.0.1:9750 is taken" in done.stderr
+        assert len(machine.rows("r1")) == 3
+        done = machine.wayside_collector(*command, WAYSIDE_LISTEN="127.0.0.1:9750")
+        assert done.returncode == 1
+        assert "`listen`" in done.stderr
+
+
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +167,17 @@ def test_status_finds_the_collector_by_its_configuration(machine: Machine) -> No
     """Without `--url` the address is the configuration's `listen`."""
     machine.collector(WAYSIDE_LISTEN=(listen := f"127.0.0.1:{free_port()}")).wait_ready()
     assert machine.wayside_collector("status", WAYSIDE_LISTEN=listen).returncode == 0
+
+
+def test_the_short_option_for_the_configuration(machine: Machine) -> None:
+    """`-c` is `--config` wherever there is one, and what stands after `exec --` stays the job's."""
+    config = machine.folder / "none.yaml"
+    for command in (["run"], ["status"], ["sync", str(machine.folder)], ["recover"], ["dead-letters", "list"]):
+        done = machine.wayside_collector(*command, "-c", str(config))
+        assert (done.returncode, str(config) in done.stderr) == (2, True), done.stderr
+    config.write_text(yaml.safe_dump(QUIET))
+    done = machine.wayside_collector("exec", "-c", str(config), "--", sys.executable, "-c", "print('job')")
+    assert (done.returncode, done.stdout) == (0, "job\n"), done.stderr
 
 
 def test_status_without_a_collector(machine: Machine) -> None:

@@ -28,7 +28,7 @@ class Command(NamedTuple):
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The option that nearly every command has."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML; see docs/configuration.md")
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="YAML; see docs/configuration.md")
 
 
 def format_examples(examples: dict[str, str]) -> str:
