@@ -98,11 +98,12 @@ class SamplerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything, checked."""
+    """Everything, checked. listen_given: whether `listen` is somebody's wish, and not the default."""
 
     top: Top
     sinks: tuple[SinkConfig, ...]
     samplers: tuple[SamplerConfig, ...]
+    listen_given: bool = True
 
     @property
     def dir(self) -> Path:
@@ -179,6 +180,7 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
         top,
         tuple(SinkConfig(name, kind, options) for name, kind, options in sinks),
         tuple(SamplerConfig(name, kind, options) for name, kind, options in samplers),
+        "listen" in tree,
     )
 
 

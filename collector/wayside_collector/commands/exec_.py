@@ -3,12 +3,16 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import signal
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 
 from .. import config
 from ..changes import Loaded, read
 from ..log import set_up_log
+from ..places import socket_path
+from ..spool.lock import holder_of
 from ..table import format_sinks
 from .base import EXIT_CONFIG, Command, add_config, say
 from .life import guarded
@@ -24,16 +28,40 @@ def _run(chosen: argparse.Namespace) -> int:
     if not command:
         say("nothing to run: wayside-collector exec -- python train.py")
         return EXIT_CONFIG
-    loaded = read(chosen.config, config.environment())
+    environ = config.environment()
+    loaded = read(chosen.config, environ)
     set_up_log(loaded.config)
-    return guarded(lambda: _beside(loaded, command))
+    path = socket_path(loaded.config, environ)
+    holder = holder_of(path.parent / "collector.lock")
+    if holder is not None:
+        say(f"{holder} listens on {path}: the job runs with that collector, and none is started here")
+        return asyncio.run(_run_job(command, {**environ, "WAYSIDE_SOCKET": str(path)}))
+    folder = loaded.config.dir
+    holder = holder_of(loaded.config.spool_path / "lock")
+    if holder is not None:
+        say(f"{holder} keeps {folder}: the job runs with that collector, which reads {folder} when the job has ended")
+        return asyncio.run(_run_job(command, {**environ, "WAYSIDE_DIR": str(folder)}))
+    if not loaded.config.listen_given and _is_taken(loaded.config.address):
+        say(f"{loaded.config.top.listen} is taken: this collector's page is at a free port; `listen` sets another")
+        environ = {**environ, "WAYSIDE_LISTEN": "127.0.0.1:0"}
+        loaded = read(chosen.config, environ)
+    return guarded(lambda: _beside(loaded, command, environ))
 
 
-async def _beside(loaded: Loaded, command: Sequence[str]) -> int:
+def _is_taken(address: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            probe.bind(address)
+        except OSError as problem:
+            return problem.errno == errno.EADDRINUSE
+    return False
+
+
+async def _beside(loaded: Loaded, command: Sequence[str], environ: Mapping[str, str]) -> int:
     """The job, with a collector around it; returns the job's exit code."""
     from ..daemon import Collector
 
-    environ = config.environment()
     collector = Collector(loaded, environ=environ)
     async with collector.opened():
         stop = asyncio.Event()
@@ -43,20 +71,22 @@ async def _beside(loaded: Loaded, command: Sequence[str]) -> int:
         if running.done():
             ready.cancel()
             await running
-        try:
-            job = await asyncio.create_subprocess_exec(
-                *command, env={**environ, "WAYSIDE_SOCKET": str(collector.parts.socket_path)}
-            )
-        except OSError as problem:
-            say(f"{command[0]} cannot be run: {problem.strerror}")
-            stop.set()
-            await running
-            return 127 if isinstance(problem, FileNotFoundError) else 126
-        with _passed_on(job):
-            code = await job.wait()
+        code = await _run_job(command, {**environ, "WAYSIDE_SOCKET": str(collector.parts.socket_path)})
         stop.set()
         await running
         say(format_sinks(collector.views.status()["sinks"]))
+    return code
+
+
+async def _run_job(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The job to its end; its exit code as a shell tells it."""
+    try:
+        job = await asyncio.create_subprocess_exec(*command, env=environ)
+    except OSError as problem:
+        say(f"{command[0]} cannot be run: {problem.strerror}")
+        return 127 if isinstance(problem, FileNotFoundError) else 126
+    with _passed_on(job):
+        code = await job.wait()
     return code if code >= 0 else 128 - code
 
 

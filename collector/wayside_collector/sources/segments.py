@@ -6,21 +6,20 @@ what the bytes mean; `sources/journal.py` does.
 
 import contextlib
 import enum
-import fcntl
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wayside import wire
 from wayside.segments import DROPPED, JOURNALS
 
+from ..spool.lock import is_held
 from .confined import journal_folder, open_plain, remove_same
 
 PAGE = 4096
 MAX_SEGMENT = 2 * wire.MAX_FRAME  #: bytes of a file: a segment holds 256 KiB, or one frame that is larger
-_FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
 
 
 class Owner(enum.Enum):
@@ -41,9 +40,7 @@ def owner_of(folder: Path) -> Owner:
     except OSError:
         return Owner.UNKNOWN
     try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        found = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
-        return Owner.LIVES if found[0] != fcntl.F_UNLCK else Owner.DEAD
+        return Owner.LIVES if is_held(fd) else Owner.DEAD
     except OSError:
         return Owner.UNKNOWN
     finally:
@@ -104,6 +101,20 @@ def read_segment(folder: int, path: Path) -> OpenSegment | None:
     except BaseException:
         os.close(fd)
         raise
+
+
+def read_record(journal: Path) -> dict[str, Any]:
+    """The session record that opens a journal; empty where there is none that can be read."""
+    try:
+        segment = find_segment([journal], 0)
+        if segment is None:
+            return {}
+        with contextlib.closing(segment):
+            data = os.pread(segment.fd, wire.MAX_FRAME, wire.HEADER_SIZE)
+        record = wire.read_json(data, wire.scan(data).spans[0])
+    except (OSError, wire.WireError, IndexError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def find_segment(folders: list[Path], number: int) -> OpenSegment | None:

@@ -6,8 +6,11 @@ import contextlib
 import errno
 import fcntl
 import os
+import struct
 import sys
 from pathlib import Path
+
+_FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux
 
 
 class Held(Exception):
@@ -29,6 +32,26 @@ def take_lock(path: Path) -> int:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{_ourselves()}, pid {os.getpid()} on {os.uname().nodename}\n".encode(), 0)
     return fd
+
+
+def holder_of(path: Path) -> str | None:
+    """Who has the lock, in words; None when nobody has, or we may not ask."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return (os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process") if is_held(fd) else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def is_held(fd: int) -> bool:
+    """Whether another process has the lock on this file. Raises OSError."""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    return bool(_FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK)
 
 
 def _ourselves() -> str:
