@@ -1,5 +1,6 @@
 """How a command finds the running collector and asks it: over HTTP, at the address it listens on."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ from .base import waiting
 
 LOOK_TIMEOUT = 10.0  #: seconds for a question: the collector never waits for anything to answer one
 DO_TIMEOUT = 60.0  #: seconds for an order: it may wait for a send that is under way
+MOST_TOLD = 300  #: characters of a refusal: a sentence
 
 
 class NoAnswer(Exception):
@@ -39,6 +41,8 @@ def _note(path: Path) -> str | None:
 
 def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
     """The collector's answer, as JSON; with a body it is asked to do something. Raises NoAnswer."""
+    if not url.startswith(("http://", "https://")):
+        raise NoAnswer(f"{url} is no collector's address: give it as in --url http://127.0.0.1:9750")
     request = urllib.request.Request(f"{url.rstrip('/')}{path}")
     if body is not None:
         request.data = json.dumps(body).encode()
@@ -46,20 +50,34 @@ def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
     timeout = LOOK_TIMEOUT if body is None else DO_TIMEOUT
     try:
         with waiting(f"waiting for the collector at {url}"), urllib.request.urlopen(request, timeout=timeout) as answer:
-            return json.load(answer)
+            found = json.load(answer)
     except urllib.error.HTTPError as refusal:
-        raise NoAnswer(f"the collector at {url} says: {_told(refusal)}") from refusal
+        told = _told(refusal)
+        if told is None:
+            raise NoAnswer(f"{foreign(url)} ({refusal.code} {refusal.reason})") from refusal
+        raise NoAnswer(f"the collector at {url} says: {told}") from refusal
+    except (json.JSONDecodeError, UnicodeDecodeError, http.client.HTTPException) as problem:
+        raise NoAnswer(foreign(url)) from problem
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "reason", problem)
         raise NoAnswer(
             f"no collector answers at {url} ({reason}); is it running? Another address: --url, or `listen`"
         ) from problem
+    if not isinstance(found, dict):
+        raise NoAnswer(foreign(url))
+    return found
 
 
-def _told(refusal: urllib.error.HTTPError) -> str:
-    """What stands in a refusal, in words."""
+def foreign(url: str) -> str:
+    """Somebody else's address."""
+    return f"what answers at {url} is no collector; another address: --url, or `listen`"
+
+
+def _told(refusal: urllib.error.HTTPError) -> str | None:
+    """What stands in a refusal, in words; None when it is a page, as no collector refuses."""
     text = refusal.read(10_000).decode(errors="replace").strip()
     try:
         return str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
-        return f"{refusal.code} {text or refusal.reason}"
+        plain = refusal.headers.get_content_type() == "text/plain"
+        return f"{refusal.code} {text[:MOST_TOLD] or refusal.reason}" if plain else None

@@ -7,7 +7,7 @@ import time
 from .. import config
 from ..table import format_status
 from .base import EXIT_FAILED, Command, add_config, say, show
-from .calling import NoAnswer, ask, url_of
+from .calling import NoAnswer, ask, foreign, url_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(chosen: argparse.Namespace) -> int:
     try:
-        status = ask(chosen.url or url_of(config.load(chosen.config, config.environment())), "/status")
+        url = chosen.url or url_of(config.load(chosen.config, config.environment()))
+        status = ask(url, "/status")
+        if not {"version", "sinks", "spool"} <= status.keys():
+            raise NoAnswer(foreign(url))
     except NoAnswer as problem:
         say(str(problem))
         return EXIT_FAILED
