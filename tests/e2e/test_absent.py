@@ -53,9 +53,17 @@ def test_a_run_killed_at_once_without_a_collector(machine: Machine) -> None:
     """The same for a trainer that did not live long enough to keep anything in the folder."""
     trainer = Trainer(machine, "r1", "--die", rows=10)
     assert trainer.process.wait(60) == -signal.SIGKILL
-    machine.dir.mkdir(exist_ok=True)
+    assert not machine.dir.exists(), "the folder is there: the test asks too little"
     sync(machine, machine.dir)
     trainer.check(machine)
+
+
+def test_sync_of_a_folder_that_no_run_had(machine: Machine) -> None:
+    """What is no folder and no run's WAYSIDE_DIR is refused, with the places that were looked in."""
+    done = machine.wayside_collector("sync", str(machine.folder / "never"))
+    assert done.returncode == 2
+    assert str(machine.beside) in done.stderr
+    assert "WAYSIDE_DIR" in done.stderr
 
 
 def test_a_collector_that_comes_later(machine: Machine, transport: str) -> None:

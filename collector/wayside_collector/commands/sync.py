@@ -3,12 +3,15 @@
 import argparse
 import asyncio
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .. import config
 from ..changes import Loaded, read
 from ..log import set_up_log
+from ..places import journal_roots_of, socket_path
+from ..sources.segments import journal_folders, read_record
 from ..table import format_sinks
 from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
 from .life import guarded, signals
@@ -23,13 +26,24 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    if not chosen.path.is_dir():
-        say(f"{chosen.path} is not a folder; give the folder where the run kept its journal (WAYSIDE_DIR)")
-        return EXIT_CONFIG
     environ = {**config.environment(), "WAYSIDE_LISTEN": "127.0.0.1:0"}
     loaded = read(chosen.config, environ)
+    folder = chosen.path.resolve()
+    if not chosen.path.is_dir():  # a run killed young may have left everything in memory, and made no folder yet
+        places = journal_roots_of(socket_path(loaded.config, environ), loaded.config.dir)
+        if chosen.path.exists() or not _is_named(folder, places):
+            looked = ", ".join(map(str, places))
+            say(f"{chosen.path} is not a folder, and no journal in {looked} is of a run with that WAYSIDE_DIR")
+            say("give the folder where the run kept its journal (WAYSIDE_DIR)")
+            return EXIT_CONFIG
     set_up_log(loaded.config)
-    return guarded(lambda: _deliver_folder(loaded, chosen.path.resolve(), chosen.timeout))
+    return guarded(lambda: _deliver_folder(loaded, folder, chosen.timeout))
+
+
+def _is_named(folder: Path, places: Iterable[Path]) -> bool:
+    """Whether some run's journal in these places says that the run's WAYSIDE_DIR is this folder."""
+    records = (read_record(journal) for place in places for journal in journal_folders(place))
+    return any(record.get("dir") == str(folder) for record in records)
 
 
 async def _deliver_folder(loaded: Loaded, folder: Path, timeout: float) -> int:
