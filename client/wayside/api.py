@@ -92,7 +92,8 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     )
     surroundings = _surroundings(chosen, settings, place)
     run = Run(identity, surroundings, config)
-    for message in [*settings.problems, *problems, *([problem] if problem else [])]:
+    folders = _folders(surroundings.addresses)
+    for message in [*settings.problems, *problems, *folders, *([problem] if problem else [])]:
         run.notices.tell(message, message)
     if others:
         run.notices.tell("arguments", f"init() has no use for {', '.join(sorted(others))}; ignored")
@@ -204,7 +205,7 @@ def _look_at_collector(addresses: List[str]) -> Optional[str]:
     import json
 
     for address in addresses:
-        if not os.path.exists(address):
+        if not os.path.exists(address) or os.path.isdir(address):
             continue
         try:
             with open(os.path.join(os.path.dirname(address), "collector.json"), encoding="utf-8") as file:
@@ -215,9 +216,17 @@ def _look_at_collector(addresses: List[str]) -> Optional[str]:
     return None
 
 
+def _folders(addresses: List[str]) -> List[str]:
+    """What to say of a folder where a socket should be."""
+    wanted = "is a folder; set WAYSIDE_SOCKET, here and for the collector, to the path of a socket in it"
+    return [f"{address} {wanted}: {address}/wayside.sock" for address in addresses if os.path.isdir(address)]
+
+
 def _where(run: Run, around: Surroundings) -> str:
     """One line for the user: which run, and where to look at it."""
     shown = f"run {run.id if run.name == run.id else f'{run.name} ({run.id})'} of project {run.project}"
+    if run._journal is None:
+        return f"{shown}: nothing is kept until there is a place for its journal"
     if run.url:
         return f"{shown}: {run.url}"
     if run.url is not None:

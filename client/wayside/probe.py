@@ -58,6 +58,10 @@ def look_at(path: str) -> Socket:
         return Socket(path, False, "nothing is there")
     except OSError as problem:
         return Socket(path, False, f"cannot be looked at: {problem.strerror}", "let this user enter the folders above")
+    if stat.S_ISDIR(found.st_mode):
+        return Socket(
+            path, False, "is a folder", f"set WAYSIDE_SOCKET to the path of a socket in it: {path}/wayside.sock"
+        )
     if not stat.S_ISSOCK(found.st_mode):
         return Socket(path, False, "is no socket", "remove it, or set WAYSIDE_SOCKET to the collector's socket")
     try:

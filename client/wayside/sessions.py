@@ -107,7 +107,7 @@ def begin_journal(
             return Journal(root, hello["session"], frame)
         except OSError as problem:
             problems.append(f"{root.path}: {problem.strerror or problem}")
-    tell("nowhere", f"no place for the journal, so nothing is kept: {'; '.join(problems)}; set WAYSIDE_DIR")
+    tell("nowhere", f"no place for the journal, so nothing is kept for now: {'; '.join(problems)}; set WAYSIDE_DIR")
     return None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wayside
 from client.conftest import Place
 from client.test_older_pythons import CLIENT, VERSIONS, python
 from client.test_whence import FOUND
@@ -88,6 +89,21 @@ def test_something_else_is_in_its_place(place: Place) -> None:
     report = look(place)
     assert report.sockets[0].state == "is no socket"
     assert "WAYSIDE_SOCKET" in check(report, "collector").do
+
+
+def test_a_folder_is_in_its_place(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder is named as one, by the doctor and by `init`, and nobody is told to remove it or that a collector is
+    there.
+    """
+    place.socket.mkdir()
+    report = look(place)
+    assert report.sockets[0].state == "is a folder"
+    assert f"{place.socket}/wayside.sock" in check(report, "collector").do
+    assert "remove" not in check(report, "collector").do
+    wayside.init().finish()
+    told = capsys.readouterr().err
+    assert f"{place.socket} is a folder" in told
+    assert "a collector is here" not in told
 
 
 def test_a_path_that_leads_nowhere(place: Place) -> None:

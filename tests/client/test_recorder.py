@@ -11,6 +11,7 @@ from client.conftest import Place
 from client.test_journal import looked_at
 from standins.journal_reading import read_journal
 from standins.tensors import JaxArray, Tensor
+from wayside.roots import Root
 from wayside.values import EXACT
 
 
@@ -30,6 +31,20 @@ def folder(run: wayside.Run) -> Path:
 
 def last(run: wayside.Run) -> dict[str, float]:
     return read_journal(folder(run)).rows[-1].metrics
+
+
+def test_a_run_without_a_place_does_not_say_that_it_keeps(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line that greets says what the line about the place says."""
+    blocked = place.beside / "file"
+    blocked.write_text("x")
+    monkeypatch.setattr("wayside.sessions.find_roots", lambda socket, overflow: [Root(f"{blocked}/below", True)])
+    wayside.init().finish()
+    told = capsys.readouterr().err
+    assert "no place for the journal" in told
+    assert "nothing is kept until" in told
+    assert "kept in" not in told
 
 
 def test_the_position_is_never_seen_as_zero(run: wayside.Run) -> None:

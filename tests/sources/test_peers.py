@@ -68,6 +68,14 @@ def test_nobody_else_can_connect_before_it_has_its_group(path: Path, monkeypatch
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
 
 
+def test_a_folder_in_its_place_is_named(path: Path) -> None:
+    """With the option, and the path that is wanted; the folder stays."""
+    path.mkdir()
+    with pytest.raises(OSError, match=rf"{path} is a folder; .*WAYSIDE_SOCKET.* {path}/wayside\.sock"):
+        bound(path)
+    assert path.is_dir()
+
+
 def test_an_old_socket_is_replaced_and_nothing_else(path: Path) -> None:
     """A socket that a killed collector left makes way; a file of somebody's does not."""
     bound(path)

@@ -56,6 +56,9 @@ class Admission:
 
     def bind(self) -> socket.socket:
         """A socket at the path, with its mode and group; an old one there is replaced. Raises OSError."""
+        if self._path.is_dir():
+            wanted = f"set `socket` (WAYSIDE_SOCKET) to the path of a socket in it: {self._path}/wayside.sock"
+            raise IsADirectoryError(f"{self._path} is a folder; {wanted}")
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if stat.S_ISSOCK(self._path.lstat().st_mode):
