@@ -20,14 +20,18 @@ class Notices:
         if key in self._told or len(self._told) >= MAX_TOLD:
             return
         self._told[key] = message
+        if len(self._told) == MAX_TOLD:
+            message += f"\nwayside: this was the {MAX_TOLD}th notice; further ones are not told"
         if not say(message):
             self.unsaid += 1
 
-    def refuse(self, name: str, why: str, message: str) -> None:
-        """Count something that is not kept, and tell the user, once for each name."""
+    def refuse(self, why: str, message: str) -> None:
+        """Count something that is not kept, and tell the user, once for each reason: a wide row has thousands of names
+        and one reason.
+        """
         reason = why if why in self.refused or len(self.refused) < MAX_REASONS else "other"
         self.refused[reason] = self.refused.get(reason, 0) + 1
-        self.tell(f"refused {name}", message)
+        self.tell(f"refused {why}", message)
 
 
 def say(message: str) -> bool:

@@ -129,16 +129,16 @@ class Recorder:
         except Exception as problem:
             if raised_by_handler(problem):
                 raise
-            self.notices.refuse("data", "unreadable", f"a row is not kept: its data cannot be read: {text_of(problem)}")
+            self.notices.refuse("unreadable", f"a row is not kept: its data cannot be read: {text_of(problem)}")
             return
         if taken is None:
             message = f"log() takes a dictionary of names and numbers, not {type(data).__name__}"
             if first:
                 raise TypeError(f"wayside.{message}")
-            self.notices.refuse("data", "not a dictionary", message)
+            self.notices.refuse("not a dictionary", message)
             return
         for name, why in taken.refused:
-            self.notices.refuse(name, why, f"{name!r} is not kept: {why}")
+            self.notices.refuse(why, f"{name!r} is not kept: {why} (told once, whichever names follow)")
         for name in taken.rounded:
             self.notices.tell(f"rounded {name}", f"{name!r} is beyond 2**53 and is rounded to the nearest 64-bit float")
         self._keep(taken, now, self._asked_step(step), _truth(commit))
@@ -171,7 +171,7 @@ class Recorder:
             if raised_by_handler(problem):
                 raise
             why = f"step={shown(step)} is no whole number of 64 bits ({text_of(problem)}): the run's own counter"
-            self.notices.refuse("step", "not a step", why)
+            self.notices.refuse("not a step", why)
             return None
 
     def _take_step(self, step: Optional[int], commit: Optional[bool]) -> Tuple[int, int]:
@@ -191,7 +191,7 @@ class Recorder:
         try:
             encoded = wire.event_frame(now, self._step, kind, data)
         except (wire.WireError, ValueError, TypeError, RecursionError) as problem:
-            self.notices.refuse(kind, "too large or not JSON", f"a {kind} could not be kept: {problem}")
+            self.notices.refuse(f"{kind} too large or not JSON", f"a {kind} could not be kept: {problem}")
             return
         for _ in range(2):  # as in `_keep`
             journal = self._journal or self._begin_session()

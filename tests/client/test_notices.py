@@ -31,11 +31,23 @@ def test_there_is_an_end_to_what_is_said(capsys: pytest.CaptureFixture[str]) -> 
     """A training log is not ours to fill, and a table of reasons has an end, while the counts stay right."""
     notices = Notices()
     for number in range(1000):
-        notices.refuse(f"m{number}", f"reason {number}", f"m{number} is refused")
-    assert len(capsys.readouterr().err.splitlines()) == MAX_TOLD
+        notices.refuse(f"reason {number}", f"m{number} is refused")
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == MAX_TOLD + 1
+    assert "further ones are not told" in told[-1]
     assert len(notices.refused) == MAX_REASONS + 1
     assert notices.refused["other"] == 1000 - MAX_REASONS
     assert sum(notices.refused.values()) == 1000
+
+
+def test_one_reason_is_said_once_whatever_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row of a thousand names too many leaves room for what is wrong elsewhere, and is counted whole."""
+    notices = Notices()
+    for number in range(1000):
+        notices.refuse("too wide", f"m{number} is refused")
+    notices.tell("other", "something else")
+    assert capsys.readouterr().err == "wayside: m0 is refused\nwayside: something else\n"
+    assert notices.refused == {"too wide": 1000}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +66,7 @@ def test_a_stderr_that_cannot_be_written_costs_nothing(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "stderr", stderr)
     notices = Notices()
     notices.tell("key", "text")
-    notices.refuse("a", "b", "c")
+    notices.refuse("b", "c")
     assert notices.unsaid == 2
 
 
