@@ -24,6 +24,7 @@ from ..spool import SpoolError
 from ..spool.lock import Held, take_lock
 from .journal import JournalSource
 from .json_lines import MAX_LINE, LineSession, LineTalk, error_line
+from .making import making_socket
 from .named import NamedJournals, more_roots
 from .note import Note
 from .peers import Admission, Peer, peer_of
@@ -90,8 +91,9 @@ class SocketSource:
 
     async def _serve(self) -> None:
         """Listen until the socket's file is not ours any more: someone deleted it, perhaps with its whole folder."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._take_lock(self.path.parent / "collector.lock")
+        with making_socket(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._take_lock(self.path.parent / "collector.lock")
         ours: int | None = None
         try:
             # All processes of a pod may begin at the same instant: whom the backlog has no room for is sent away.

@@ -1,6 +1,7 @@
 """The spool as everyone else knows it: opened, written through futures, read from any thread."""
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
@@ -73,8 +74,7 @@ class Spool:
             upkeep.fill_ballast(path)
         except (OSError, sqlite3.Error) as problem:
             self.close()
-            hint = "" if upkeep.is_no_space(problem, path) else f"; look at it with: wayside-collector recover {path}"
-            raise SpoolError(f"the spool folder {path} cannot be used: {problem}{hint}") from problem
+            raise SpoolError(f"the spool folder {path} cannot be used: {problem}{_hint(problem, path)}") from problem
         except SpoolError:
             self.close()
             raise
@@ -314,3 +314,13 @@ class Spool:
     def over_limit(self) -> tuple[int, str, str] | None:
         """The next file to drop, its chain, and why; see `limits.py`."""
         return limits.next_to_drop(self._database, self._files, self.options, self._clock(), full=self.full)
+
+
+def _hint(problem: Exception, path: Path) -> str:
+    """What to do about a folder that cannot be used: there is nothing to recover where none could be made."""
+    if upkeep.is_no_space(problem, path):
+        return ""
+    denied = isinstance(problem, OSError) and problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    if denied or not os.path.isdir(path):  # Path.is_dir raises where a folder above may not be entered
+        return "; choose another with `dir` (WAYSIDE_DIR) or `spool.path`, or let this user write there"
+    return f"; look at it with: wayside-collector recover {path}"
