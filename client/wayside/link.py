@@ -113,6 +113,12 @@ class Link:
         if now >= self._next_look:
             self._next_look = now + LOOK_INTERVAL
             self._guard("the journal's folder", self._look)
+        if journal.dropped_rows:
+            where = f"the journal in {journal.shelf.root.path}"
+            hint = "the total is told at the end; `wayside doctor` says what is wrong"
+            self.plan.tell(
+                "dropped", f"rows are lost: {where} has no room for them ({journal.dropped_rows} by now); {hint}"
+            )
         if now >= self._next_counts:
             self._next_counts = now + COUNTS_INTERVAL
             self._guard("counting", self._say_counts)
@@ -226,6 +232,14 @@ class Link:
             self._wait(TICK)
         self._guard("keeping the journal", self._keeper.close)
         self._guard("the journal", self.journal.close)
+        lost = self.journal.dropped_rows + self.plan.counts().get("no_journal_rows", 0)
+        if lost:
+            self.plan.tell("lost", total_of(lost))
         self.handover.disconnect()
         handover.state = "finished"
         self._close_pipe()
+
+
+def total_of(lost: int) -> str:
+    """What the user is told at the end of a run that lost rows."""
+    return f"{lost} rows and events of this process are lost: there was no room in its journal, or no journal"

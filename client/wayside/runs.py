@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from . import row
 from .exits import code_of, number
 from .keyvalues import KeyValues, plain
+from .link import total_of
 from .recorder import Recorder
 from .sessions import Identity, Surroundings
 from .shelf import SPARE
@@ -150,6 +151,8 @@ class Run(Recorder):
                     link.finish()
                 else:
                     journal.close()
+            if self._nowhere and link is None:
+                self.notices.tell("lost", total_of(self._nowhere))
             self._on_finish(self)
 
     def __enter__(self) -> "Run":

@@ -75,6 +75,22 @@ def test_more_segments_are_ready_the_faster_rows_come(linked: Linked) -> None:
     assert most <= MAX_PREPARED
 
 
+def test_lost_rows_are_told_at_the_first_and_with_their_total_at_the_end(
+    memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at the training's output sees that rows are lost, and at the end how many."""
+    linked = Linked(memory, tmp_path / "overflow")
+    try:
+        monkeypatch.setattr(linked.journal.shelf, "take", lambda size: None)
+        linked.fill(3)
+        until(lambda: "dropped" in linked.told)
+        assert str(memory) in linked.told["dropped"]
+        assert "lost" not in linked.told
+    finally:
+        linked.link.finish()
+    assert linked.told["lost"].startswith(f"{linked.journal.dropped_rows} rows")
+
+
 def test_sealed_segments_cost_no_mapped_memory(linked: Linked) -> None:
     """A mapped page counts against the trainer's memory: what is written to the end is given back soon."""
     linked.fill(4)

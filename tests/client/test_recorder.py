@@ -40,8 +40,11 @@ def test_a_run_without_a_place_does_not_say_that_it_keeps(
     blocked = place.beside / "file"
     blocked.write_text("x")
     monkeypatch.setattr("wayside.sessions.find_roots", lambda socket, overflow: [Root(f"{blocked}/below", True)])
-    wayside.init().finish()
+    run = wayside.init()
+    run.log({"loss": 0.5})
+    run.finish()
     told = capsys.readouterr().err
+    assert "1 rows and events of this process are lost" in told
     assert "no place for the journal" in told
     assert "nothing is kept until" in told
     assert "kept in" not in told
