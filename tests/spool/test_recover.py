@@ -7,7 +7,7 @@ from spool.making import as_contents, begin, contents, make_batch, opened, put
 from spool.test_salvage import fill, overwrite_table
 from wayside_collector.spool import SpoolHeld
 from wayside_collector.spool.files import HEADER
-from wayside_collector.spool.recover import examine, held, keep_original, make_anew
+from wayside_collector.spool.recover import examine, held, holds_spool, keep_original, make_anew
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -95,3 +95,13 @@ def test_a_spool_that_is_held_is_left_alone(tmp_path: Path) -> None:
         other.communicate()
     with held(tmp_path):
         pass
+
+
+def test_what_holds_a_spool(tmp_path: Path) -> None:
+    """Its files or its database, one of them is enough; a folder with neither is somebody else's."""
+    fill(tmp_path / "spool")
+    assert holds_spool(tmp_path / "spool")
+    assert not holds_spool(tmp_path)
+    for path in (tmp_path / "spool").glob("spool.db*"):
+        path.unlink()
+    assert holds_spool(tmp_path / "spool")

@@ -27,11 +27,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(chosen: argparse.Namespace) -> int:
     from ..spool import SpoolError, SpoolHeld
-    from ..spool.recover import held
+    from ..spool.recover import held, holds_spool
 
     folder = chosen.path or config.load(chosen.config, config.environment()).spool_path
     if not folder.is_dir():
         say(f"there is no spool at {folder}: give its folder, or --config; it is `spool` below `dir`")
+        return EXIT_CONFIG
+    if not holds_spool(folder):
+        say(f"{folder} holds no spool: give the folder with spool.db and the segment files; it is `spool` below `dir`")
         return EXIT_CONFIG
     try:
         with held(folder):
@@ -61,8 +64,8 @@ def _recover(folder: Path, chosen: argparse.Namespace) -> int:
     if found.database is None and not chosen.anew:
         if found.damaged_files:
             show("The collector starts with it; each sink counts what it finds damaged as dropped, and goes on.")
-        else:
-            show("Nothing is wrong here. Should a collector still not start with it: --anew")
+            return EXIT_FAILED
+        show("Nothing is wrong here. Should a collector still not start with it: --anew")
         return 0
     saving = found.saving
     show(f"Can be saved: {saving.sessions} sessions and {saving.batches} batches, as far as they are whole")
@@ -70,13 +73,13 @@ def _recover(folder: Path, chosen: argparse.Namespace) -> int:
         show(f"Cannot be saved: {table}: {_MEANING.get(table, '')}")
     if chosen.look:
         show("Nothing was changed. Without --look it is saved.")
-        return 0
+        return EXIT_FAILED if found.database or found.damaged_files else 0
     with waiting(f"saving what is in {folder}"):
         kept = keep_original(folder)
         told = make_anew(folder, found.database or "made anew on request")
     show(f"Saved: {told}")
     show(f"Everything as it was before is in {kept}; remove it when you need it no more")
-    return 0
+    return EXIT_FAILED if saving.lost or found.damaged_files else 0
 
 
 COMMAND = Command(
@@ -84,8 +87,8 @@ COMMAND = Command(
     "look at a spool that will not open, and save what can be read",
     {
         "wayside-collector recover": "the spool of the configuration; the collector must not run",
-        "wayside-collector recover --look ./.wayside/spool": "only say what is wrong",
-        "wayside-collector recover --anew ./.wayside/spool": "although its database looks sound",
+        "wayside-collector recover --look ./.wayside/spool": "only say what is wrong; exit code 1 when something is",
+        "wayside-collector recover --anew ./.wayside/spool": "although its database looks sound; exit code 1 when not all is saved",
     },
     _arguments,
     _run,

@@ -71,6 +71,13 @@ def held(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def holds_spool(folder: Path) -> bool:
+    """Whether anything of a spool lies there. Raises OSError."""
+    return (
+        any(os.path.lexists(folder / name) for name in _DATABASE) or next(iter(segment_files(folder)), None) is not None
+    )
+
+
 def examine(folder: Path) -> Findings:
     """Look, and change nothing: the database is read as a copy. Raises SpoolError."""
     files = [_examine_file(path) for _, _, path in segment_files(folder)]
