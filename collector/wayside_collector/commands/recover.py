@@ -86,9 +86,9 @@ COMMAND = Command(
     "recover",
     "look at a spool that will not open, and save what can be read",
     {
-        "wayside-collector recover": "the spool of the configuration; the collector must not run",
+        "wayside-collector recover": "of the configuration, its collector stopped; exit code 1: not all was saved",
         "wayside-collector recover --look ./.wayside/spool": "only say what is wrong; exit code 1 when something is",
-        "wayside-collector recover --anew ./.wayside/spool": "although its database looks sound; exit code 1 when not all is saved",
+        "wayside-collector recover --anew ./.wayside/spool": "although its database looks sound",
     },
     _arguments,
     _run,
