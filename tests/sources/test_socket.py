@@ -274,3 +274,21 @@ async def test_many_at_once(place: Place) -> None:
     await asyncio.gather(*(one(number) for number in range(200)))
     assert [len(place.rows(f"r{number}")) for number in range(0, 200, 20)] == [n % 7 + 1 for n in range(0, 200, 20)]
     assert place.intake.counters.received_rows == sum(number % 7 + 1 for number in range(200))
+
+
+@pytest.mark.asyncio
+async def test_a_socket_that_cannot_be_made_again_is_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in the place of a deleted socket stops nothing: the collector listens as soon as it can."""
+    monkeypatch.setattr(sockets, "LOOK_INTERVAL", 0.01)
+    await asyncio.sleep(0)
+    place.socket.path.unlink()
+    place.socket.path.mkdir()
+    tried = asyncio.Event()
+    monkeypatch.setattr(sockets.log, "warning", lambda text, *values: tried.set() if "tried" in text else None)
+    async with asyncio.timeout(10):
+        await tried.wait()
+    place.socket.path.rmdir()
+    await until(place.socket.path.is_socket, "listening again")
+    neighbour = await place.connect()
+    await neighbour.hello(session="7" * 32, run={"id": "neighbour"})
+    await neighbour.close()

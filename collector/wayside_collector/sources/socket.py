@@ -76,9 +76,14 @@ class SocketSource:
 
     async def run(self) -> None:
         try:
+            await self._serve()
             while True:
-                await self._serve()
                 log.warning("%s is gone: made again", self.path)
+                try:
+                    await self._serve()
+                except OSError as problem:  # the folder may go again while it is made
+                    log.warning("%s cannot be made again, tried each second: %s", self.path, problem)
+                    await asyncio.sleep(LOOK_INTERVAL)
         finally:
             await self._hang_up()
 
