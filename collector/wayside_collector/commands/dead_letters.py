@@ -90,11 +90,24 @@ def _run(chosen: argparse.Namespace) -> int:
         say(f"say which: by number, --sink, --run, --reason, --since, --until; or --all. {chosen.action} did nothing")
         return EXIT_CONFIG
     try:
-        _say_answer(chosen, _answer(chosen, wanted))
+        answer = _answer(chosen, wanted)
+        if "sink" in wanted and not answer.get("total", len(answer)):
+            known = _sinks(chosen)
+            if wanted["sink"] not in known:
+                say(f"there is no sink {wanted['sink']}, nor a dead letter of one; there are: {', '.join(known)}")
+                return EXIT_CONFIG
+        _say_answer(chosen, answer)
         return 0
     except NoAnswer as problem:
         say(str(problem))
         return EXIT_FAILED
+
+
+def _sinks(chosen: argparse.Namespace) -> list[str]:
+    """Names of the sinks there are now. Raises NoAnswer."""
+    if chosen.url:
+        return list(ask(chosen.url, "/status")["sinks"])
+    return [sink.name for sink in config.load(chosen.config, config.environment()).sinks]
 
 
 def _wanted(chosen: argparse.Namespace) -> dict[str, Any]:
