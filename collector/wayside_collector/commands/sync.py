@@ -59,10 +59,18 @@ async def _deliver_folder(loaded: Loaded, folder: Path, timeout: float) -> int:
             complete = await _until_delivered(collector, running, time.monotonic() + timeout)
             stop.set()
             await running
+        show(_found(collector.parts.journals.orphans, collector.parts.intake.counters.received_rows, folder))
         show(format_sinks(collector.views.status()["sinks"]))
     if not complete:
         say("not everything could be delivered; what waits is kept in the spool: run the same command again")
     return 0 if complete else EXIT_FAILED
+
+
+def _found(journals: int, rows: int, folder: Path) -> str:
+    """What came in now: the table under it adds up all that the spool ever had."""
+    if not journals:
+        return f"no journals found below {folder}; since the spool began:"
+    return f"{journals} journal{'s' * (journals != 1)}, {rows} row{'s' * (rows != 1)} this time; since the spool began:"
 
 
 async def _until_delivered(collector: Any, running: "asyncio.Task[None]", until: float) -> bool:

@@ -55,6 +55,7 @@ class JournalSource:
         self.intake = intake
         self.roots = list(roots)
         self.last_error: str | None = None
+        self.orphans = 0  # journals without an owner, taken since the start
         self.on_stored: Callable[[Inlet], None] = lambda inlet: None
         self.is_connected: Callable[[Inlet], bool] = lambda inlet: False
         self._adopts = adopts
@@ -153,6 +154,7 @@ class JournalSource:
                 if now >= followed.next_life:
                     followed.next_life = now + LIFE_INTERVAL
                     if self._is_dead(followed, now):
+                        self.orphans += 1
                         followed.orphan = True  # from now on read to the end, sealed or not, wherever it may lie
                         others = [root / JOURNALS / id for root in self.roots]
                         followed.folders += [path for path in others if path not in followed.folders]
@@ -241,6 +243,7 @@ class JournalSource:
             bury(folder, self._aside)
 
     def _follow_orphan(self, id: str, inlet: Inlet, folders: list[Path]) -> None:
+        self.orphans += 1
         self._followed[id] = Followed(inlet, folders, self._aside, self._clock, orphan=True)
 
 
