@@ -185,8 +185,7 @@ def test_on_a_disk_the_limit_holds_all_the_same(tmp_path: Path) -> None:
         time.sleep(0.001)
         assert time.monotonic() < deadline
     offline.link.finish()
-    (told,) = offline.told.values()
-    assert "WAYSIDE_KEPT_LIMIT" in told
+    assert len([told for told in offline.told.values() if "WAYSIDE_KEPT_LIMIT" in told]) == 1
     found = read_journal(tmp_path / "journals" / SESSION)
     dropped = int.from_bytes((tmp_path / "journals" / SESSION / "dropped").read_bytes()[:8], "little")
     assert len(found.seqs) + dropped == step

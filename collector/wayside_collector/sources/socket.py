@@ -102,7 +102,10 @@ class SocketSource:
         ours: int | None = None
         try:
             # All processes of a pod may begin at the same instant: whom the backlog has no room for is sent away.
-            listening = self._admission.bind()
+            try:
+                listening = self._admission.bind()
+            except FileNotFoundError:
+                return  # deleted while it was made
             server = await asyncio.start_unix_server(
                 self._greet, sock=listening, limit=MAX_LINE, backlog=MAX_CONNECTIONS
             )
