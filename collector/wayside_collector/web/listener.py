@@ -74,7 +74,15 @@ class Listener:
     async def serving(self, app: web.Application) -> AsyncIterator[None]:
         """Answer with this application. Raises OSError in words that say what to do."""
         told = _RequestLog(self.door, self._refusals)
-        runner = web.AppRunner(app, access_log=None, logger=told, shutdown_timeout=1.0, keepalive_timeout=IDLE_TIMEOUT)
+        # Bodies are decompressed by who wants them (`body.py`): not before it is known who sends them.
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=told,
+            shutdown_timeout=1.0,
+            keepalive_timeout=IDLE_TIMEOUT,
+            auto_decompress=False,
+        )
         await runner.setup()
         server = None
         watching: asyncio.Task[None] | None = None

@@ -17,9 +17,12 @@ class Role(enum.Flag):
 
 
 class Route(NamedTuple):
-    """One route. needs: the role without which it is refused, on either listener."""
+    """One route. needs: the role without which it is refused, on either listener. max_body: bytes its requests' bodies
+    may have, decompressed; with it, the handler finds the body at `request[BODY]` (`body.py`).
+    """
 
     method: str
     path: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     needs: Role
+    max_body: int | None = None

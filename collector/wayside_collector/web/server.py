@@ -18,13 +18,14 @@ from aiohttp import web
 from ..access import NOBODY, Outside, split_address
 from ..refusals import Refusals
 from .access import COOKIE, Access, Guard
+from .body import Bodies
 from .listener import Certificate, Listener
 from .pages import landing_page, login_page, own_path
 from .roles import Role, Route
 from .tokens import COOKIE_LIFE, Tokens
 
 MAX_SCRAPES = 4  #: pages rendered at once; more wait, since each takes a processor for its time
-MAX_REQUEST = 64 << 10  #: bytes of a request's body: a token, or a few words
+MAX_REQUEST = 64 << 10  #: bytes of a body where the route says nothing: a token, or a few words
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class WebServer:
         self._origins = frozenset(public.origins)
         self._secure = public.cert_file is not None
         self._scrapes = asyncio.Semaphore(MAX_SCRAPES)
+        self._bodies = Bodies()
         self._routes = [*self._own_routes(), *routes]
 
     @property
@@ -98,7 +100,7 @@ class WebServer:
         app.on_response_prepare.append(guard.prepare)
         for route in self._routes:
             for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
-                needs[app.router.add_route(method, route.path, route.handler)] = route.needs
+                needs[app.router.add_route(method, route.path, self._bodies.reading(route))] = route.needs
         return app
 
     def _own_routes(self) -> list[Route]:
