@@ -32,6 +32,7 @@ COUNTS_INTERVAL = 10.0  #: seconds between two events with the client's counters
 FINISH_TIMEOUT = 5.0  #: seconds `finish` waits for the journal to be handed over, where that is the link's work
 ANSWER_PATIENCE = 1.0  #: seconds of these for an answer, before the journal is moved to disk
 ABOUT_TIMEOUT = 2.0  #: seconds `finish` waits for git to say what the run is
+HEAD_START = 0.1  #: seconds `init` has before that is gathered: its imports hold the GIL for milliseconds at a time
 
 
 class Link:
@@ -54,6 +55,7 @@ class Link:
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._run, name="wayside-link", daemon=True)
         # A thread of its own, gone in a moment: git may take seconds, and the journal cannot wait for it.
+        self._settling = threading.Event()
         self._about = threading.Thread(target=self._say_about, name="wayside-about", daemon=True)
         try:
             if plan.about is not None:
@@ -68,6 +70,7 @@ class Link:
     def settle(self, timeout: float = ABOUT_TIMEOUT) -> None:
         """Wait until what the run is has been gathered, so that it stands before the finish."""
         if self.plan.about is not None:
+            self._settling.set()
             self._about.join(timeout)
 
     def finish(self, timeout: float = FINISH_TIMEOUT) -> None:
@@ -193,6 +196,7 @@ class Link:
     def _say_about(self) -> None:
         assert self.plan.about is not None
         try:
+        self._settling.wait(HEAD_START)
             self._event(row.ABOUT, self.plan.about())
         except Exception as problem:  # noqa: BLE001 -- git and metadata of any package may fail in any way
             self.plan.tell("about", f"what this run is could not be gathered: {problem!r}")

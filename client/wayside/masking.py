@@ -4,9 +4,9 @@ Pure functions of text. Rather one value too many is hidden than one too few, bu
 value. A secret that has neither a telling name nor a known form is not recognised.
 """
 
-import re
 from fnmatch import fnmatchcase
-from typing import Any, Callable, List, Mapping, Match, Optional, Sequence
+from functools import lru_cache
+from typing import Any, Callable, List, Mapping, Match, Optional, Pattern, Sequence
 
 MASK = "***"
 MAX_ARGUMENTS = 256  #: of a command line; file lists come longer, and tell nothing
@@ -42,24 +42,30 @@ _HARMLESS_ENDINGS = {
 _NO_SECRETS = {"", "true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"}
 
 # Repetitions that could start anew at each of their own characters are bounded: a diff may hold any text.
-_USER_OF_URL = re.compile(r"(://)[^\s/\"'<>]*@")  # git, too, ends the host at the first slash
-_KNOWN_FORMS = re.compile(
+# Each is compiled when first needed (`_re`): most configs need none, and `init` waits for it.
+_USER_OF_URL = r"(://)[^\s/\"'<>]*@"  # git, too, ends the host at the first slash
+_KNOWN_FORMS = (
     r"(?<![A-Za-z0-9])(?:"
     r"sk-(?=[A-Za-z_\-]{0,60}\d)[A-Za-z0-9_\-]{20,}"
     r"|hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_\-]{16,}"
     r"|xox[abeprs]-[A-Za-z0-9\-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_\-]{30,}|nvapi-[A-Za-z0-9_\-]{20,}"
     r"|wandb_v1_[A-Za-z0-9_]{16,}|eyJ[A-Za-z0-9_\-]{8,1024}\.[A-Za-z0-9_\-]{8,1024}\.[A-Za-z0-9_\-]*)"
 )
-_SPOKEN = re.compile(r"\b(bearer|authorization:\s{0,8}basic)\s{1,8}[A-Za-z0-9+/=_.~\-]{8,}", re.IGNORECASE)
-_ASSIGNMENT = re.compile(
+_SPOKEN = r"(?i)\b(bearer|authorization:\s{0,8}basic)\s{1,8}[A-Za-z0-9+/=_.~\-]{8,}"
+_SHORTEST_KEY = 15  # characters that the last two match at least
+_ASSIGNMENT = (
     r"(?<![\w.\-])(?P<name>[A-Za-z][\w.\-]{0,80})(?P<between>[\"']?\s{0,8}[=:](?!//)\s{0,8})"
     r"(?P<value>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
     r"|(?:(?:[Bb]earer|[Bb]asic|[Tt]oken)\s{1,8})?[\"']?[^\s\"',;&})\]]+)"
 )
-_WHOLE_ASSIGNMENT = re.compile(r"([+~]*[A-Za-z][\w.\-/@]*)=(.*)", re.DOTALL)
-_TELLING = re.compile("key|token|secret|pass|pwd|auth|credential|sas|cookie|session|sig|dsn|jwt|otp|pat", re.IGNORECASE)
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_RUN = re.compile(r"[A-Za-z0-9+=]{12,}")
+_WHOLE_ASSIGNMENT = r"(?s)([+~]*[A-Za-z][\w.\-/@]*)=(.*)"
+#: One of these is part of every telling name.
+_TELLING = (
+    *("key", "token", "secret", "pass", "pwd", "auth", "credential", "bearer", "sas", "cookie", "session", "sig"),
+    *("dsn", "webhook", "jwt", "otp", "pat"),
+)
+_WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+"
+_RUN = r"[A-Za-z0-9+=]{12,}"
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "PRIVATE KEY-----"
 _LINES_AT_ONCE = 100
 
@@ -111,7 +117,11 @@ def secrets_of(environ: Mapping[str, str]) -> List[str]:
 
 def mask_text(text: str) -> str:
     """Text without keys of known forms, and without users and passwords of URLs."""
-    return _SPOKEN.sub(rf"\1 {MASK}", _KNOWN_FORMS.sub(MASK, _USER_OF_URL.sub(r"\1", text)))
+    if "://" in text:
+        text = _re(_USER_OF_URL).sub(r"\1", text)
+    if len(text) < _SHORTEST_KEY:
+        return text
+    return _re(_SPOKEN).sub(rf"\1 {MASK}", _re(_KNOWN_FORMS).sub(MASK, text))
 
 
 def mask_diff(text: str, pause: Callable[[], None]) -> str:
@@ -122,7 +132,7 @@ def mask_diff(text: str, pause: Callable[[], None]) -> str:
     masked: List[str] = []
     for start in range(0, len(lines), _LINES_AT_ONCE):
         part = mask_text("".join(lines[start : start + _LINES_AT_ONCE]))
-        masked.append(_ASSIGNMENT.sub(_mask_random, part) if _TELLING.search(part) else part)
+        masked.append(_re(_ASSIGNMENT).sub(_mask_random, part) if _tells(part) else part)
         pause()
     return "".join(masked)
 
@@ -153,6 +163,19 @@ def is_secret_file(path: str) -> bool:
     return any(fnmatchcase(part, pattern) for part in path.lower().split("/") for pattern in SECRET_FILES)
 
 
+@lru_cache(maxsize=None)  # of the few above
+def _re(pattern: str) -> Pattern[str]:
+    import re
+
+    return re.compile(pattern)
+
+
+def _tells(text: str) -> bool:
+    """Whether a telling name may stand in it."""
+    lower = text.lower()
+    return any(part in lower for part in _TELLING)
+
+
 def _without_private_keys(text: str) -> str:
     parts: List[str] = []
     done = 0
@@ -177,12 +200,12 @@ def _mask_within(text: str) -> str:
     """Text with the values of telling names masked, wherever `name=value` or `"name": "value"` stands in it."""
     if len(text) > MAX_ARGUMENT * 4:
         text = text[: MAX_ARGUMENT * 4]
-    whole = _WHOLE_ASSIGNMENT.fullmatch(text.lstrip("-"))
+    whole = _re(_WHOLE_ASSIGNMENT).fullmatch(text.lstrip("-"))
     if whole is not None:
         value = _mask_value(whole.group(1), whole.group(2))
         if value is not None:
             return f"{text.partition('=')[0]}={value}"
-    return mask_text(_ASSIGNMENT.sub(_mask_assignment, text))
+    return mask_text(_re(_ASSIGNMENT).sub(_mask_assignment, text))
 
 
 def _mask_assignment(found: Match[str]) -> str:
@@ -200,9 +223,9 @@ def _mask_random(found: Match[str]) -> str:
 
 def _mask_value(name: str, value: str) -> Optional[str]:
     """The mask when `value` is a secret, going by its name; else None."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    if value.lower() in _NO_SECRETS or not words:
+    if not _tells(name) or value.lower() in _NO_SECRETS:
         return None
+    words = [word.lower() for word in _re(_WORDS).findall(name)]
     pairs = list(zip(words, words[1:]))
     certain = (
         words == ["token"]
@@ -220,7 +243,7 @@ def _looks_random(value: str) -> bool:
     """Long, with a run of letters and digits such as chance makes, and no path."""
     if len(value) < 16 or value.startswith(("/", "./", "../", "~")) or len(value.split()) > 2:
         return False
-    for run in _RUN.findall(value):
+    for run in _re(_RUN).findall(value):
         digits = sum(letter.isdigit() for letter in run)
         mixed = digits and sum(map(str.isupper, run)) > 1 and sum(map(str.islower, run)) > 1
         if len(set(run)) >= 8 and not run.isdigit() and (digits >= 3 or mixed):

@@ -15,6 +15,8 @@ MAX_TIME = 1e11  #: Unix seconds: the year 5138
 
 _TIMED = (wire.ROW, wire.NAMED_ROW, wire.EVENT)
 _TIME = struct.Struct("<8xd")  # after the head
+_TOP = 15  # where a time's highest byte lies in its frame
+_OURS = 0x41  # it is this from 2 January 1970 to the year 2242, and in nothing that is no time
 
 
 def time_of(data: bytes, start: int) -> float:
@@ -41,6 +43,9 @@ def parted(data: bytes, span: wire.Span) -> Iterator[wire.Span]:
 
 
 def _times_are_plausible(data: bytes, span: wire.Span) -> bool:
+    tops = data[span.start + _TOP : span.end : span.size]
+    if tops.count(_OURS) == len(tops):  # five times as fast as the look at every time that follows
+        return True
     words = array("d")
     words.frombytes(memoryview(data)[span.start + 8 : span.end])
     times = words[:: span.size // 8]

@@ -252,3 +252,15 @@ def test_a_large_diff_lets_others_run() -> None:
     pauses = []
     mask_diff("+ordinary line of code\n" * 10_000, lambda: pauses.append(None))
     assert len(pauses) == 100
+
+
+@pytest.mark.parametrize("name", ["webhook", "bearer", "DSN", "myPat", "jwt", "X-Sig"])
+def test_every_telling_name_is_looked_for_in_a_diff(name: str) -> None:
+    """Also where it is the only one in the whole diff."""
+    assert SECRET not in mask_diff(f'+{name} = "{SECRET}1234"\n', lambda: None)
+
+
+@given(st.sampled_from(FORMS), st.text(alphabet=" ,;", max_size=3))
+def test_a_known_form_is_masked_however_short_its_text(form: str, after: str) -> None:
+    """By itself, as a value of a config."""
+    assert mask_text(form + after) == MASK + after
