@@ -146,6 +146,7 @@ def _surroundings(mode: str, settings: Settings, place: Place) -> Surroundings:
         about=lambda: gather(settings, place),
         url=_look_at_collector(addresses),
         quiet=settings.quiet,
+        shared_memory=settings.shared_memory,
     )
 
 

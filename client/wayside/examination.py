@@ -63,7 +63,7 @@ def examine(environ: Environ, here: Here, patience: float) -> Report:
     fields = common_fields(place.fields(), settings.mode, addresses, os.path.realpath(settings.dir))
     checks = [_check_settings(settings), _check_identity(settings, place)]
     if settings.mode != "disabled":
-        checks += [_check_journal(fields), _check_disk(settings, fields["dir"])]
+        checks += [_check_journal(settings, fields), _check_disk(settings, fields["dir"])]
     if settings.mode == "online":
         checks += _check_collector(settings, sockets, fields, patience)
     return Report(_settings(environ, settings), sockets, _identity(environ, here, settings, place), checks)
@@ -77,6 +77,7 @@ def _settings(environ: Environ, settings: Settings) -> List[Value]:
         "mode": settings.mode,
         "transport": settings.transport,
         "dir": settings.dir,
+        "shared_memory": settings.shared_memory,
         "kept_limit": _size(settings.kept_limit),
         "git": "recorded" if settings.git else "not recorded",
         "diff": "recorded" if settings.diff else "not recorded",
@@ -165,16 +166,17 @@ def _check_identity(settings: Settings, place: Place) -> Check:
     return Check("identity", True, f"{rank}, started by {place.launcher or 'hand'}")
 
 
-def _begin_journal(fields: Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[Journal], str]:
+def _begin_journal(settings: Settings, fields: Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[Journal], str]:
     """A test session's record and journal, and why there is none."""
     problems: List[str] = []
     hello = test_record(fields)
-    journal = begin_journal(hello, fields["addresses"], fields["dir"], lambda key, message: problems.append(message))
+    tell = lambda key, message: problems.append(message)  # noqa: E731
+    journal = begin_journal(hello, fields["addresses"], fields["dir"], tell, settings.shared_memory)
     return hello, journal, "; ".join(problems)
 
 
-def _check_journal(fields: Dict[str, Any]) -> Check:
-    _, journal, problem = _begin_journal(fields)
+def _check_journal(settings: Settings, fields: Dict[str, Any]) -> Check:
+    _, journal, problem = _begin_journal(settings, fields)
     if journal is None:
         return Check("journal", False, problem, "free some memory or disk there, or set WAYSIDE_DIR to another folder")
     root, most = journal.shelf.root, room(journal.shelf.root.path, 0)
@@ -219,7 +221,7 @@ def _check_collector(settings: Settings, sockets: List[Socket], fields: Dict[str
         return [Check("collector", False, "none answers at any of these places", "; ".join(hints) or start)]
     checks: List[Check] = []
     for socket in connecting:  # as training does: the next one where the first gives no answer
-        hello, journal, problem = _begin_journal(fields)
+        hello, journal, problem = _begin_journal(settings, fields)
         if journal is None:
             return [Check("collector", False, f"{socket.path} takes connections, but there is no journal", problem)]
         plan = Plan(hello, [], fields["dir"], 0, settings.transport == "socket", None, dict, lambda key, message: None)

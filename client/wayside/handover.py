@@ -13,6 +13,7 @@ from .journal import Journal
 from .kept import Keeper, KeptSegment
 from .peer import Answer, Peer, Refusal
 from .segments import Segment
+from .settings import SHARED_MEMORY
 
 RECONNECT = 0.5  #: seconds between attempts to find a collector
 REFUSED_RECONNECT = 10.0  #: seconds after a collector refused us: what it said will not change by asking often
@@ -28,7 +29,7 @@ class Plan(NamedTuple):
     hello: the session record. addresses: sockets to try, in order; empty in offline mode. overflow: WAYSIDE_DIR.
     kept_limit: bytes that may be kept there. send: whether to send frames even to a collector that could read the
     journal. about: gathers what the run is (slow: git, packages). counts: what the client itself dropped or refused.
-    tell: says something to the user, once for each key.
+    tell: says something to the user, once for each key. shared_memory: where the journal may begin anew.
     """
 
     hello: Dict[str, Any]
@@ -39,6 +40,7 @@ class Plan(NamedTuple):
     about: Optional[Callable[[], Dict[str, Any]]]
     counts: Callable[[], Dict[str, Any]]
     tell: Callable[[str, str], None]
+    shared_memory: str = SHARED_MEMORY
 
 
 class Handover:

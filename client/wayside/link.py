@@ -151,7 +151,8 @@ class Link:
         shelf = self.journal.shelf
         if not shelf.folder.exists():
             self.handover.disconnect()
-            for root in find_roots(self.plan.addresses[0] if self.plan.addresses else None, self.plan.overflow):
+            socket = self.plan.addresses[0] if self.plan.addresses else None
+            for root in find_roots(socket, self.plan.overflow, self.plan.shared_memory):
                 with contextlib.suppress(OSError):
                     self.journal.relocate(root)
                     self.plan.tell("relocated", f"the journal's folder was deleted; begun anew in {root.path}")
@@ -195,8 +196,8 @@ class Link:
 
     def _say_about(self) -> None:
         assert self.plan.about is not None
-        try:
         self._settling.wait(HEAD_START)
+        try:
             self._event(row.ABOUT, self.plan.about())
         except Exception as problem:  # noqa: BLE001 -- git and metadata of any package may fail in any way
             self.plan.tell("about", f"what this run is could not be gathered: {problem!r}")

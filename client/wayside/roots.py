@@ -9,6 +9,7 @@ import os
 from typing import List, NamedTuple, Optional, Sequence
 
 from .segments import JOURNALS
+from .settings import SHARED_MEMORY
 
 SESSION_LIMIT = 16 << 20  #: bytes of journal a session may hold: a third of a second of a tight loop, at most
 FOLDER_LIMIT = 256 << 20  #: bytes of journals below one memory-backed root: sixteen sessions at their limit
@@ -44,24 +45,30 @@ def read_mounts() -> str:
         return ""
 
 
-def find_roots(socket: Optional[str], overflow: str, shared_memory: str = "/dev/shm") -> List[Root]:
+def find_roots(socket: Optional[str], overflow: str, shared_memory: str = SHARED_MEMORY) -> List[Root]:
     """Where a journal may lie, best first.
 
-    The socket's folder when it is memory-backed, else shared memory, else the socket's folder on disk, else `overflow`
-    (WAYSIDE_DIR).
+    The socket's folder when it is memory-backed, else `shared_memory` (WAYSIDE_SHARED_MEMORY), else the socket's folder
+    on disk, else `overflow` (WAYSIDE_DIR).
     """
     mounts = read_mounts()
     roots: List[Root] = []
     beside = os.path.dirname(os.path.realpath(socket)) if socket else None
     if beside and is_memory(beside, mounts):
         roots.append(Root(beside, True))
-    if is_memory(os.path.realpath(shared_memory), mounts):
-        roots.append(Root(os.path.join(shared_memory, f"wayside-{os.geteuid()}"), True))
+    shared_memory = os.path.realpath(shared_memory)
+    if is_memory(shared_memory, mounts):
+        roots.append(Root(own_folder(shared_memory), True))
     if beside and not is_memory(beside, mounts):
         roots.append(Root(beside, False))
     overflow = os.path.realpath(overflow)
     roots.append(Root(overflow, is_memory(overflow, mounts)))
     return roots
+
+
+def own_folder(shared_memory: str) -> str:
+    """This user's own folder in shared memory."""
+    return os.path.join(shared_memory, f"wayside-{os.geteuid()}")
 
 
 def room(path: str, held: int) -> int:

@@ -11,6 +11,7 @@ from .journal import Journal
 from .link import Link
 from .roots import find_roots
 from .segments import boot_id
+from .settings import SHARED_MEMORY
 
 MAX_RECORD = 32 << 10  #: bytes of the session record, which opens each segment: an eighth of it at most
 
@@ -46,6 +47,7 @@ class Surroundings(NamedTuple):
     about: Optional[Callable[[], Dict[str, Any]]]
     url: Optional[str]
     quiet: bool
+    shared_memory: str = SHARED_MEMORY
 
 
 class Session(NamedTuple):
@@ -65,10 +67,20 @@ def begin_session(
     counts: what the client itself dropped or refused so far. tell: says something to the user, once for each key.
     """
     hello = new_record(identity, around.fields)
-    journal = begin_journal(hello, around.addresses, around.overflow, tell)
+    journal = begin_journal(hello, around.addresses, around.overflow, tell, around.shared_memory)
     if journal is None:
         return None
-    plan = Plan(hello, around.addresses, around.overflow, around.kept_limit, around.send, around.about, counts, tell)
+    plan = Plan(
+        hello,
+        around.addresses,
+        around.overflow,
+        around.kept_limit,
+        around.send,
+        around.about,
+        counts,
+        tell,
+        around.shared_memory,
+    )
     try:
         return Session(journal, Link(journal, plan))
     except (OSError, RuntimeError) as problem:
@@ -97,12 +109,16 @@ def new_record(identity: Identity, fields: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def begin_journal(
-    hello: Dict[str, Any], addresses: List[str], overflow: str, tell: Callable[[str, str], None]
+    hello: Dict[str, Any],
+    addresses: List[str],
+    overflow: str,
+    tell: Callable[[str, str], None],
+    shared_memory: str = SHARED_MEMORY,
 ) -> Optional[Journal]:
     """A session's journal in the best place that takes it; None, and the user told why, when none does."""
     problems: List[str] = []
     frame = wire.json_frame(wire.HELLO, hello)
-    for root in find_roots(addresses[0] if addresses else None, overflow):
+    for root in find_roots(addresses[0] if addresses else None, overflow, shared_memory):
         try:
             return Journal(root, hello["session"], frame)
         except OSError as problem:

@@ -13,6 +13,7 @@ MODES = ("online", "offline", "disabled")
 TRANSPORTS = ("journal", "socket")
 DEFAULT_DIR = ".wayside"
 DEFAULT_PROJECT = "default"
+SHARED_MEMORY = "/dev/shm"
 SYSTEM_SOCKET = "/run/wayside/wayside.sock"
 MAX_SOCKET_PATH = 107  #: bytes; `sun_path` of Linux holds 108, the last of them a zero
 MAX_TAGS = 256  #: tags of one run; the record that carries them opens every journal segment and must stay small
@@ -33,7 +34,8 @@ class Settings(NamedTuple):
     """The client's options.
 
     socket: the collector's socket, or None to look in the usual places. dir: folder for journals while there is no
-    collector. kept_limit: bytes one session may keep there. mode: one of MODES; transport: one of TRANSPORTS. run_id:
+    collector. shared_memory: where journals lie when the socket's folder is on a disk. kept_limit: bytes one session
+    may keep in `dir`. mode: one of MODES; transport: one of TRANSPORTS. run_id:
     asked for in the environment, unchecked. git: whether the run's commit, branch and remote are recorded; diff:
     whether uncommitted changes are, too. quiet: say nothing on stderr but problems. runtime_dir: the user's folder for
     sockets (XDG_RUNTIME_DIR). cwd: the working directory when the settings were read, which relative paths start from,
@@ -42,6 +44,7 @@ class Settings(NamedTuple):
 
     socket: Optional[str] = None
     dir: str = DEFAULT_DIR
+    shared_memory: str = SHARED_MEMORY
     kept_limit: int = KEPT_LIMIT
     mode: str = "online"
     transport: str = "journal"
@@ -86,6 +89,7 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
     settings = Settings(
         socket=text("WAYSIDE_SOCKET"),
         dir=text("WAYSIDE_DIR") or DEFAULT_DIR,
+        shared_memory=text("WAYSIDE_SHARED_MEMORY") or SHARED_MEMORY,
         kept_limit=_size(environ, "WAYSIDE_KEPT_LIMIT", KEPT_LIMIT, problems),
         mode=choice("WAYSIDE_MODE", MODES),
         transport=choice("WAYSIDE_TRANSPORT", TRANSPORTS),
@@ -103,7 +107,10 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
         runtime_dir=text("XDG_RUNTIME_DIR"),
         cwd=_working_directory(problems) if cwd is None else cwd,
     )
-    settings = settings._replace(dir=os.path.join(settings.cwd, os.path.expanduser(settings.dir)))
+    settings = settings._replace(
+        dir=os.path.join(settings.cwd, os.path.expanduser(settings.dir)),
+        shared_memory=os.path.join(settings.cwd, os.path.expanduser(settings.shared_memory)),
+    )
     problems.extend(_sockets(settings)[1])
     return settings._replace(problems=tuple(problems))
 

@@ -61,7 +61,7 @@ class Parts:
         options = SpoolOptions(config.spool_path, top.spool.max_size, top.spool.max_age)
         self.spool = Spool(options, on_stored=self._on_stored, on_forgotten=self._on_forgotten)
         self.intake = Intake(self.spool, self.registry)
-        roots = [*scope.journal_roots, *journal_roots_of(self.socket_path, config.dir)]
+        roots = [*scope.journal_roots, *journal_roots_of(self.socket_path, config.dir, environ)]
         self.journals = JournalSource(
             self.intake, roots, scope.adopts or self._is_ours, config.spool_path / "damaged" / "journals"
         )

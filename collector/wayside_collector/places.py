@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from wayside.roots import own_folder
 from wayside.settings import read_settings, socket_candidates
 
 from .config import Config
@@ -24,10 +25,10 @@ def socket_path(config: Config, environ: Mapping[str, str]) -> Path:
     return candidates[-1]
 
 
-def journal_roots_of(socket: Path, folder: Path) -> list[Path]:
+def journal_roots_of(socket: Path, folder: Path, environ: Mapping[str, str]) -> list[Path]:
     """Where clients of this socket and this WAYSIDE_DIR keep their journals; see `wayside.roots`."""
     return [
         Path(os.path.realpath(socket.parent)),
-        Path(f"/dev/shm/wayside-{os.geteuid()}"),
+        Path(own_folder(os.path.realpath(read_settings(environ).shared_memory))),
         Path(os.path.realpath(folder)),
     ]

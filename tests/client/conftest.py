@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import wayside
 from hypothesis import HealthCheck, settings
+from memory import ENVIRON, make_folder
 from wayside import api
 
 # The machine is shared and busy: how long an example takes says nothing.
@@ -36,6 +36,7 @@ class Place:
             "WAYSIDE_SOCKET": str(self.socket),
             "WAYSIDE_DIR": str(self.overflow),
             "WAYSIDE_DISABLE_GIT": "1",
+            **ENVIRON,
         }
 
     def journals(self) -> list[Path]:
@@ -46,7 +47,7 @@ class Place:
 @pytest.fixture
 def memory() -> Iterator[Path]:
     """A memory-backed folder of the test's own."""
-    path = Path(tempfile.mkdtemp(prefix="wayside-test-", dir="/dev/shm"))
+    path = make_folder("test-")
     yield path
     shutil.rmtree(path)
 

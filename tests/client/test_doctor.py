@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import stat
 import subprocess
@@ -17,6 +16,7 @@ import wayside
 from client.conftest import Place
 from client.test_older_pythons import CLIENT, VERSIONS, python
 from client.test_whence import FOUND
+from memory import ENVIRON
 from standins.answering_collector import Script, answer, answering_collector, read_frames, wait_for_end
 from wayside import wire
 from wayside.doctor import as_json, as_text, main
@@ -291,11 +291,10 @@ def test_a_folder_that_cannot_be_written(place: Place, folder: str) -> None:
     if me == 0:
         os.seteuid(65534)  # root may write anywhere
     try:
-        environ = {"WAYSIDE_MODE": "offline", "WAYSIDE_DIR": folder.format(file=place.socket, others=others)}
+        environ = {"WAYSIDE_MODE": "offline", "WAYSIDE_DIR": folder.format(file=place.socket, others=others), **ENVIRON}
         report = examine(environ, HERE, 1.0)
     finally:
         os.seteuid(me)
-        shutil.rmtree("/dev/shm/wayside-65534", ignore_errors=True)
     assert failed(report) == ["disk"]
     assert "set WAYSIDE_DIR" in check(report, "disk").do
 

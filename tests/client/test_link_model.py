@@ -6,14 +6,13 @@ handed over again has the same number.
 """
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from memory import make_folder
 from standins.journal_reading import read_journal
 from standins.journal_writer import TEARS, Writer, holds
 from standins.scripted_collector import ScriptedCollector
@@ -31,7 +30,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="wayside-model-", dir="/dev/shm"))
+        self.folder = make_folder("model-")
         self.mark = 0.0
         self.told: list[str] = []
 

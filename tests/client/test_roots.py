@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from wayside.roots import FOLDER_LIMIT, FREE_SHARE, SESSION_LIMIT, Root, find_roots, held_below, is_memory, room
+from wayside.settings import read_settings
 
 MOUNTS = """\
 /dev/vda / ext4 rw 0 0
@@ -87,3 +88,11 @@ def test_what_journals_hold_is_counted(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(bytes(5000))
     assert held_below(str(tmp_path)) == 3300
     assert held_below(str(tmp_path / "nowhere")) == 0
+
+
+def test_another_folder_in_memory(tmp_path: Path, memory: Path) -> None:
+    """WAYSIDE_SHARED_MEMORY takes the place of /dev/shm, relative paths and links included."""
+    (tmp_path / "link").symlink_to(memory)
+    settings = read_settings({"WAYSIDE_SHARED_MEMORY": "link"}, str(tmp_path))
+    own = Root(f"{memory}/wayside-{os.geteuid()}", True)
+    assert find_roots(None, str(tmp_path), settings.shared_memory) == [own, Root(str(tmp_path), False)]

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.dockerfile import final_stage
+from memory import make_folder
 
 #: What the downward API tells here.
 FACTS = {
@@ -139,7 +139,7 @@ class Pod:
 @contextmanager
 def pod(spec: dict[str, Any], files: dict[str, str], root: Path, *, labels: bool = True) -> Iterator[Pod]:
     """A pod below `root`. files: the ConfigMap's. labels: whether a Job made it."""
-    memory = Path(tempfile.mkdtemp(prefix="wayside-pod-", dir="/dev/shm"))
+    memory = make_folder("pod-")
     folders = {
         "/run/wayside": memory,
         "/var/lib/wayside": root / "data",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from memory import ENVIRON, make_folder
 
 PATIENCE = 30.0  #: seconds: only a broken program needs them
 HERE = Path(__file__).parent
@@ -136,14 +137,14 @@ class Machine:
         self.folder = folder
         self.dir = folder / "wayside"
         # Short, since a socket's path is at most 107 bytes, which pytest's folders may be by themselves.
-        self.beside = Path(tempfile.mkdtemp(prefix="wayside-e2e-", dir="/dev/shm" if memory else "/tmp"))
+        self.beside = make_folder("e2e-") if memory else Path(tempfile.mkdtemp(prefix="wayside-e2e-", dir="/tmp"))
         self.socket = self.beside / "wayside.sock"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._logs = 0
 
     def environ(self, **more: str) -> dict[str, str]:
         found = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        found.update(WAYSIDE_SOCKET=str(self.socket), WAYSIDE_DIR=str(self.dir), WAYSIDE_LISTEN="127.0.0.1:0")
+        found.update(ENVIRON, WAYSIDE_SOCKET=str(self.socket), WAYSIDE_DIR=str(self.dir), WAYSIDE_LISTEN="127.0.0.1:0")
         return {**found, **more}
 
     def collector(self, config: Mapping[str, Any] = QUIET, **environ: str) -> Collector:

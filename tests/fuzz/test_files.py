@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from fuzz.damage import damaged
 from fuzz.effort import EFFORTS, Effort, bounded
 from hypothesis import strategies as st
+from memory import make_folder
 from spool.making import T0, begin, make_batch, opened, put
 from standins.memory_spool import MemorySpool
 from wayside import wire
@@ -45,7 +45,7 @@ def write_journal(root: Path, number: int) -> Path:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="wayside-fuzz-", dir="/dev/shm"))
+    path = make_folder("fuzz-")
     yield path
     shutil.rmtree(path)
 

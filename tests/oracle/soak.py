@@ -14,6 +14,8 @@ import time
 import traceback
 from pathlib import Path
 
+import memory
+
 from .faults import FAULTS
 from .instruments import impossible
 from .rounds import play
@@ -83,4 +85,8 @@ def _conclude(total: Tally) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    memory.begin()
+    try:
+        sys.exit(main())
+    finally:
+        memory.end()

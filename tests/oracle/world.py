@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memory import ENVIRON, MEMORY
+
 from . import verdict
 from .held import connect, rows_held
 from .producer import CLAIM_SIZE, SLOTS, read_claims
@@ -29,7 +31,7 @@ from .tally import Tally
 STARTS_WITHIN = 60.0
 SETTLES_WITHIN = 600.0
 AIMS_WITHIN = 0.6  #: longer than any producer rests
-SHARED = Path(f"/dev/shm/wayside-{os.getuid()}")
+SHARED = MEMORY / f"wayside-{os.getuid()}"
 
 
 @dataclass
@@ -74,7 +76,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.collector: subprocess.Popen[bytes] | None = None
-        self.beside = self.memory or Path("/dev/shm") / f"wayside-oracle-{os.getpid()}-{self.seed}"
+        self.beside = self.memory or MEMORY / f"oracle-{self.seed}"
         self.beside.mkdir(parents=True, exist_ok=True)
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("WAYSIDE_", "WANDB_"))},
@@ -83,6 +85,7 @@ class World:
             "WAYSIDE_TRANSPORT": self.transport,
             "WAYSIDE_QUIET": "1",
             "WAYSIDE_DISABLE_GIT": "1",
+            **ENVIRON,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         sinks = {"jsonl": {"path": f"{self.folder}/jsonl"}, "prometheus": {}, **self.receivers.sinks(self.folder)}

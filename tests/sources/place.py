@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from memory import make_folder
 from wayside import wire
 from wayside.row import Event, Row
 from wayside_collector.intake import Intake
@@ -156,7 +156,7 @@ def frames(count: int, *, first: int = 0, names: tuple[str, ...] = ("loss",)) ->
 @contextlib.asynccontextmanager
 async def opened_place(clock: Callable[[], float] = time.monotonic) -> AsyncIterator[Place]:
     """A place in memory, gone afterwards: a socket's path must be short."""
-    folder = Path(tempfile.mkdtemp(prefix="wayside-test-", dir="/dev/shm"))
+    folder = make_folder("test-")
     spool = Spool(SpoolOptions(folder / "spool"))
     await asyncio.to_thread(spool.open)
     try:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from memory import make_folder
 from standins.journal_writer import KINDS, TEARS, Writer, holds
 from standins.lock_holder import LockHolder
 from standins.memory_spool import Crash, MemorySpool
@@ -70,7 +71,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="wayside-model-", dir="/dev/shm"))
+        self.folder = make_folder("model-")
         self.locks = LockHolder()
         self.runner = asyncio.Runner()
         self.clock = FakeClock(1000.0)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from memory import make_folder
 from spool.failing import FailingFiles
 from spool.making import T0, WITHIN, as_contents, contents, make_batch, record_of, session_id
 from wayside_collector.spool import SinkCommit, Spool, SpoolError, SpoolOptions
@@ -24,7 +25,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        self.folder = make_folder("spool-")
         self.made: list[FailingFiles] = []
         self.clock = FakeClock(T0)
         self.keys: dict[int, int] = {}

@@ -6,12 +6,12 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+from memory import make_folder
 
 
 def programs() -> Path | None:
@@ -36,7 +36,7 @@ def postgres() -> Iterator[str]:
     """
     bin = programs()
     assert bin is not None, "Debian's postgresql is missing: scripts/install-test-packages"
-    folder = Path(tempfile.mkdtemp(prefix="wayside-pg-", dir="/dev/shm"))
+    folder = make_folder("pg-")
     try:
         folder.chmod(0o755)
         who = _as_user(folder)

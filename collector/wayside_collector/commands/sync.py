@@ -30,7 +30,7 @@ def _run(chosen: argparse.Namespace) -> int:
     loaded = read(chosen.config, environ)
     folder = chosen.path.resolve()
     if not chosen.path.is_dir():  # a run killed young may have left everything in memory, and made no folder yet
-        places = journal_roots_of(socket_path(loaded.config, environ), loaded.config.dir)
+        places = journal_roots_of(socket_path(loaded.config, environ), loaded.config.dir, environ)
         if chosen.path.exists() or not _is_named(folder, places):
             looked = ", ".join(map(str, places))
             say(f"{chosen.path} is not a folder, and no journal in {looked} is of a run with that WAYSIDE_DIR")
