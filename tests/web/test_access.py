@@ -1,11 +1,12 @@
 """Who may do what over HTTP: each listener, each role, each way to ask."""
 
+import time
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from wayside_collector.access import IngestSection, Outside, PublicSection
-from wayside_collector.web.access import Access, is_own_host
+from wayside_collector.web.access import NAMESPACE, Access, is_own_host
 from wayside_collector.web.pages import own_path
 from wayside_collector.web.roles import Role, Route
 from wayside_collector.web.tokens import Tokens
@@ -212,7 +213,7 @@ def test_trusted_networks_may_write_and_not_read(peer: str | None, trusted: bool
     """An address within `ingest.trusted` has the role writer, also as IPv6 tells of an IPv4 one, and no other role."""
     trusting = Outside("[::]:1", ingest=IngestSection(trusted=("10.0.0.0/8", "fd00::/8")))
     access = Access(trusting, Tokens(None))
-    assert access.role("listen_public", peer, None) == (Role.WRITER if trusted else Role.NONE)
+    assert access.grant("listen_public", peer, []).role == (Role.WRITER if trusted else Role.NONE)
 
 
 @pytest.mark.asyncio
@@ -262,3 +263,34 @@ def test_a_login_leads_nowhere_else(path: str) -> None:
     """What a login goes on to is a path here, never another server's address that looks like one."""
     assert own_path(path) == "/"
     assert own_path("/runs/1?x=1#y") == "/runs/1?x=1#y"
+
+
+@pytest.mark.asyncio
+async def test_a_namespace_is_kept_to(tmp_path: Path) -> None:
+    """A token for a namespace opens the routes that keep to it, which are told whose it is, and no other; with a
+    cookie of another namespace it opens nothing.
+    """
+    file = tmp_path / "tokens"
+    file.write_text(
+        f"reader {READER} namespace=team-a\nwriter {READER} namespace=team-a\nreader {WRITER} namespace=team-b\nreader {BOTH}\n"
+    )
+
+    async def told(request: web.Request) -> web.Response:
+        return web.json_response(request[NAMESPACE])
+
+    routes = [Route("GET", "/mine", told, Role.READER, scoped=True), Route("POST", "/mine", told, Role.WRITER)]
+    public = PublicSection(token_file=str(file), anonymous="reader")
+    async with served(Outside("127.0.0.1:0", public), routes) as s:
+        for token, mine, namespace in ((READER, 200, "team-a"), (WRITER, 200, "team-b"), (BOTH, 200, None)):
+            async with s.asking.get(f"{s.public}/mine", headers=bearer(token)) as answer:
+                assert (answer.status, await answer.json()) == (mine, namespace)
+        assert await s.status(f"{s.public}/mine", "POST", headers=bearer(READER)) == 403
+        for path in ("/status", "/"):
+            assert await s.status(s.public + path, headers=bearer(READER)) == 403
+            assert await s.status(s.public + path, headers=bearer(BOTH)) == 200
+        for path in EVERYBODYS:
+            assert await s.status(s.public + path, headers=bearer(READER)) == 200
+        cookie = s.server.access.tokens.cookie(WRITER, time.time())
+        both = {**bearer(READER), "Cookie": f"wayside={cookie}"}
+        assert await s.status(f"{s.public}/mine", headers=both) in (401, 403)
+        assert await s.status(f"{s.local}/mine", headers=bearer(READER)) == 200

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from wayside_collector.access import Outside, PublicSection
 from wayside_collector.web.roles import Role
-from wayside_collector.web.tokens import COOKIE_LIFE, LOOK_INTERVAL, MAX_FILE, MAX_TOKENS, Tokens, parse_tokens
+from wayside_collector.web.tokens import COOKIE_LIFE, LOOK_INTERVAL, MAX_FILE, MAX_TOKENS, Grant, Tokens, parse_tokens
 from web.serving import served
 
 TOKEN, OTHER = "t" * 24, "o" * 24
@@ -25,12 +25,24 @@ class Clock:
 
 @pytest.mark.parametrize(
     "line",
-    ["reader", "reader a b", f"owner {TOKEN}", "reader short", f"reader {'x' * 600}", f"reader {'ä' * 20}", TOKEN],
+    [
+        "reader",
+        "reader a b",
+        f"owner {TOKEN}",
+        "reader short",
+        f"reader {'x' * 600}",
+        f"reader {'ä' * 20}",
+        TOKEN,
+        f"reader {TOKEN} namespace=Bad_Name",
+        f"reader {TOKEN} namespace=a.b",
+        f"reader {TOKEN} namespace={'x' * 64}",
+        f"reader {OTHER} namespace=team-a",
+    ],
 )
 def test_a_bad_line_is_told_by_its_number_and_not_quoted(line: str) -> None:
     """The other lines count; what is wrong says where, and repeats nothing of the line."""
     tokens, problems = parse_tokens(f"reader {OTHER}\n{line}\n")
-    assert tokens == {OTHER: Role.READER}
+    assert tokens == {OTHER: Grant(Role.READER)}
     assert len(problems) == 1
     assert "line 2" in problems[0]
     assert not any(word in problems[0] for word in line.split() if len(word) > 6)
@@ -48,27 +60,27 @@ def test_the_file_is_taken_as_it_stands_now(tmp_path: Path) -> None:
     file, clock = tmp_path / "tokens", Clock()
     file.write_text(f"reader {TOKEN}\n")
     tokens = Tokens(file, clock)
-    assert tokens.role(TOKEN) is Role.READER
-    assert tokens.role(OTHER) is tokens.role("") is tokens.role("\udcff") is Role.NONE
+    assert tokens.grant(TOKEN).role is Role.READER
+    assert tokens.grant(OTHER).role is tokens.grant("").role is tokens.grant("\udcff").role is Role.NONE
     new = tmp_path / "new"
     new.write_text(f"writer {OTHER}\n")
     new.replace(file)
     clock.pass_interval()
-    assert tokens.role(TOKEN) is Role.NONE
-    assert tokens.role(OTHER) is Role.WRITER
+    assert tokens.grant(TOKEN).role is Role.NONE
+    assert tokens.grant(OTHER).role is Role.WRITER
     for broken in ("", "#" * (MAX_FILE + 1)):
         file.write_text(f"reader {TOKEN}\n")
         clock.pass_interval()
-        assert tokens.role(TOKEN) is Role.READER
+        assert tokens.grant(TOKEN).role is Role.READER
         file.write_text(broken)
         clock.pass_interval()
-        assert tokens.role(TOKEN) is Role.NONE
+        assert tokens.grant(TOKEN).role is Role.NONE
     file.unlink()
     clock.pass_interval()
-    assert tokens.role(TOKEN) is Role.NONE
+    assert tokens.grant(TOKEN).role is Role.NONE
     file.write_text(f"reader {TOKEN}\n")
     clock.pass_interval()
-    assert tokens.role(TOKEN) is Role.READER
+    assert tokens.grant(TOKEN).role is Role.READER
 
 
 def test_a_secret_volume_s_exchange_is_seen(tmp_path: Path) -> None:
@@ -80,12 +92,12 @@ def test_a_secret_volume_s_exchange_is_seen(tmp_path: Path) -> None:
     (tmp_path / "tokens").symlink_to("..data/tokens")
     clock = Clock()
     tokens = Tokens(tmp_path / "tokens", clock)
-    assert tokens.role(TOKEN) is Role.READER
+    assert tokens.grant(TOKEN).role is Role.READER
     (tmp_path / "..next").symlink_to("v2")
     (tmp_path / "..next").rename(tmp_path / "..data")
     clock.pass_interval()
-    assert tokens.role(TOKEN) is Role.NONE
-    assert tokens.role(OTHER) is Role.READER
+    assert tokens.grant(TOKEN).role is Role.NONE
+    assert tokens.grant(OTHER).role is Role.READER
 
 
 def test_what_is_wrong_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -94,11 +106,11 @@ def test_what_is_wrong_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFix
     tokens = Tokens(file, clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            tokens.role(TOKEN)
+            tokens.grant(TOKEN)
             clock.pass_interval()
         assert len(caplog.records) == 1
         file.write_text(f"reader {TOKEN} {OTHER}\n")
-        tokens.role(TOKEN)
+        tokens.grant(TOKEN)
         assert len(caplog.records) == 2
     assert TOKEN not in caplog.text
 
@@ -110,18 +122,18 @@ def test_a_cookie_stands_for_its_token_for_a_while(tmp_path: Path) -> None:
     tokens = Tokens(file, clock)
     cookie = tokens.cookie(TOKEN, 1000.0)
     assert TOKEN not in cookie
-    assert tokens.cookie_role(cookie, 1000.0) is Role.READER
-    assert tokens.cookie_role(cookie, 1000.0 + COOKIE_LIFE - 1) is Role.READER
-    assert tokens.cookie_role(cookie, 1000.0 + COOKIE_LIFE + 1) is Role.NONE
-    assert Tokens(file).cookie_role(cookie, 1000.0) is Role.READER, "a restart logs everybody out"
+    assert tokens.cookie_grant(cookie, 1000.0).role is Role.READER
+    assert tokens.cookie_grant(cookie, 1000.0 + COOKIE_LIFE - 1).role is Role.READER
+    assert tokens.cookie_grant(cookie, 1000.0 + COOKIE_LIFE + 1).role is Role.NONE
+    assert Tokens(file).cookie_grant(cookie, 1000.0).role is Role.READER, "a restart logs everybody out"
     ends, _, signature = cookie.partition(".")
     late = str(int(ends) + COOKIE_LIFE)
     for forged in (f"{late}.{signature}", f"{ends}.{'0' * 64}", ends, "", ".", f"{ends}.ä", f"٣{cookie}", "9" * 9999):
-        assert tokens.cookie_role(forged, 1000.0) is Role.NONE, forged
-    assert tokens.cookie_role(tokens.cookie(OTHER, 1000.0), 1000.0) is Role.NONE
+        assert tokens.cookie_grant(forged, 1000.0).role is Role.NONE, forged
+    assert tokens.cookie_grant(tokens.cookie(OTHER, 1000.0), 1000.0).role is Role.NONE
     file.write_text(f"reader {OTHER}\n")
     clock.pass_interval()
-    assert tokens.cookie_role(cookie, 1000.0) is Role.NONE
+    assert tokens.cookie_grant(cookie, 1000.0).role is Role.NONE
 
 
 @pytest.mark.asyncio
@@ -160,3 +172,13 @@ async def test_a_wrong_token_logs_nobody_in(tmp_path: Path) -> None:
             assert "wayside" not in answer.cookies
         assert await s.status(f"{s.public}/status?token={TOKEN}") == 401
         assert s.refusals.counts()["listen_public", "token"] == 2
+
+
+def test_a_token_is_for_a_namespace(tmp_path: Path) -> None:
+    """The third word of its line, the same on each of its lines; a cookie stands for that, too."""
+    file = tmp_path / "tokens"
+    file.write_text(f"reader {TOKEN} namespace=team-a\nwriter {TOKEN} namespace=team-a\nreader {OTHER}\n")
+    tokens = Tokens(file)
+    assert tokens.grant(TOKEN) == (Role.READER | Role.WRITER, "team-a")
+    assert tokens.grant(OTHER) == (Role.READER, None)
+    assert tokens.cookie_grant(tokens.cookie(TOKEN, 1000.0), 1000.0).namespace == "team-a"

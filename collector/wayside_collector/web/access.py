@@ -1,4 +1,4 @@
-"""Who may do what over HTTP: `Access.role` from listener, peer and token, and the one middleware that asks it.
+"""Who may do what over HTTP: `Access.grant` from listener, peer and token, and the one middleware that asks it.
 
 `listen`, which only this machine's programs reach, gives every role without a token. A browser on this machine is one
 of them, and shows pages of strangers: so there a Host that is a name of somebody's domain is refused (DNS rebinding),
@@ -8,8 +8,10 @@ Scripts of other origins may read nothing unless `public.origins` names them (CO
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -17,11 +19,13 @@ from aiohttp.typedefs import Handler, Middleware
 from ..access import Outside, is_loopback, origin_host
 from ..refusals import Door, Reason, Refusals
 from .pages import login_page
-from .roles import Role
-from .tokens import Tokens
+from .roles import Role, Route
+from .tokens import NOTHING, Grant, Tokens
 
 COOKIE = "wayside"
 ROLE: web.RequestKey[Role] = web.RequestKey("role", Role)  #: what the caller of a request may do
+#: whose runs alone the caller may see and write; None for all
+NAMESPACE: web.RequestKey[str | None] = web.RequestKey("namespace", object)  # type: ignore[arg-type]
 
 _EVERYTHING = Role.READER | Role.WRITER | Role.OPERATOR
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -42,14 +46,18 @@ class Access:
         self._trusted = [ipaddress.ip_network(text) for text in outside.ingest.trusted]
         self._anonymous = Role.READER if outside.public.anonymous == "reader" else Role.NONE
 
-    def role(self, door: Door, peer: str | None, token: str | None) -> Role:
-        """The roles of whoever comes to this listener from this address, and shows this token or none."""
+    def grant(self, door: Door, peer: str | None, shown: Sequence[Grant]) -> Grant:
+        """What whoever comes to this listener from this address may do, with the token and the cookie shown. One of
+        them that is for a namespace is for nothing else, whatever others may do without.
+        """
         if door == "listen":
-            return _EVERYTHING
-        role = self._anonymous
-        if self._trusts(peer):
-            role |= Role.WRITER
-        return role | self.tokens.role(token) if token is not None else role
+            return Grant(_EVERYTHING)
+        good = [one for one in shown if one.role is not Role.NONE]
+        bound = [one for one in good if one.namespace is not None]
+        role = reduce(or_, (one.role for one in bound or good), Role.NONE)
+        if bound:
+            return Grant(role, bound[0].namespace) if len({one.namespace for one in bound}) == 1 else NOTHING
+        return Grant(role | self._anonymous | (Role.WRITER if self._trusts(peer) else Role.NONE))
 
     def _trusts(self, peer: str | None) -> bool:
         if not self._trusted or peer is None:
@@ -65,14 +73,14 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The check before every handler of one listener. host: what it listens on. needs: what each route needs;
+    """The check before every handler of one listener. host: what it listens on. routes: what is known of each route;
     that something is no route is told only to readers.
     """
 
     door: Door
     host: str
     access: Access
-    needs: Mapping[web.AbstractRoute, Role]
+    routes: Mapping[web.AbstractRoute, Route]
     origins: frozenset[str]
     refusals: Refusals
 
@@ -102,10 +110,15 @@ class Guard:
             return web.Response(status=204, headers=_PREFLIGHT)
         if request.method not in _READS and not self._may_change(request, origin):
             return self._refuse("origin", 403, "a page of another origin may change nothing here")
-        role = self._role(request)
-        request[ROLE] = role
-        need = self.needs.get(request.match_info.route, Role.READER)
-        return None if need in role else self._deny(request, role, need)
+        role, namespace = self._grant(request)
+        request[ROLE], request[NAMESPACE] = role, namespace
+        route = self.routes.get(request.match_info.route)
+        need = Role.READER if route is None else route.needs
+        if need not in role:
+            return self._deny(request, role, need)
+        if namespace is not None and route is not None and need is not Role.NONE and not route.scoped:
+            return self._refuse("role", 403, "this shows more than one namespace: it needs a token without one")
+        return None
 
     def _may_change(self, request: web.Request, origin: str | None) -> bool:
         """Whether no browser sent it, or one that shows a page of ours, or one that is let in by name."""
@@ -113,13 +126,13 @@ class Guard:
             return request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
         return origin in self.origins or origin_host(origin) == request.headers.get(hdrs.HOST, "").lower()
 
-    def _role(self, request: web.Request) -> Role:
+    def _grant(self, request: web.Request) -> Grant:
         kind, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        role = self.access.role(self.door, request.remote, token.strip() if kind.lower() == "bearer" else None)
+        shown = [self.access.tokens.grant(token.strip())] if kind.lower() == "bearer" else []
         cookie = request.cookies.get(COOKIE)
         if cookie is not None and self.door != "listen":
-            role |= self.access.tokens.cookie_role(cookie, time.time())
-        return role
+            shown.append(self.access.tokens.cookie_grant(cookie, time.time()))
+        return self.access.grant(self.door, request.remote, shown)
 
     def _deny(self, request: web.Request, role: Role, need: Role) -> web.Response:
         if need is Role.OPERATOR:

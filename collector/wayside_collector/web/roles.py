@@ -18,7 +18,8 @@ class Role(enum.Flag):
 
 class Route(NamedTuple):
     """One route. needs: the role without which it is refused, on either listener. max_body: bytes its requests' bodies
-    may have, decompressed; with it, the handler finds the body at `request[BODY]` (`body.py`).
+    may have, decompressed; with it, the handler finds the body at `request[BODY]` (`body.py`). scoped: whether the
+    handler keeps to the caller's namespace (`request[NAMESPACE]`, `access.py`); callers with one are refused elsewhere.
     """
 
     method: str
@@ -26,3 +27,4 @@ class Route(NamedTuple):
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     needs: Role
     max_body: int | None = None
+    scoped: bool = False

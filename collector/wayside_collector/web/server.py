@@ -93,14 +93,14 @@ class WebServer:
             await asyncio.Event().wait()
 
     def _app(self, listener: Listener) -> web.Application:
-        needs: dict[web.AbstractRoute, Role] = {}
+        known: dict[web.AbstractRoute, Route] = {}
         origins = self._origins if listener.door == "listen_public" else frozenset()
-        guard = Guard(listener.door, listener.host, self.access, needs, origins, self.refusals)
+        guard = Guard(listener.door, listener.host, self.access, known, origins, self.refusals)
         app = web.Application(client_max_size=MAX_REQUEST, middlewares=[guard.middleware()])
         app.on_response_prepare.append(guard.prepare)
         for route in self._routes:
             for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
-                needs[app.router.add_route(method, route.path, self._bodies.reading(route))] = route.needs
+                known[app.router.add_route(method, route.path, self._bodies.reading(route))] = route
         return app
 
     def _own_routes(self) -> list[Route]:
@@ -145,7 +145,7 @@ class WebServer:
         except (ValueError, LookupError):  # bytes that are no text, or a charset or boundary that is none
             return web.json_response({"error": "a form with `token` is wanted, as text in UTF-8"}, status=400)
         token, goes_on = str(form.get("token", "")).strip(), own_path(str(form.get("next", "/")))
-        if self.access.tokens.role(token) is Role.NONE:
+        if self.access.tokens.grant(token).role is Role.NONE:
             self.refusals.count("listen_public", "token")
             page = login_page(goes_on, "That is no token of this collector.")
             return web.Response(text=page, content_type="text/html", status=403)

@@ -1,8 +1,9 @@
 """Bearer tokens: the file they stand in, who shows one, and the cookie that stands for one in a browser.
 
 The file holds a line `reader TOKEN` or `writer TOKEN` for each token, blank lines and lines that begin with `#` aside;
-a token on two lines has both roles. What stands there now is what counts: a file that is replaced, emptied or gone is
-taken so within LOOK_INTERVAL, and of a broken one the good lines. No text made here holds a token.
+a token on two lines has both roles, and with `namespace=NAME` after it, it is for that namespace's runs alone. What
+stands there now is what counts: a file that is replaced, emptied or gone is taken so within LOOK_INTERVAL, and of a
+broken one the good lines. No text made here holds a token.
 
 The cookie is `<when it ends>.<HMAC of that, keyed with the token>`: it outlives the collector, ends with its token,
 and does not tell it.
@@ -11,9 +12,11 @@ and does not tell it.
 import hashlib
 import hmac
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from .roles import Role
 
@@ -25,28 +28,60 @@ LOOK_INTERVAL = 1.0  #: seconds between two looks at the file
 COOKIE_LIFE = 12 * 3600  #: seconds a browser stays logged in: a working day
 
 _ROLES = {"reader": Role.READER, "writer": Role.WRITER}
+_NAMESPACE = re.compile("namespace=([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)")  # as Kubernetes names them: no dots
 
 log = logging.getLogger(__name__)
 
 
-def parse_tokens(text: str) -> tuple[dict[str, Role], list[str]]:
-    """Tokens and their roles, and what is wrong in which line."""
-    tokens: dict[str, Role] = {}
+class Grant(NamedTuple):
+    """What a token is good for. namespace: whose runs alone; None for all."""
+
+    role: Role = Role.NONE
+    namespace: str | None = None
+
+
+NOTHING = Grant()
+
+
+def parse_tokens(text: str) -> tuple[dict[str, Grant], list[str]]:
+    """Tokens and what they are good for, and what is wrong in which line."""
+    tokens: dict[str, Grant] = {}
     problems: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if len(words) != 2 or words[0] not in _ROLES:
-            problems.append(f"line {number} is not `reader TOKEN` or `writer TOKEN`")
-        elif not words[1].isascii() or not words[1].isprintable() or not MIN_TOKEN <= len(words[1]) <= MAX_TOKEN:
-            problems.append(f"line {number}: a token is {MIN_TOKEN} to {MAX_TOKEN} plain characters")
+        problem = _problem(words, tokens)
+        if problem is not None:
+            problems.append(f"line {number}{problem}")
         elif len(tokens) >= MAX_TOKENS:
             problems.append(f"line {number}: more than {MAX_TOKENS} tokens; it and what follows is not read")
             break
         else:
-            tokens[words[1]] = tokens.get(words[1], Role.NONE) | _ROLES[words[0]]
+            before = tokens.get(words[1], NOTHING)
+            tokens[words[1]] = Grant(before.role | _ROLES[words[0]], _namespace(words))
     return tokens, problems
+
+
+def _problem(words: list[str], tokens: dict[str, Grant]) -> str | None:
+    """What is wrong with a line."""
+    if (
+        len(words) not in (2, 3)
+        or words[0] not in _ROLES
+        or (len(words) == 3 and not words[2].startswith("namespace="))
+    ):
+        return " is not `reader TOKEN` or `writer TOKEN`, with or without `namespace=NAME` after it"
+    if not words[1].isascii() or not words[1].isprintable() or not MIN_TOKEN <= len(words[1]) <= MAX_TOKEN:
+        return f": a token is {MIN_TOKEN} to {MAX_TOKEN} plain characters"
+    if len(words) == 3 and not _NAMESPACE.fullmatch(words[2]):
+        return ": a namespace is lower-case letters, digits and `-`, at most 63"
+    if words[1] in tokens and tokens[words[1]].namespace != _namespace(words):
+        return ": the token has another namespace in a line above"
+    return None
+
+
+def _namespace(words: list[str]) -> str | None:
+    return words[2].partition("=")[2] if len(words) == 3 else None
 
 
 class Tokens:
@@ -55,40 +90,40 @@ class Tokens:
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
-        self._tokens: dict[str, Role] = {}
+        self._tokens: dict[str, Grant] = {}
         self._looked: float | None = None
         self._text: str | None = ""
         self.problems: list[str] = []
 
-    def role(self, token: str) -> Role:
+    def grant(self, token: str) -> Grant:
         """What whoever shows this token may do. Takes the same time for every token that is not the right one."""
         shown = _digest(token)
-        role = Role.NONE
+        found = NOTHING
         for known, its in self._look().items():
             if hmac.compare_digest(_digest(known), shown):
-                role |= its
-        return role
+                found = its
+        return found
 
     def cookie(self, token: str, now: float) -> str:
         """What a browser shows instead of this token, until COOKIE_LIFE after `now` (Unix time)."""
         ends = int(now) + COOKIE_LIFE
         return f"{ends}.{_sign(token, ends)}"
 
-    def cookie_role(self, cookie: str, now: float) -> Role:
+    def cookie_grant(self, cookie: str, now: float) -> Grant:
         """What whoever shows this cookie may do."""
         ends, _, signature = cookie.partition(".")
         # int() alone would take spaces, signs and other scripts' digits, and thousands of them.
         if not (ends.isascii() and ends.isdigit() and len(ends) < 15 and signature.isascii()):
-            return Role.NONE
+            return NOTHING
         if not now < int(ends) <= now + COOKIE_LIFE + 1:
-            return Role.NONE
-        role = Role.NONE
+            return NOTHING
+        found = NOTHING
         for known, its in self._look().items():
             if hmac.compare_digest(_sign(known, int(ends)), signature):
-                role |= its
-        return role
+                found = its
+        return found
 
-    def _look(self) -> dict[str, Role]:
+    def _look(self) -> dict[str, Grant]:
         now = self._clock()
         if self._path is None or (self._looked is not None and now < self._looked + LOOK_INTERVAL):
             return self._tokens
