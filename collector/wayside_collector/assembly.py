@@ -21,6 +21,7 @@ from .refusals import Refusals
 from .registry import Registry
 from .sinks import SINKS
 from .sinks.base import Sink
+from .sinks.store import StoreOptions
 from .sources.base import Sampler
 from .sources.journal import JournalSource
 from .sources.samplers import Samplers
@@ -84,6 +85,13 @@ class Parts:
         """Sinks that have a part of `/metrics`."""
         names = {sink.name for sink in self.config.sinks if sink.kind.page}
         return [pump.sink for pump in self.pumps if pump.name in names]
+
+    def store_location(self) -> str | None:
+        """Where the first store is, as a reader takes it; None where no sink is one."""
+        for sink in self.config.sinks:
+            if isinstance(sink.options, StoreOptions):
+                return sink.options.location(self.config.dir / sink.name)
+        return None
 
     # --- between the parts -----------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from .sources.named import more_roots, still_readable
 from .sources.socket import SocketSource
 from .spool import SpoolError
 from .views import CollectorViews
+from .web.api import QueryApi, Readers
 from .web.dead_letters import dead_letter_routes
 from .web.server import WebServer
 
@@ -41,7 +42,8 @@ class Collector:
         self.views = CollectorViews(self.parts, self.reload)
         config = loaded.config
         outside = config.outside if scope.listens else NOBODY
-        routes = dead_letter_routes(self.parts.letters)
+        self.readers = Readers(self.parts.store_location)
+        routes = [*dead_letter_routes(self.parts.letters), *QueryApi(self.readers).routes()]
         self.web = WebServer(self.views, *config.address, outside, self.parts.refusals, routes)
         self._group: asyncio.TaskGroup | None = None
 
@@ -58,7 +60,8 @@ class Collector:
             parts.intake.counters.lost_rows, parts.intake.counters.lost_points = parts.spool.client_lost()
             await self._resume_election()
             await parts.pumps.load([parts.make_pump(sink) for sink in parts.config.sinks])
-            yield
+            async with self.readers.opened():
+                yield
         finally:
             await asyncio.to_thread(parts.spool.close)
 

@@ -46,6 +46,10 @@ class StoreOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
     def check(self) -> list[str]:
         return ["url: give either this or path"] if self.url and self.path else []
 
+    def location(self, folder: Path) -> str:
+        """Where the store is, as `connect` takes it. folder: the sink's own."""
+        return self.url or str(self.path or folder / FILE)
+
 
 class StoreSink:
     """Writes parcels into the store, in a thread."""
@@ -94,7 +98,7 @@ class StoreSink:
     @property
     def location(self) -> str:
         """Where the store is, as `connect` takes it."""
-        return self.options.url or str(self.options.path or self._context.folder / FILE)
+        return self.options.location(self._context.folder)
 
     def _advice(self, problem: StoreError) -> str:
         """What went wrong, and, where it is the file that cannot be used, which option names another."""

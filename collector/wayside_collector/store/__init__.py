@@ -13,8 +13,8 @@ seq) and changes nothing. What rows and events add up to (config, summary, a run
 the set of them, not of the order or the parcels they came in: a store that is built again gives the same answers.
 """
 
-from .database import Database, StoreDamaged, StoreError, connect
+from .database import Database, StoreDamaged, StoreError, StoreMissing, connect
 from .reader import Reader
 from .writer import Writer
 
-__all__ = ["Database", "Reader", "StoreDamaged", "StoreError", "Writer", "connect"]
+__all__ = ["Database", "Reader", "StoreDamaged", "StoreError", "StoreMissing", "Writer", "connect"]

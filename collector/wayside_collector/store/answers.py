@@ -35,6 +35,47 @@ class RunPage(msgspec.Struct, frozen=True):
     total: int
 
 
+class LossInfo(msgspec.Struct, frozen=True):
+    """The last value of what is most likely the run's loss, of the rank that speaks for it."""
+
+    name: str
+    value: float
+    step: int | None
+
+
+class RunProgress(RunInfo, frozen=True):
+    """A run and how far it has come. step: the largest of its own."""
+
+    step: int | None = None
+    last_loss: LossInfo | None = None
+
+
+class ProgressPage(msgspec.Struct, frozen=True):
+    """Runs, the latest first. total: how many there are, whatever part of them this is."""
+
+    runs: list[RunProgress]
+    total: int
+
+
+class WorkloadInfo(msgspec.Struct, frozen=True):
+    """A workload. runs: how many. state: running while one of them is, else that of the one last begun. started: of
+    the first of them; active: when the last was heard.
+    """
+
+    workload: str
+    runs: int
+    state: str
+    started: float
+    active: float
+
+
+class WorkloadPage(msgspec.Struct, frozen=True):
+    """Workloads, the one whose run began last first."""
+
+    workloads: list[WorkloadInfo]
+    total: int
+
+
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs are meant; what is not given does not matter.
 

@@ -9,13 +9,17 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Value = None | int | float | str | bytes
 
 
 class StoreError(Exception):
     """The store could not do what it was asked; trying again may help. The text is for an operator."""
+
+
+class StoreMissing(StoreError):
+    """There is none yet: nothing was ever written."""
 
 
 class StoreDamaged(StoreError):
@@ -63,13 +67,16 @@ class Database(Protocol):
     def lost(self) -> bool:
         """Whether what was connected to is not there any more, so that what is written now would be seen by nobody."""
 
+    def give_up(self) -> None:
+        """From another thread: the snapshot that is being read ends soon, with StoreError. May block for a moment."""
+
     def close(self) -> None:
         """Safe to call twice."""
 
 
-def connect(url: str, *, reading: bool = False) -> Database:
-    """An engine by its address: `postgresql://…`, or a path of a file. Nothing is connected yet but a file that is
-    only read. Raises StoreError.
+def connect(url: str, *, reading: bool = False, missing: Literal["raise", "nothing"] = "raise") -> Database:
+    """An engine by its address: `postgresql://…`, or a path of a file. Nothing is connected yet. missing: what a file
+    that is only read, and that nobody has written yet, does: "raise" StoreMissing, or hold nothing. Raises StoreError.
     """
     if url.startswith(("postgresql://", "postgres://")):
         try:
@@ -82,7 +89,7 @@ def connect(url: str, *, reading: bool = False) -> Database:
         return engine
     from .sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(url), reading=reading)
+    return SqliteDatabase(Path(url), reading=reading, missing=missing)
 
 
 def stored(value: float | None) -> float | None:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .answers import RunInfo, RunPage, RunQuery
+from .answers import RunInfo, RunPage, RunQuery, WorkloadInfo, WorkloadPage
 from .database import Database
 
 RUN = (
@@ -31,10 +31,7 @@ def find_runs(db: Database, query: RunQuery, limit: int, offset: int) -> RunPage
     if query.text:
         told = " || ' ' || ".join(f"coalesce({column}, '')" for column in ("id", "name", "project", "notes"))
         where.append(f"lower({told}) LIKE ? ESCAPE '!'")
-        text = query.text.lower()
-        for letter in "!%_":
-            text = text.replace(letter, "!" + letter)
-        values.append(f"%{text}%")
+        values.append(pattern(query.text))
     sql = f"{RUN} WHERE {' AND '.join(where)} ORDER BY started DESC, id"
     found = [run_info(row) for row in db.query(sql, *values)]
     if query.tags:
@@ -44,6 +41,32 @@ def find_runs(db: Database, query: RunQuery, limit: int, offset: int) -> RunPage
         found = [one for one in found if one[0] in fitting]
     begin = max(0, offset)
     return RunPage([info for _, info in found[begin : begin + max(1, min(limit, MAX_RUNS))]], len(found))
+
+
+def pattern(text: str) -> str:
+    """For LIKE with `!` as its escape, on a column in lower case: this text stands somewhere in it."""
+    text = text.lower()
+    for letter in "!%_":
+        text = text.replace(letter, "!" + letter)
+    return f"%{text}%"
+
+
+def find_workloads(db: Database, text: str | None, limit: int, offset: int) -> WorkloadPage:
+    """Workloads with this text in their name, the one whose run began last first."""
+    where, values = ("AND lower(workload) LIKE ? ESCAPE '!'", [pattern(text)]) if text else ("", list[str]())
+    sql = (
+        "SELECT workload, count(*), min(started), max(active) FROM runs"
+        f" WHERE kind = 'run' {where} GROUP BY workload ORDER BY max(started) DESC, workload"
+    )
+    found = db.query(sql, *values)
+    begin = max(0, offset)
+    told = []
+    for workload, runs, started, active in found[begin : begin + max(1, min(limit, MAX_RUNS))]:
+        sql = "SELECT state FROM runs WHERE workload = ? AND kind = 'run' ORDER BY started DESC, id"
+        states = [state for (state,) in db.query(sql, workload)]
+        state = "running" if "running" in states else states[0]
+        told.append(WorkloadInfo(workload, runs, state, started, active))
+    return WorkloadPage(told, len(found))
 
 
 def _with_value(db: Database, path: str, wanted: Any) -> set[int]:

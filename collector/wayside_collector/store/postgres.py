@@ -33,6 +33,7 @@ class PostgresDatabase:
         self._rooms: set[int] = set()
         self._thread = threading.RLock()  # a write that was given up may still go on when the next one comes
         self._types: dict[tuple[str, ...], list[int]] = {}
+        self._given_up = False
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._connection is not None and (self._connection.closed or self._connection.broken):
@@ -76,11 +77,14 @@ class PostgresDatabase:
     def snapshot(self) -> Iterator[None]:
         with self._thread, self._translated():
             connection = self._connected()
+            self._given_up = False
             with connection.transaction(force_rollback=True):
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 yield
 
     def query(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        if self._given_up:
+            raise StoreError("the store in PostgreSQL: the question was given up")
         with self._translated():
             return self._connected().execute(_marked(sql), values, binary=True).fetchall()
 
@@ -157,6 +161,12 @@ class PostgresDatabase:
 
     def lost(self) -> bool:
         return False
+
+    def give_up(self) -> None:
+        self._given_up = True
+        if (connection := self._connection) is not None:
+            with self._translated():
+                connection.cancel_safe(timeout=TIMEOUT)
 
     def close(self) -> None:
         with self._thread:

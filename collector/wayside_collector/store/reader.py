@@ -6,7 +6,7 @@ One reader is used by one thread at a time; readers cost a connection each.
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from . import facts, performance
 from .answers import (
@@ -15,18 +15,22 @@ from .answers import (
     Curve,
     EventInfo,
     PerformancePage,
+    ProgressPage,
     RunInfo,
     RunPage,
+    RunProgress,
     RunQuery,
     SeriesInfo,
     SessionInfo,
     SourceInfo,
+    WorkloadPage,
 )  # fmt: skip
 from .catalog import Key, definitions, describe, find
 from .chart import Drawn, draw
 from .comparing import compare
 from .database import Database, connect
-from .finding import RUN, find_runs, run_info
+from .finding import RUN, find_runs, find_workloads, run_info
+from .progress import progress
 from .walk import Range, Unpacked, walk
 
 EVERY_STEP = Range("step", None, None)
@@ -41,10 +45,21 @@ class NotFound(LookupError):
 
 
 class Reader:
-    """Reads what a `Writer` has written, from another connection."""
+    """Reads what a `Writer` has written, from another connection. missing: what to do where nothing was ever written:
+    "raise" StoreMissing, or answer that there is nothing.
+    """
 
-    def __init__(self, url: str) -> None:
-        self._db: Database = connect(url, reading=True)
+    def __init__(self, url: str, *, missing: Literal["raise", "nothing"] = "raise") -> None:
+        self._db: Database = connect(url, reading=True, missing=missing)
+
+    @property
+    def lost(self) -> bool:
+        """Whether what is read is not there any more, or something else in its place."""
+        return self._db.lost()
+
+    def give_up(self) -> None:
+        """From another thread: what is being asked ends soon, with StoreError. May block for a moment."""
+        self._db.give_up()
 
     def close(self) -> None:
         self._db.close()
@@ -60,6 +75,21 @@ class Reader:
         """Raises NotFound, as everything below does that names a run."""
         with self._db.snapshot():
             return self._run(id)[1]
+
+    def runs_progress(self, query: RunQuery | None = None, *, limit: int = 100, offset: int = 0) -> ProgressPage:
+        """The same runs as `runs`, and how far each has come."""
+        with self._db.snapshot():
+            page = find_runs(self._db, query or RunQuery(), limit, offset)
+            return ProgressPage([progress(self._db, *self._run(info.id)) for info in page.runs], page.total)
+
+    def run_progress(self, id: str) -> RunProgress:
+        with self._db.snapshot():
+            return progress(self._db, *self._run(id))
+
+    def workloads(self, text: str | None = None, *, limit: int = 100, offset: int = 0) -> WorkloadPage:
+        """Workloads that have this text in their name, the one whose run began last first."""
+        with self._db.snapshot():
+            return find_workloads(self._db, text, limit, offset)
 
     def sessions(self, run: str) -> list[SessionInfo]:
         """The run's sessions, by start."""

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from .database import StoreDamaged, StoreError, Value
+from .database import StoreDamaged, StoreError, StoreMissing, Value
 from .migrations import scripts
 
 CACHE = 4096  #: KiB of pages a connection keeps
@@ -24,17 +24,22 @@ VACUUM = 16  #: free pages that are kept for what comes next; more are given bac
 class SqliteDatabase:
     """See `Database`. path: the file."""
 
-    def __init__(self, path: Path, *, reading: bool = False) -> None:
+    def __init__(self, path: Path, *, reading: bool = False, missing: Literal["raise", "nothing"] = "raise") -> None:
         self.path = path
         self._reading = reading
+        self._missing = missing
         self._connection: sqlite3.Connection | None = None
         self._thread = threading.RLock()  # a write that was given up may still go on when the next one comes
         self._file: tuple[int, int] | None = None
+        self._given_up = False
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             if self._reading and not self.path.exists():
-                raise StoreError(f"there is no store yet at {self.path}")
+                if self._missing == "raise":
+                    raise StoreMissing(f"there is no store yet at {self.path}")
+                self._connection, self._file = _nothing(), None
+                return self._connection
             with _translated(self.path):
                 self._connection = self._opened()
                 self._file = _identity(self.path)
@@ -90,6 +95,7 @@ class SqliteDatabase:
             if self._connection is not None and self._file != _identity(self.path):
                 self.close()  # a damaged store was moved away: this would be the old one for ever
             connection = self._connected()
+            self._given_up = False
             connection.execute("BEGIN")
             try:
                 yield
@@ -98,6 +104,8 @@ class SqliteDatabase:
 
     def query(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
         with self._thread, _translated(self.path):
+            if self._given_up:
+                raise StoreError(f"the store {self.path}: the question was given up")
             return self._connected().execute(sql, values).fetchall()
 
     def run(self, sql: str, *values: Value) -> None:
@@ -137,12 +145,26 @@ class SqliteDatabase:
         with self._thread, _translated(self.path):
             return self._connection is not None and self._file != _identity(self.path)
 
+    def give_up(self) -> None:
+        self._given_up = True
+        if (connection := self._connection) is not None:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed in this moment
+                connection.interrupt()
+
     def close(self) -> None:
         with self._thread:
             connection, self._connection = self._connection, None
             if connection is not None:
                 with contextlib.suppress(sqlite3.Error):  # nothing is open: a transaction ends where it began
                     connection.close()
+
+
+def _nothing() -> sqlite3.Connection:
+    """A store in which there is nothing; it is replaced as soon as there is a file."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for _, _, script in scripts("sqlite", 0, "in memory"):
+        connection.executescript(script)
+    return connection
 
 
 def _begin_wal(connection: sqlite3.Connection) -> None:
