@@ -15,7 +15,7 @@ from wayside.segments import DROPPED, JOURNALS, boot_id
 from wayside_collector.access import ClientsSection
 from wayside_collector.sources.confined import Forbidden, journal_folder, open_plain, shared_memory_of
 from wayside_collector.sources.named import NamedJournals, still_readable
-from wayside_collector.sources.segments import MAX_SEGMENT, Owner, find_segment, open_segment, owner_of, read_dropped
+from wayside_collector.sources.segments import MAX_SEGMENT, Owner, any_segment, open_segment, owner_of, read_dropped
 from wayside_collector.sources.socket import SocketSource
 
 ID = str(RECORD["session"])
@@ -110,7 +110,7 @@ def test_no_link_is_followed(tmp_path: Path, root: Path, elsewhere: Path, which:
     target.symlink_to({"session": elsewhere, "journals": elsewhere.parent, "root": elsewhere.parent.parent}[which])
     assert named(root).resolve() == elsewhere
     assert find(root, path=str(named(root)))[0] == []
-    assert find_segment([named(root)], 0) is None
+    assert any_segment(named(root)) is None
     assert owner_of(named(root)) is Owner.UNKNOWN
     assert read_dropped(named(root)) == (0, 0)
 
@@ -118,12 +118,12 @@ def test_no_link_is_followed(tmp_path: Path, root: Path, elsewhere: Path, which:
 def test_a_folder_exchanged_for_a_link_after_the_check_is_not_followed(root: Path, elsewhere: Path) -> None:
     """Each use opens the folder anew, step by step: what was checked before counts for nothing."""
     (folder,), _ = find(root, path=str(named(root)))
-    segment = find_segment([folder], 0)
+    segment = any_segment(folder)
     assert segment is not None
     shutil.rmtree(folder)
     folder.symlink_to(elsewhere)
     before = sorted(path.name for path in elsewhere.iterdir())
-    assert find_segment([folder], 0) is None
+    assert any_segment(folder) is None
     with pytest.raises(NotADirectoryError):
         segment.unlink()
     segment.close()
@@ -132,7 +132,7 @@ def test_a_folder_exchanged_for_a_link_after_the_check_is_not_followed(root: Pat
 
 def test_a_segment_exchanged_for_another_is_not_unlinked(root: Path) -> None:
     """What is removed is what was read, and not what now has its name."""
-    segment = find_segment([named(root)], 0)
+    segment = any_segment(named(root))
     assert segment is not None
     segment.path.rename(segment.path.with_suffix(".old"))
     segment.path.write_text("mine")
@@ -161,7 +161,7 @@ def test_only_plain_files_are_opened(root: Path, tmp_path: Path, kind: str, name
         target = {"link to a device": "/dev/zero", "dangling": "/nowhere"}.get(kind, tmp_path / "good.seg")
         odd.symlink_to(target)
     began = time.monotonic()
-    assert find_segment([folder], 0) is None
+    assert any_segment(folder) is None
     assert owner_of(folder) is Owner.UNKNOWN
     assert read_dropped(folder) == (0, 0)
     assert find(root, path=str(folder))[0] == []
@@ -191,7 +191,7 @@ def test_a_huge_file_is_no_segment(root: Path) -> None:
         file.write((1 << 62).to_bytes(8, "little"))
     with pytest.raises(wire.WireError, match="no segment has"):
         open_segment(path)
-    assert find_segment([named(root)], 0) is None
+    assert any_segment(named(root)) is None
     huge = named(root) / DROPPED
     huge.write_bytes(b"")
     os.truncate(huge, 1 << 40)
@@ -204,7 +204,7 @@ def test_a_segment_of_another_session_is_not_taken(root: Path) -> None:
     for path in named(root).glob("*.seg"):
         path.unlink()
     os.link(theirs, named(root) / "00000000.seg")
-    assert find_segment([named(root)], 0) is None
+    assert any_segment(named(root)) is None
     assert find(root, path=str(named(root)))[0] == []
 
 

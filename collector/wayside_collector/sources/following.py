@@ -10,7 +10,7 @@ from wayside.segments import boot_id
 
 from ..intake import Inlet, Stream
 from .aside import Aside
-from .segments import OpenSegment, find_segment, written_pages
+from .segments import OpenSegment, Segments, written_pages
 
 HOLD = 5.0  #: seconds a walk may fail to reach the committed position before the rest is set aside
 
@@ -33,6 +33,7 @@ class Followed:
         self._aside = aside
         self._clock = clock
         self._boot = boot_id()
+        self._segments = Segments(folders)
         self._segment: OpenSegment | None = None
         self._stream = Stream()
         self._number = 0
@@ -50,7 +51,7 @@ class Followed:
         """Whether everything there is was read, stored, and let go."""
         if self._segment is not None or self._done:
             return False
-        found = find_segment(self.folders, self._number)
+        found = self._segments.find(self._number)
         if found is not None:
             found.close()
         return found is None
@@ -129,7 +130,7 @@ class Followed:
         return rest
 
     def _next_segment(self) -> OpenSegment | None:
-        found = find_segment(self.folders, self._number)
+        found = self._segments.find(self._number)
         if found is None:
             return None
         if not self.orphan and self._leaves_out(found.header):

@@ -23,7 +23,7 @@ from .aside import Aside
 from .burying import bury, set_aside
 from .confined import owner_uid
 from .following import HOLD, Followed
-from .segments import Owner, find_segment, journal_folders, owner_of, read_dropped
+from .segments import Owner, any_segment, journal_folders, owner_of, read_dropped
 
 BUSY = 0.005  #: seconds between looks while rows flow: adds at most this to the time from log() to a sink
 REST = 0.1  #: seconds between looks while nothing comes
@@ -202,7 +202,7 @@ class JournalSource:
                 await self._adopt(folder)
 
     async def _adopt(self, folder: Path) -> None:
-        segment = find_segment([folder], 0)
+        segment = any_segment(folder)
         if segment is None:
             self._adopt_account(folder)
             return

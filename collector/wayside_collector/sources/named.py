@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..access import ClientsSection
 from .confined import allowed
-from .segments import find_segment
+from .segments import any_segment
 
 
 def more_roots(clients: ClientsSection) -> list[Path]:
@@ -101,7 +101,7 @@ def still_readable(paths: Sequence[str], roots: list[Path]) -> list[Path]:
 
 
 def _holds_session(folder: Path) -> bool:
-    found = find_segment([folder], 0)
+    found = any_segment(folder)
     if found is not None:
         found.close()
     return found is not None

@@ -7,7 +7,6 @@ what the bytes mean; `sources/journal.py` does.
 import contextlib
 import enum
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ def read_segment(folder: int, path: Path) -> OpenSegment | None:
 def read_record(journal: Path) -> dict[str, Any]:
     """The session record that opens a journal; empty where there is none that can be read."""
     try:
-        segment = find_segment([journal], 0)
+        segment = any_segment(journal)
         if segment is None:
             return {}
         with contextlib.closing(segment):
@@ -117,43 +116,104 @@ def read_record(journal: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def find_segment(folders: list[Path], number: int) -> OpenSegment | None:
-    """The begun segment with the lowest number that is at least `number`; of two copies the one with more in it.
-
-    A file that is no segment is left where it is and not looked at again by this call.
-    """
-    best: OpenSegment | None = None
-    for folder in folders:
-        for found in _begun_segments(folder):
-            if found.header.number < number or (best is not None and not _better(found, best)):
-                found.close()
-                continue
-            if best is not None:
-                best.close()
-            best = found
-    return best
-
-
-def _begun_segments(folder: Path) -> Iterator[OpenSegment]:
-    """Each that this folder's session has begun, opened."""
+def any_segment(folder: Path) -> OpenSegment | None:
+    """One that this folder's session has begun, whichever: each opens with the session's record."""
     with contextlib.suppress(OSError), journal_folder(folder) as opened:
-        for name in sorted(name for name in os.listdir(opened) if name.endswith(".seg")):
-            try:
-                found = read_segment(opened, folder / name)
-            except (OSError, wire.WireError):
-                continue
-            if found is None:
-                continue
-            if found.header.session.hex() == folder.name:
-                yield found
-            else:
+        for name in _segment_names(opened):
+            found = _read_ours(opened, folder / name)
+            if found is not None:
+                return found
+    return None
+
+
+class Segments:
+    """One journal's, in the folders where they may lie. Each file is opened once to learn its number, which never
+    changes: a journal may have been kept for days, in thousands of files.
+    """
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._folders = folders
+        self._numbers: dict[Path, dict[str, int]] = {}  # folder to the segments begun there, by file name
+        self._places: dict[int, list[Path]] = {}  # the same the other way round
+
+    def find(self, number: int) -> OpenSegment | None:
+        """The begun segment with the lowest number that is at least `number`; of two copies the one with more in it.
+
+        A file that is no segment is left where it is.
+        """
+        return self._find_sealed(number) or self._search(number)
+
+    def _find_sealed(self, number: int) -> OpenSegment | None:
+        """The one of just this number, where its place is known and no copy can hold more."""
+        for path in self._places.get(number, ()):
+            found = self._open(path, number)
+            if found is not None:
+                if found.committed()[1]:
+                    return found
                 found.close()
+        return None
+
+    def _search(self, number: int) -> OpenSegment | None:
+        self._look()
+        for lowest in sorted(known for known in self._places if known >= number):
+            best: OpenSegment | None = None
+            for path in self._places[lowest]:
+                found = self._open(path, lowest)
+                if found is None:
+                    continue
+                if best is None or found.committed()[0] > best.committed()[0]:
+                    best, found = found, best
+                if found is not None:
+                    found.close()
+            if best is not None:
+                return best
+        return None
+
+    def _look(self) -> None:
+        """Learn the numbers of files that are new, and forget those of files that are gone."""
+        before, self._numbers, self._places = self._numbers, {}, {}
+        for folder in self._folders:
+            numbers = self._numbers[folder] = _numbers_in(folder, before.get(folder, {}))
+            for name, number in numbers.items():
+                self._places.setdefault(number, []).append(folder / name)
+
+    def _open(self, path: Path, number: int) -> OpenSegment | None:
+        """What still has this number."""
+        with contextlib.suppress(OSError), journal_folder(path.parent) as opened:
+            found = _read_ours(opened, path)
+            if found is None or found.header.number == number:
+                return found
+            found.close()
+            self._numbers.get(path.parent, {}).pop(path.name, None)  # another one by that name: learnt at the next look
+        return None
 
 
-def _better(one: OpenSegment, other: OpenSegment) -> bool:
-    if one.header.number != other.header.number:
-        return one.header.number < other.header.number
-    return one.committed()[0] > other.committed()[0]
+def _numbers_in(folder: Path, known: dict[str, int]) -> dict[str, int]:
+    """The segments begun in a folder, by file name."""
+    numbers: dict[str, int] = {}
+    with contextlib.suppress(OSError), journal_folder(folder) as opened:
+        for name in _segment_names(opened):
+            number = known.get(name)
+            if number is None and (found := _read_ours(opened, folder / name)) is not None:
+                number = found.header.number
+                found.close()
+            if number is not None:
+                numbers[name] = number
+    return numbers
+
+
+def _segment_names(opened: int) -> list[str]:
+    return sorted(name for name in os.listdir(opened) if name.endswith(".seg"))
+
+
+def _read_ours(opened: int, path: Path) -> OpenSegment | None:
+    """A segment that the folder's session has begun; None for anything else."""
+    with contextlib.suppress(OSError, wire.WireError):
+        found = read_segment(opened, path)
+        if found is None or found.header.session.hex() == path.parent.name:
+            return found
+        found.close()
+    return None
 
 
 def read_dropped(folder: Path) -> tuple[int, int]:
