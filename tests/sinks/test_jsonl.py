@@ -138,6 +138,40 @@ async def test_a_file_that_somebody_cut_is_left_as_it_is(tmp_path: Path) -> None
     assert strict(desk.files()[1].read_text())["step"] == 3
 
 
+@pytest.mark.parametrize("harm", ["deleted", "shortened"])
+async def test_a_file_that_somebody_harms_meanwhile_is_left_as_it_is(tmp_path: Path, harm: str) -> None:
+    """What follows goes to a new file: no hole of zeros, no line that begins in the middle of another."""
+    desk = await Desk(tmp_path).open()
+    await desk.steps(0, 3)
+    (path,) = desk.files()
+    if harm == "deleted":
+        path.unlink()
+    else:
+        os.truncate(path, 10)
+    await desk.steps(3, 2)
+    assert desk.counters == {"damaged_files": 1}
+    assert [strict(line)["step"] for line in desk.files()[-1].read_text().splitlines()] == [3, 4]
+    await desk.open()
+    await desk.steps(5, 1)
+    assert [strict(line)["step"] for line in desk.files()[-1].read_text().splitlines()] == [3, 4, 5]
+    assert [file.stat().st_size for file in desk.files()[:-1]] == [10] * (harm == "shortened")
+
+
+@pytest.mark.parametrize("kept", [b"1:200", b"", b"\xff", b"[1]", b'["a", 2]', b"null"])
+async def test_a_place_that_does_not_say_costs_no_line(tmp_path: Path, kept: bytes) -> None:
+    """As no version wrote it: the stream goes on in a new file, after the newest there is."""
+    desk = await Desk(tmp_path, max_size=2 * LINE, max_files=3).open()
+    await desk.steps(0, 40)
+    before = {path: path.read_bytes() for path in desk.files()}
+    desk.state["rows"] = kept
+    desk.counters.clear()
+    await desk.open()
+    await desk.sink.send(make_parcel(desk.session, make_rows(1, seq=40, step=40)))
+    assert desk.counters == {"damaged_places": 1}
+    assert {path: path.read_bytes() for path in desk.files()[:-1]} == before
+    assert strict(desk.files()[-1].read_text())["step"] == 40
+
+
 async def test_the_layout_of_primus(tmp_path: Path) -> None:
     """That exporter's paths and keys, a file for each node and local rank; events and samples have no place there."""
     desk = await Desk(tmp_path, layout="primus").open()

@@ -5,8 +5,8 @@
 
 Strict JSON: what is not finite stands as "NaN", "Infinity", "-Infinity". Exactly once: a file is synced before its
 offset is committed with the cursor, and cut back to that offset at a start, so what a crash left half-delivered is
-gone when it comes again. A file that is shorter than its offset was damaged by someone else: it is left as it is,
-said, and a new one begun.
+gone when it comes again. A file that is shorter than its offset, or gone, was damaged by someone else: it is left as it
+is, said, and a new one begun, at a start and before each write.
 
 With `layout: primus` the files lie and read as those of AMD's exporter: `node_{N}/rank_{local
 rank}/wandb_metrics.jsonl`, one line a row, {"timestamp", "step", "data"}, and events are left out.
@@ -17,7 +17,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
@@ -66,9 +66,19 @@ class JsonlSink:
     async def open(self, context: Context) -> None:
         self._context = context
         self._folder = Path(self.options.path) if self.options.path else context.folder
-        self._places = {stream: Place(*json.loads(text)) for stream, text in context.state.items()}
+        self._places = dict(self._kept_places(context.state))
         with self._retried():
             await asyncio.to_thread(self._cut_back)
+
+    def _kept_places(self, state: Mapping[str, bytes]) -> Iterator[tuple[str, Place]]:
+        """Where streams stood; one that does not say begins anew, after the files that are there."""
+        for stream, text in state.items():
+            try:
+                number, offset = msgspec.json.decode(text, type=tuple[int, int])
+                yield stream, Place(number, offset)
+            except (msgspec.MsgspecError, UnicodeError) as problem:
+                log.error("where the files of %s stood is not known (%s): a new one is begun", stream, problem)
+                self._context.count("damaged_places", 1)
 
     async def send(self, parcel: Parcel) -> Changes:
         with self._retried():
@@ -142,29 +152,33 @@ class JsonlSink:
         """Every file to what of it was committed."""
         for stream, place in list(self._places.items()):
             path = self._path(stream, place.number)
-            try:
-                size = path.stat().st_size
-            except FileNotFoundError:
-                size = 0
-            if size > place.offset:
-                os.truncate(path, place.offset)
-            elif size < place.offset:
-                log.error(
-                    "%s has %d bytes, %d were delivered: someone changed it; a new file is begun",
-                    path,
-                    size,
-                    place.offset,
-                )
-                self._context.count("damaged_files", 1)
+            if self._is_whole(path, place.offset):
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_size > place.offset:
+                        os.truncate(path, place.offset)
+            else:
                 self._places[stream] = Place(place.number + 1, 0)
             with contextlib.suppress(FileNotFoundError):  # the next one, begun and not committed
                 self._path(stream, place.number + 1).unlink()
+
+    def _is_whole(self, path: Path, offset: int) -> bool:
+        """Whether what was delivered is still there; said and counted where it is not."""
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            size = 0
+        if size >= offset:
+            return True
+        log.error("%s has %d bytes, %d were delivered: someone changed it; a new file is begun", path, size, offset)
+        self._context.count("damaged_files", 1)
+        return False
 
     def _write(self, streams: dict[str, bytes]) -> Changes:
         changes: dict[str, bytes | None] = {}
         for stream, lines in streams.items():
             place = self._places.get(stream) or self._first_place(stream, lines)
-            if place.offset and place.offset + len(lines) > self.options.max_size:
+            full = place.offset and place.offset + len(lines) > self.options.max_size
+            if full or not self._is_whole(self._path(stream, place.number), place.offset):
                 place = Place(place.number + 1, 0)
                 self._remove_oldest(stream, place.number)
             path = self._path(stream, place.number)
@@ -180,13 +194,18 @@ class JsonlSink:
         """A new stream begins after files that are there already, which are someone else's; except that the last one is
         ours when it begins with our own first line: written, and cut short before its offset was committed.
         """
-        number = 1
-        while self._path(stream, number).exists():
-            number += 1
+        newest = self._newest(stream)
         first = lines[: lines.index(b"\n") + 1]
-        if number > 1 and first.startswith(_first_line(self._path(stream, number - 1), len(first))):
-            number -= 1
-        return Place(number, 0)
+        if newest and first.startswith(_first_line(self._path(stream, newest), len(first))):
+            return Place(newest, 0)
+        return Place(newest + 1, 0)
+
+    def _newest(self, stream: str) -> int:
+        """The highest number of a stream's files, 0 where there are none."""
+        folder, _, name = stream.rpartition("/")
+        endings = (path.stem.rpartition("-")[2] for path in (self._folder / folder).glob(f"{name}-*.jsonl"))
+        numbers = [int(ending) for ending in endings if ending.isdecimal()]
+        return max(numbers, default=int(self._path(stream, 1).exists()))
 
     def _remove_oldest(self, stream: str, number: int) -> None:
         old = self._path(stream, number - self.options.max_files)
