@@ -1,12 +1,13 @@
 """The command `wayside-collector`: the table of commands, the parser made of it, and the only exit."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import check, dead_letters, exec_, recover, run, status, sync
-from .commands.base import EXIT_CONFIG, Command, format_examples, say
+from .commands import check, dead_letters, exec_, query, recover, run, runs, status, sync
+from .commands.base import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_PIPE, Command, format_examples, say
 from .config import ConfigError
 
 COMMANDS: tuple[Command, ...] = (
@@ -15,6 +16,8 @@ COMMANDS: tuple[Command, ...] = (
     status.COMMAND,
     sync.COMMAND,
     exec_.COMMAND,
+    runs.COMMAND,
+    query.COMMAND,
     dead_letters.COMMAND,
     recover.COMMAND,
 )
@@ -38,13 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.run is None:
         parser.print_help()
         sys.exit(EXIT_CONFIG)
+    sys.exit(_code(chosen))
+
+
+def _code(chosen: argparse.Namespace) -> int:
+    """Runs the command; its exit code, also where it was cut short."""
     try:
-        sys.exit(chosen.run(chosen))
+        code: int = chosen.run(chosen)
+        sys.stdout.flush()
+        return code
     except ConfigError as error:
         say(f"{getattr(chosen, 'config', None) or 'the configuration'} cannot be used:")
         for problem in error.problems:
             say(f"  {problem}")
-        sys.exit(EXIT_CONFIG)
+        return EXIT_CONFIG
+    except BrokenPipeError:  # `… | head`: nobody reads on, so nobody is to be told; not at the end, either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

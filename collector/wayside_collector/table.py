@@ -1,6 +1,6 @@
 """The books as people read them in a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -94,14 +94,14 @@ def format_letters(letters: Sequence[Mapping[str, Any]]) -> str:
     return format_table(rows)
 
 
-def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side; numbers to the right."""
+def format_table(rows: Sequence[Sequence[str]], right: Collection[int] | None = None) -> str:
+    """Columns side by side; numbers to the right, or these columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
-            cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width)
-            for cell, width in zip(row, widths, strict=True)
+            cell.rjust(width) if (cell[:1].isdigit() if right is None else place in right) else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

@@ -4,13 +4,19 @@ import argparse
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from ..units import parse_duration
 
 EXIT_FAILED = 1  #: it could not be done, or not all of it
 EXIT_CONFIG = 2  #: the configuration or the command line is wrong
 EXIT_HELD = 3  #: another collector holds the socket or the spool
+EXIT_INTERRUPTED = 130  #: Ctrl-C, as a shell tells it
+EXIT_PIPE = 141  #: whoever read the output went away, as a shell tells it
 SAY_EVERY = 2.0  #: seconds between two lines of progress
 
 
@@ -29,6 +35,17 @@ class Command(NamedTuple):
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The option that nearly every command has."""
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="YAML; see docs/configuration.md")
+
+
+def parse_moment(text: str) -> float:
+    """Unix time in seconds, of a time of day here or of so long ago; an argument's type."""
+    try:
+        return time.time() - parse_duration(text)
+    except ValueError:
+        try:
+            return datetime.fromisoformat(text).timestamp()
+        except ValueError:
+            raise argparse.ArgumentTypeError(f'{text!r} is no time: "90m", "2d" ago, or 2026-01-31T12:00') from None
 
 
 def format_examples(examples: dict[str, str]) -> str:

@@ -17,7 +17,11 @@ MOST_TOLD = 300  #: characters of a refusal: a sentence
 
 
 class NoAnswer(Exception):
-    """Nobody answers, or the answer is a refusal; the message says where and what to do."""
+    """Nobody answers, or the answer is a refusal; the message says where and what to do. status: of a refusal."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def url_of(found: Config) -> str:
@@ -39,11 +43,13 @@ def _note(path: Path) -> str | None:
         return None
 
 
-def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def ask(url: str, path: str, body: dict[str, Any] | None = None, *, token: str | None = None) -> Any:
     """The collector's answer, as JSON; with a body it is asked to do something. Raises NoAnswer."""
     if not url.startswith(("http://", "https://")):
         raise NoAnswer(f"{url} is no collector's address: give it as in --url http://127.0.0.1:9750")
     request = urllib.request.Request(f"{url.rstrip('/')}{path}")
+    if token is not None:
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
@@ -54,8 +60,8 @@ def ask(url: str, path: str, body: dict[str, Any] | None = None) -> Any:
     except urllib.error.HTTPError as refusal:
         told = _told(refusal)
         if told is None:
-            raise NoAnswer(f"{foreign(url)} ({refusal.code} {refusal.reason})") from refusal
-        raise NoAnswer(f"the collector at {url} says: {told}") from refusal
+            raise NoAnswer(f"{foreign(url)} ({refusal.code} {refusal.reason})", refusal.code) from refusal
+        raise NoAnswer(f"the collector at {url} says: {told}", refusal.code) from refusal
     except (json.JSONDecodeError, UnicodeDecodeError, http.client.HTTPException) as problem:
         raise NoAnswer(foreign(url)) from problem
     except (OSError, ValueError) as problem:

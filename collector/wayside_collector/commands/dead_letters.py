@@ -7,7 +7,6 @@ here, and no sink is talked to: what is replayed waits for the next start.
 import argparse
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -17,8 +16,7 @@ import msgspec
 from .. import config
 from ..changes import Loaded, read
 from ..table import format_letters
-from ..units import parse_duration
-from .base import EXIT_CONFIG, EXIT_FAILED, Command, add_config, format_examples, say, show, waiting
+from .base import EXIT_CONFIG, EXIT_FAILED, Command, add_config, format_examples, parse_moment, say, show, waiting
 from .calling import NoAnswer, ask, url_of
 
 _PATH = "/api/v1/dead-letters"
@@ -67,21 +65,10 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sink", metavar="NAME", help="of this sink")
     parser.add_argument("--run", metavar="ID", dest="of_run", help="of this run")
     parser.add_argument("--reason", metavar="TEXT", help="whose reason holds this text")
-    parser.add_argument("--since", metavar="TIME", type=_time, help='refused since: "1h" ago, or 2026-01-31T12:00')
-    parser.add_argument("--until", metavar="TIME", type=_time, help="refused until then, likewise")
-
-
-def _time(text: str) -> float:
-    """Unix time in seconds, of a time of day here or of so long ago."""
-    from datetime import datetime
-
-    try:
-        return time.time() - parse_duration(text)
-    except ValueError:
-        try:
-            return datetime.fromisoformat(text).timestamp()
-        except ValueError:
-            raise argparse.ArgumentTypeError(f'{text!r} is no time: "90m", "2d" ago, or 2026-01-31T12:00') from None
+    parser.add_argument(
+        "--since", metavar="TIME", type=parse_moment, help='refused since: "1h" ago, or 2026-01-31T12:00'
+    )
+    parser.add_argument("--until", metavar="TIME", type=parse_moment, help="refused until then, likewise")
 
 
 def _run(chosen: argparse.Namespace) -> int:

@@ -1,0 +1,60 @@
+"""How the commands write numbers, times and names for a person. Pure."""
+
+import math
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from wayside import wire
+
+from ..units import show_seconds
+
+
+def number(value: float | int | None, digits: int = 6) -> str:
+    """A number, rounded for reading; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return str(value)
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return f"{value:.{digits}g}"
+
+
+def when(time: float | None) -> str:
+    """A moment, in this machine's time."""
+    try:
+        return "" if time is None else datetime.fromtimestamp(time).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # a clock that was wrong
+        return f"{time:.0f}"
+
+
+def span(seconds: float) -> str:
+    return show_seconds(max(0.0, seconds))
+
+
+def plain(text: str) -> str:
+    """A text of the training code's as a terminal may have it: nothing in it moves the cursor or changes colours."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def owner(rank: int | None, host: str) -> str:
+    """Whose a series is."""
+    return f"rank {rank}" if rank is not None else plain(host)
+
+
+def json_text(value: Any) -> str:
+    """Strict JSON, readable; a number that is not finite spelled out, as the API does."""
+    return msgspec.json.format(msgspec.json.encode(_spelled(msgspec.to_builtins(value))), indent=2).decode()
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return wire.spell(value)
+    if isinstance(value, dict):
+        return {key: _spelled(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(inner) for inner in value]
+    return value

@@ -1,0 +1,127 @@
+"""`query`: what a run logged: its metrics, and of some of them the values, as a table or drawn in the terminal."""
+
+import argparse
+import math
+from collections.abc import Sequence
+
+from ..store.answers import Curve, SeriesInfo
+from ..store.walk import Range
+from ..table import format_table
+from .base import Command, parse_moment, show
+from .choosing import add_ranks, choose_metrics, choose_run
+from .history import Misused, add_place, answered, opened
+from .plot import POINTS, draw_curves
+from .printing import json_text, number, owner, plain, when
+
+ROWS = 20  #: values of one curve: what fits a terminal
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("wanted", metavar="RUN", help="its id, the beginning of that, or its name")
+    parser.add_argument("metrics", nargs="*", metavar="METRIC", help="a name, or a pattern like 'val/*'")
+    parser.add_argument("--plot", action="store_true", help="draw them instead of listing values")
+    parser.add_argument("--log", action="store_true", help="with --plot: a logarithmic axis")
+    parser.add_argument(
+        "--axis", choices=("step", "time"), default="step", help="what values stand over (default step)"
+    )
+    parser.add_argument("--from", dest="start", metavar="X", help='a step; with --axis time "1h" ago, 2026-01-31T12:00')
+    parser.add_argument("--to", dest="end", metavar="X", help="likewise; both ends are included")
+    parser.add_argument(
+        "--points", type=int, metavar="COUNT", help=f"at most so many of each (default {ROWS}; a plot's)"
+    )
+    add_ranks(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_place(parser)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    return answered(_query, chosen)
+
+
+def _query(chosen: argparse.Namespace) -> int:
+    wanted = Range(chosen.axis, _end(chosen.start, chosen.axis), _end(chosen.end, chosen.axis))
+    most = chosen.points or (POINTS if chosen.plot else ROWS)
+    curves: list[Curve] = []
+    with opened(chosen) as history:
+        run = choose_run(history, chosen.wanted)
+        series = history.series(run.id)
+        if chosen.metrics:
+            names = choose_metrics(series, chosen.metrics, run.id)
+            curves = history.curves(run.id, names, wanted, max_points=most, ranks=chosen.ranks)
+            series = [one for name in names for one in series if one.name == name]
+    if chosen.ranks is not None:
+        series = [one for one in series if one.rank in chosen.ranks]
+    if chosen.json:
+        show(json_text({"run": run, "series": series, "curves": curves}))
+        return 0
+    parts = [format_series(series) if wanted.start is None and wanted.end is None else _format_range(curves)]
+    parts += [draw_curves(curves, log=chosen.log)] if chosen.plot and curves else map(_format_curve, curves)
+    show("\n\n".join(part for part in parts if part))
+    return 0
+
+
+def _end(text: str | None, axis: str) -> float | None:
+    """An end of the range, as the axis has it. Raises Misused."""
+    if text is None:
+        return None
+    try:
+        return parse_moment(text) if axis == "time" else int(text)
+    except argparse.ArgumentTypeError as problem:
+        raise Misused(str(problem)) from None
+    except ValueError:
+        raise Misused(f"{text!r} is no step; for a time: --axis time") from None
+
+
+def format_series(series: Sequence[SeriesInfo]) -> str:
+    """What each metric has come to."""
+    rows = [["metric", "of", "points", "last", "at", "best", "at", "min", "max", "mean"]]
+    for one in series:
+        numbers = (one.last, one.last_step, one.best, one.best_step, one.min, one.max, one.mean)
+        rows.append([plain(one.name), owner(one.rank, one.host), _count(one), *map(number, numbers)])
+    return format_table(rows, right=range(2, 10)) if series else "no metric yet"
+
+
+def _count(one: SeriesInfo) -> str:
+    odd = one.count - one.finite
+    return f"{one.count} ({odd} not finite)" if odd else str(one.count)
+
+
+def _format_range(curves: Sequence[Curve]) -> str:
+    """The same of a range, as far as a curve tells it."""
+    rows = [["metric", "of", "points", "first", "last", "min", "max"]]
+    for curve in curves:
+        lows = [value for value in curve.mins or curve.values if not math.isnan(value)]
+        highs = [value for value in curve.maxs or curve.values if not math.isnan(value)]
+        firsts, lasts = curve.firsts or curve.values, curve.lasts or curve.values
+        numbers = (*firsts[:1], *lasts[-1:], min(lows, default=None), max(highs, default=None))
+        told = list(map(number, numbers)) if curve.count else [""] * 4
+        rows.append([plain(curve.name), owner(curve.rank, curve.host), str(curve.count), *told])
+    return format_table(rows, right=range(2, 7))
+
+
+def _format_curve(curve: Curve) -> str:
+    """Its points, or what becomes of several together."""
+    title = f"{plain(curve.name)} {owner(curve.rank, curve.host)}".rstrip()
+    head = ["step", "time", "value"]
+    columns = [map(number, curve.steps), map(when, curve.times), map(number, curve.values)]
+    if curve.kind == "buckets":
+        title += f": {curve.count} points as {len(curve.values)}; --points for more, `export` for all"
+        head = ["step", "time", "mean", "min", "max", "points"]
+        columns += [map(number, curve.mins), map(number, curve.maxs), map(str, curve.counts)]
+    rows = [head, *map(list, zip(*columns, strict=True))]
+    return f"{title}\n{format_table(rows, right={0, 2, 3, 4, 5})}"
+
+
+COMMAND = Command(
+    "query",
+    "show what a run logged: metrics, their last and best values, values, plots",
+    {
+        "wayside-collector query my-run": "its metrics, with last, best, least and greatest value",
+        "wayside-collector query my-run train/loss --plot": "drawn in the terminal, a colour for each rank",
+        "wayside-collector query my-run 'val/*' --from 1000 --rank 0": "values of a range of steps, of one rank",
+        "wayside-collector query 3f2 lr --axis time --from 1h": "by the beginning of its id; of the last hour",
+        "wayside-collector query my-run train/loss --json": "for programs",
+    },
+    _arguments,
+    _run,
+)

@@ -1,0 +1,122 @@
+"""The history, asked over HTTP of a collector or gateway: the questions of `store.Reader`, answered by `/api/v1`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from ..store.answers import (
+    Comparison,
+    Curve,
+    EventInfo,
+    ProgressPage,
+    RunInfo,
+    RunPage,
+    RunQuery,
+    SeriesInfo,
+    SessionInfo,
+)
+from ..store.reader import EVERY_STEP, NotFound
+from ..store.walk import Range
+from .calling import NoAnswer, ask, foreign
+
+METRICS = 50  #: of one request: the most that is answered
+
+Answer = TypeVar("Answer")
+
+
+class Remote:
+    """Answers as `store.Reader` does. Raises NoAnswer, NotFound."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+
+    def close(self) -> None:
+        return None
+
+    def runs(self, query: RunQuery | None = None, *, limit: int = 100, offset: int = 0) -> RunPage:
+        return self._runs(query, limit, offset, RunPage)
+
+    def runs_progress(self, query: RunQuery | None = None, *, limit: int = 100, offset: int = 0) -> ProgressPage:
+        return self._runs(query, limit, offset, ProgressPage)
+
+    def _runs(self, query: RunQuery | None, limit: int, offset: int, kind: type[Answer]) -> Answer:
+        query = query or RunQuery()
+        asked: list[tuple[str, Any]] = [("limit", limit), ("offset", offset)]
+        named = {"q": query.text, "project": query.project, "group": query.group, "workload": query.workload}
+        asked += [(name, value) for name, value in {**named, "state": query.state}.items() if value is not None]
+        asked += [("tag", tag) for tag in query.tags]
+        asked += [(f"config.{key}", _spelled(value)) for key, value in query.config.items()]
+        return self._ask(f"/runs?{urlencode(asked)}", kind)
+
+    def run(self, id: str) -> RunInfo:
+        return self._of(id, "", RunInfo)
+
+    def sessions(self, run: str) -> list[SessionInfo]:
+        return self._part(run, "", "sessions", list[SessionInfo])
+
+    def config(self, run: str) -> dict[str, Any]:
+        return self._of(run, "/config", dict[str, Any])
+
+    def summary(self, run: str) -> dict[str, Any]:
+        return self._of(run, "/summary", dict[str, Any])
+
+    def events(
+        self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000, after: tuple[float, str, int] | None = None
+    ) -> list[EventInfo]:
+        asked = [("limit", str(limit)), *(("kind", kind) for kind in kinds)]
+        return self._part(run, f"/events?{urlencode(asked)}", "events", list[EventInfo])
+
+    def series(self, run: str) -> list[SeriesInfo]:
+        return self._part(run, "/series", "series", list[SeriesInfo])
+
+    def curves(
+        self,
+        run: str,
+        names: str | Sequence[str],
+        wanted: Range = EVERY_STEP,
+        *,
+        max_points: int = 1000,
+        ranks: Iterable[int | None] | None = None,
+    ) -> list[Curve]:
+        names = [names] if isinstance(names, str) else list(names)
+        rest: list[tuple[str, Any]] = [("axis", wanted.axis), ("max_points", max_points)]
+        rest += [(name, end) for name, end in (("from", wanted.start), ("to", wanted.end)) if end is not None]
+        rest += [("rank", rank) for rank in ranks or () if rank is not None]
+        found: list[Curve] = []
+        for begin in range(0, len(names), METRICS):
+            asked = [("metric", name) for name in names[begin : begin + METRICS]] + rest
+            found += self._part(run, f"/data?{urlencode(asked)}", "curves", list[Curve])
+        return found
+
+    def compare(self, runs: Sequence[str]) -> Comparison:
+        return self._ask(f"/compare?{urlencode({'runs': ','.join(runs)})}", Comparison)
+
+    # --- asking ---------------------------------------------------------------------------------------
+
+    def _of(self, run: str, rest: str, kind: type[Answer]) -> Answer:
+        try:
+            return self._ask(f"/runs/{quote(run, safe='')}{rest}", kind)
+        except NoAnswer as problem:
+            if problem.status == 404:
+                raise NotFound(f"there is no run {run!r}") from problem
+            raise
+
+    def _part(self, run: str, rest: str, name: str, kind: type[Answer]) -> Answer:
+        return self._read(self._of(run, rest, dict[str, Any]).get(name), kind)
+
+    def _ask(self, path: str, kind: type[Answer]) -> Answer:
+        return self._read(ask(self._url, f"/api/v1{path}", token=self._token), kind)
+
+    def _read(self, answer: Any, kind: type[Answer]) -> Answer:
+        try:
+            # Not strict: a number that is not finite is told as a text, "NaN".
+            return msgspec.convert(answer, kind, strict=False)
+        except msgspec.ValidationError as problem:
+            raise NoAnswer(f"{foreign(self._url)}, or one of another version ({problem})") from problem
+
+
+def _spelled(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

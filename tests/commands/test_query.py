@@ -1,0 +1,114 @@
+"""`query`: what a run logged, as tables, drawings and JSON; and which run is meant."""
+
+import json
+
+import pytest
+from commands.history import ROWS, loss, tell
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_all_metrics(store: str, capsys: Capture) -> None:
+    """Without a metric: each of each rank, with its points, last, best, least and greatest value."""
+    told = tell(capsys, "query", "llama-a1", "--store", store)
+    assert told.code == 0
+    lines = [line.split() for line in told.out.splitlines()]
+    assert [line[:3] for line in lines[1:]] == [
+        [name, "rank", str(rank)] for name in ("lr", "train/loss", "val/acc") for rank in (0, 1)
+    ]
+    assert "1300 (3 not finite)" in told.out
+    row = next(line for line in told.out.splitlines() if line.startswith("train/loss"))
+    assert row.split()[7:12] == [f"{loss(ROWS - 1, 0):.6g}", str(ROWS - 1), "-Infinity", "702", "-Infinity"]
+
+
+def test_values_of_a_range(store: str, capsys: Capture) -> None:
+    """The points of a range of steps, both ends included, what is not finite by name."""
+    told = tell(
+        capsys, "query", "llama-a1", "train/loss", "--from", "699", "--to", "703", "--rank", "0", "--store", store
+    )
+    rows = [line.split() for line in told.out.splitlines()[5:]]
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("699", f"{loss(699, 0):.6g}"), ("700", "NaN"), ("701", "Infinity"), ("702", "-Infinity"),
+        ("703", f"{loss(703, 0):.6g}"),
+    ]  # fmt: skip
+
+
+def test_many_points_as_few(store: str, capsys: Capture) -> None:
+    """More points than lines: each line tells the mean, the least and the greatest of those it stands for."""
+    told = tell(capsys, "query", "llama-a1", "lr", "--points", "4", "--rank", "1", "--store", store)
+    assert "1300 points as 3" in told.out
+    rows = [line.split() for line in told.out.splitlines()[5:]]
+    assert [row[-4:-1] for row in rows] == [["1.1", "1.1", "1.1"]] * 3
+    assert sum(int(row[-1]) for row in rows) == ROWS
+
+
+def test_a_plot(store: str, capsys: Capture) -> None:
+    """The plot names its axes' ends and its curves, and has no colours where no terminal reads it."""
+    told = tell(capsys, "query", "llama-a1", "train/loss", "--plot", "--from", "0", "--to", "200", "--store", store)
+    drawn = told.out
+    assert "train/loss rank 0   train/loss rank 1" in drawn
+    assert "3.625 ┤" in drawn
+    assert {"0", "100", "200"} <= set(drawn.splitlines()[-2].split())
+    assert "\x1b" not in drawn
+    assert any("⠁" <= letter <= "⣿" for letter in drawn)
+
+
+def test_nothing_to_draw(store: str, capsys: Capture) -> None:
+    """Where every point is no number, that is said instead of an empty drawing."""
+    told = tell(capsys, "query", "llama-a1", "train/loss", "--plot", "--from", "700", "--to", "702", "--store", store)
+    assert (told.code, "nothing to draw" in told.out) == (0, True)
+
+
+def test_patterns(store: str, capsys: Capture) -> None:
+    """A pattern stands for all metrics it fits; one that fits none is refused with those there are."""
+    told = tell(capsys, "query", "llama-a1", "*a*", "--json", "--points", "1", "--store", store)
+    assert {one["name"] for one in json.loads(told.out)["series"]} == {"train/loss", "val/acc"}
+    told = tell(capsys, "query", "llama-a1", "nothing/*", "--store", store)
+    assert told.code == 1
+    assert "lr, train/loss, val/acc" in told.err
+
+
+def test_for_programs(store: str, capsys: Capture) -> None:
+    """`--json` is strict JSON with every value as it was logged, what is not finite spelled out."""
+    told = tell(
+        capsys, "query", "llama-a1", "train/loss", "--points", "5000", "--rank", "0", "--json", "--store", store
+    )
+    found = json.loads(told.out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+    (curve,) = found["curves"]
+    values = [float(value) for value in curve["values"]]
+    assert [repr(value) for value in values] == [repr(loss(step, 0)) for step in range(ROWS)]
+    assert curve["values"][700:703] == ["NaN", "Infinity", "-Infinity"]
+
+
+@pytest.mark.parametrize(
+    ("text", "run"),
+    [("llama-a1", "llama-a1"), ("llama-a", "llama-a1"), ("z", "zebra-c3-longer"), ("striped", "zebra-c3-longer")],
+)
+def test_which_run(store: str, capsys: Capture, text: str, run: str) -> None:
+    """A run is named by its id, by the beginning of that, or by its name."""
+    assert json.loads(tell(capsys, "query", text, "--json", "--store", store).out)["run"]["id"] == run
+
+
+def test_a_name_of_several(store: str, capsys: Capture) -> None:
+    """Of runs with one name the latest is taken, and which that is and which others there are is said on stderr."""
+    told = tell(capsys, "query", "llama", "--json", "--store", store)
+    assert json.loads(told.out)["run"]["id"] == "llama-b2"
+    assert "2 runs" in told.err
+    assert "llama-a1" in told.err
+
+
+def test_a_beginning_of_several(store: str, capsys: Capture) -> None:
+    """A beginning that several ids have is not guessed at: they are listed, with exit code 1; so is none."""
+    told = tell(capsys, "query", "llama-", "--store", store)
+    assert (told.code, told.out) == (1, "")
+    assert {"llama-a1", "llama-b2"} <= set(told.err.split())
+    told = tell(capsys, "query", "nobody", "--store", store)
+    assert (told.code, told.out) == (1, "")
+    assert "nobody" in told.err
+
+
+def test_a_step_that_is_none(store: str, capsys: Capture) -> None:
+    """An end of the range that is none of the axis is a mistake of the command line: exit code 2, and what to type."""
+    told = tell(capsys, "query", "llama-a1", "lr", "--from", "1h", "--store", store)
+    assert (told.code, "--axis time" in told.err) == (2, True)
+    assert tell(capsys, "query", "llama-a1", "lr", "--from", "soon", "--axis", "time", "--store", store).code == 2
