@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from wayside_collector.delivery.books import Books
 from wayside_collector.delivery.pump import PumpStatus
-from wayside_collector.health import FAMILIES, UNITS, Health, books_as_status, losses_as_status
+from wayside_collector.health import FAMILIES, UNITS, Health, books_as_status, losses_as_status, refusals_as_status
 from wayside_collector.intake import Counters
 from wayside_collector.spool import Amount, Lost
 from wayside_collector.table import format_status
@@ -67,8 +67,8 @@ def test_the_books_balance_in_the_status_in_every_unit() -> None:
     assert shown["counters"] == {"superseded": 9}
 
 
-def test_what_clients_lost_is_told_with_session_and_range() -> None:
-    """In the status as JSON, and in the sentence that people read."""
+def test_what_clients_lost_and_who_was_turned_away_is_told() -> None:
+    """In the status as JSON, and in the sentences that people read: losses with session and range, callers by door."""
     lost = losses_as_status(Lost("ab" * 16, "client", 100, 121, 21, 42, 5.0))
     assert (lost["session"], lost["first_seq"], lost["last_seq"], lost["rows"]) == ("ab" * 16, 100, 120, 21)
     status: dict[str, Any] = {
@@ -76,7 +76,9 @@ def test_what_clients_lost_is_told_with_session_and_range() -> None:
         "config": {"last_error": None, "needs_restart": []}, "spool": {"path": "z", "bytes": 0, "max_bytes": 1},
         "sinks": {}, "sessions": [], "sources": {}, "client_losses": [lost],
         "ingest": {"lost_rows": 21, "lost_points": 42},
+        "refusals": refusals_as_status({("socket", "peer"): 3, ("listen", "token"): 1, ("socket", "line"): 2}),
     }  # fmt: skip
     text = format_status(status, 10.0)
     assert "lost at the clients, no room in the journal: 21 rows, 42 points" in text
     assert "session abababab seq 100 to 120" in text
+    assert "turned away since the start: listen: 1 for token; socket: 2 for line, 3 for peer" in text

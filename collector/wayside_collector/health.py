@@ -4,7 +4,7 @@ Nothing is counted here: parts count, and this reads them at the moment of a scr
 publish.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -98,6 +98,14 @@ def losses_as_status(lost: Lost) -> dict[str, Any]:
     """Rows that a client lost, in `/status`."""
     shown = lost._asdict()
     shown["last_seq"] = shown.pop("next_seq") - 1
+    return shown
+
+
+def refusals_as_status(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    """Who was turned away, in `/status`: door to reason to how often."""
+    shown: dict[str, dict[str, int]] = {}
+    for (door, reason), count in sorted(counts.items()):
+        shown.setdefault(door, {})[reason] = count
     return shown
 
 

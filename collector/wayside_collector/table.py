@@ -41,6 +41,7 @@ def format_status(status: Mapping[str, Any], now: float) -> str:
                 f"{name}: {sink['dead_letters']} dead letters: wayside-collector dead-letters list --sink {name}"
             )
     lines += _format_losses(status)
+    lines += _format_refusals(status["refusals"])
     sessions = [session for session in status["sessions"] if session["state"] == "open"]
     if sessions:
         rows = [["run", "project", "rank", "host", "pid", "up"]]
@@ -81,6 +82,15 @@ def _format_losses(status: Mapping[str, Any]) -> list[str]:
     return [
         f"lost at the clients, no room in the journal: {ingest['lost_rows']} rows, {ingest['lost_points']} points{more}"
     ]
+
+
+def _format_refusals(refusals: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Who was turned away, at which door."""
+    doors = [
+        f"{door}: {', '.join(f'{count} for {reason}' for reason, count in reasons.items())}"
+        for door, reasons in refusals.items()
+    ]
+    return [f"turned away since the start: {'; '.join(doors)}"] if doors else []
 
 
 def format_letters(letters: Sequence[Mapping[str, Any]]) -> str:

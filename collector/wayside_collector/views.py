@@ -7,7 +7,7 @@ from typing import Any
 from . import __version__
 from .assembly import Parts
 from .config import environment
-from .health import Health, books_as_status, losses_as_status, session_as_status
+from .health import Health, books_as_status, losses_as_status, refusals_as_status, session_as_status
 from .redaction import Redaction, secrets_in
 from .reload import Reload
 from .sinks.prometheus.encode import join
@@ -78,6 +78,7 @@ class CollectorViews:
             "sessions": sessions[-SHOWN_SESSIONS:],
             "ingest": counters,
             "client_losses": self._client_losses(),
+            "refusals": refusals_as_status(parts.refusals.counts()),
             "sources": {name: asdict(health) for name, health in parts.samplers},
             "spool": {
                 "path": str(parts.config.spool_path),
