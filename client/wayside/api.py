@@ -2,34 +2,31 @@
 
 import atexit
 import os
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 from . import exits
 from .about import gather
+from .asking import Asking
 from .identity import Place, find_place, run_id
 from .keyvalues import KeyValues
+from .launchers import rank_problems
 from .notices import say
+from .roots import is_memory, read_mounts
 from .runs import Metric, Run
 from .sessions import Identity, Surroundings, common_fields
-from .settings import (
-    DEFAULT_PROJECT,
-    MAX_TAGS,
-    MAX_TEXT,
-    MODES,
-    Settings,
-    choose,
-    read_settings,
-    socket_candidates,
-)
+from .settings import DEFAULT_PROJECT, MAX_TEXT, SHARED_MEMORY, Settings, read_settings, socket_candidates
 from .values import text_of
-
-REINIT = ("return_previous", "finish_previous", "create_new")
 
 _current: Optional[Run] = None
 _begun = 0  # runs begun by this process
 _open: List[Run] = []  # runs to finish at exit, in the order they were begun
 _watching = False  # whether the process's exit is being waited for
 _said = False  # that log() came before init()
+
+#: What `init` has a use for, offered where another is asked for that looks alike.
+ARGUMENTS = (
+    *("project", "name", "id", "config", "entity", "group", "job_type", "tags", "notes", "mode", "resume", "reinit"),
+)
 
 
 class AlertLevel:
@@ -65,38 +62,39 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     and named once.
     """
     global _current, _begun
-    previous, again = _current, _reinit(reinit)
+    asking = Asking()
+    previous, again = _current, asking.reinit(reinit)
     if previous is not None and again == "return_previous":
-        if any((project, name, id, config)):
+        if any(asked is not None for asked in (project, name, id, config)):
             told = "init() while it is open gives it back as it is; reinit='finish_previous' ends it first"
             previous.notices.tell("reinit", f"run {previous.id} goes on: {told}")
         return previous
     if previous is not None and again == "finish_previous":
         previous.finish()
     settings = read_settings(os.environ)
-    chosen, problem = choose("init(mode=)", mode or settings.mode, MODES)
+    chosen = asking.mode(mode, settings.mode)
     place = find_place(os.environ)
-    project, name = _words(project) or settings.project, _words(name) or settings.name
+    project = asking.words("project", project) or settings.project
+    name = asking.words("name", name) or settings.name
     _begun += 1
-    identifier, problems = run_id(id, settings, place, project, name, _begun)
+    identifier, problems = run_id(asking.words("id", id), settings, place, project, name, _begun)
     identity = Identity(
         id=identifier,
         name=name or identifier,
         project=project or DEFAULT_PROJECT,
-        entity=_words(entity) or settings.entity,
-        group=_words(group) or settings.group,
-        job_type=_words(job_type) or settings.job_type,
-        tags=_tags(tags) or settings.tags,
-        notes=_words(notes) or settings.notes,
-        resume=_words(resume),
+        entity=asking.words("entity", entity) or settings.entity,
+        group=asking.words("group", group) or settings.group,
+        job_type=asking.words("job_type", job_type) or settings.job_type,
+        tags=asking.tags(tags) or settings.tags,
+        notes=asking.words("notes", notes) or settings.notes,
+        resume=None if resume is None else text_of(resume)[:MAX_TEXT] or None,
     )
     surroundings = _surroundings(chosen, settings, place)
     run = Run(identity, surroundings, config)
-    folders = _folders(surroundings.addresses)
-    for message in [*settings.problems, *problems, *folders, *([problem] if problem else [])]:
+    asking.others(others, ARGUMENTS)
+    places = [*_folders(surroundings.addresses), *_not_in_memory(settings)]
+    for message in [*settings.problems, *rank_problems(os.environ), *asking.problems, *problems, *places]:
         run.notices.tell(message, message)
-    if others:
-        run.notices.tell("arguments", f"init() has no use for {', '.join(sorted(others))}; ignored")
     if surroundings.enabled and not surroundings.quiet:
         say(_where(run, surroundings))
     _remember(run)
@@ -114,23 +112,6 @@ def _remember(run: Run) -> None:
     run._on_finish = _forget
     if _current is None:
         _current = run
-
-
-def _reinit(asked: Any) -> str:
-    """wandb's `reinit`, which may also be yes or no."""
-    if asked is True:
-        return "finish_previous"
-    return asked if asked in REINIT else "return_previous"
-
-
-def _words(value: Any) -> Optional[str]:
-    """What a user called something, short enough for the session record."""
-    return None if value is None else text_of(value)[:MAX_TEXT] or None
-
-
-def _tags(tags: Any) -> Tuple[str, ...]:
-    given = [tags] if isinstance(tags, str) or not hasattr(tags, "__iter__") else tags
-    return tuple(text_of(tag)[:MAX_TEXT] for tag in given if tag is not None)[:MAX_TAGS]
 
 
 def _surroundings(mode: str, settings: Settings, place: Place) -> Surroundings:
@@ -221,6 +202,14 @@ def _folders(addresses: List[str]) -> List[str]:
     """What to say of a folder where a socket should be."""
     wanted = "is a folder; set WAYSIDE_SOCKET, here and for the collector, to the path of a socket in it"
     return [f"{address} {wanted}: {address}/wayside.sock" for address in addresses if os.path.isdir(address)]
+
+
+def _not_in_memory(settings: Settings) -> List[str]:
+    """What to say of a WAYSIDE_SHARED_MEMORY that is none."""
+    folder = settings.shared_memory
+    if folder == SHARED_MEMORY or is_memory(os.path.realpath(folder), read_mounts()):
+        return []
+    return [f"WAYSIDE_SHARED_MEMORY is {folder}, which is not memory-backed (tmpfs) and is not used for journals"]
 
 
 def _where(run: Run, around: Surroundings) -> str:

@@ -14,6 +14,7 @@ from .handover import Plan
 from .identity import Here, Place, find_place, run_id
 from .journal import Journal
 from .kept import KEPT_SHARE
+from .launchers import rank_problems
 from .peer import Answer
 from .probe import Echo, Socket, look_at, remove, send_row, test_record
 from .roots import held_below, room
@@ -61,7 +62,7 @@ def examine(environ: Environ, here: Here, patience: float) -> Report:
     sockets = [look_at(address) for address in addresses]
     place = find_place(environ, here)
     fields = common_fields(place.fields(), settings.mode, addresses, os.path.realpath(settings.dir))
-    checks = [_check_settings(settings), _check_identity(settings, place)]
+    checks = [_check_settings(settings), _check_identity(environ, settings, place)]
     if settings.mode != "disabled":
         checks += [_check_journal(settings, fields), _check_disk(settings, fields["dir"])]
     if settings.mode == "online":
@@ -158,7 +159,10 @@ def _check_settings(settings: Settings) -> Check:
     return Check("settings", True, "every variable is understood")
 
 
-def _check_identity(settings: Settings, place: Place) -> Check:
+def _check_identity(environ: Environ, settings: Settings, place: Place) -> Check:
+    wrong = rank_problems(environ)
+    if wrong:
+        return Check("identity", False, "; ".join(wrong), "set them right, or unset them")
     _, problems = run_id(None, settings, place, settings.project, settings.name, 1)
     if problems:
         return Check("identity", False, "; ".join(problems), "one WAYSIDE_RUN_ID for all ranks settles it")

@@ -5,7 +5,7 @@ resolution, and what each launcher sets, follow the launchers' own sources; test
 environments as they were found.
 """
 
-from typing import Any, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 Environ = Mapping[str, str]
 
@@ -44,6 +44,9 @@ _NODE_RANKS = (
 # Variables with which a pod or a script says that a node runs several processes: RANK without LOCAL_RANK is then
 # the node's.
 _PROCESSES_PER_NODE = ("PET_NPROC_PER_NODE", "PET_N_PROC_PER_NODE", "NPROC_PER_NODE", "GPUS_PER_NODE")
+
+#: Variables that people set themselves, and may set wrong.
+_BY_HAND = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK")
 
 
 class Ranks(NamedTuple):
@@ -95,6 +98,21 @@ def find_attempt(environ: Environ) -> str:
     counts = [number(environ, name) for name in ("SLURM_RESTART_COUNT", "JOBSET_RESTART_ATTEMPT", "VC_JOB_RETRY_COUNT")]
     outer = max([0 if dispatched is None else max(0, dispatched - 1), *(count or 0 for count in counts)])
     return f"{outer}.{number(environ, 'TORCHELASTIC_RESTART_COUNT') or 0}"
+
+
+def rank_problems(environ: Environ) -> List[str]:
+    """What to tell of the variables people set by hand, where they cannot be meant so."""
+    told = []
+    for name in _BY_HAND:
+        text = environ.get(name, "").strip()
+        if text and _number(text) is None:
+            told.append(f"{name} is {text[:40]!a} and must be a whole number from 0 on; it counts as not set")
+    rank, world = number(environ, "RANK"), number(environ, "WORLD_SIZE")
+    if rank is not None and world is not None and rank >= world:
+        told.append(
+            f"RANK is {rank} and WORLD_SIZE {world}: ranks count from 0 to {max(0, world - 1)}; neither is used"
+        )
+    return told
 
 
 def in_ray(environ: Environ) -> bool:

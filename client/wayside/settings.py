@@ -9,6 +9,8 @@ its socket with the same `socket_candidates`.
 import os
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .variables import unknown
+
 MODES = ("online", "offline", "disabled")
 TRANSPORTS = ("journal", "socket")
 DEFAULT_DIR = ".wayside"
@@ -112,6 +114,7 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
         shared_memory=os.path.join(settings.cwd, os.path.expanduser(settings.shared_memory)),
     )
     problems.extend(_sockets(settings)[1])
+    problems.extend(unknown(environ))
     return settings._replace(problems=tuple(problems))
 
 

@@ -1,0 +1,76 @@
+"""What a script asks of `init`, made into what a run needs. Anything can be asked; nothing here raises, and whatever is
+taken as something else than it was is told in `Asking.problems`.
+"""
+
+from typing import Any, Iterable, List, Optional, Sequence, Tuple
+
+from .settings import MAX_TAGS, MAX_TEXT, MODES, choose
+from .values import shown, text_of
+
+REINIT = ("return_previous", "finish_previous", "create_new")
+
+
+class Asking:
+    """The arguments of one `init`. problems: what to tell the user of them."""
+
+    def __init__(self) -> None:
+        self.problems: List[str] = []
+
+    def words(self, name: str, value: Any) -> Optional[str]:
+        """What a user called something, short enough for the session record."""
+        if value is None:
+            return None
+        text = text_of(value)[:MAX_TEXT]
+        if not isinstance(value, str):
+            self.problems.append(f"init({name}=) is {shown(value)}, which is no text; it was taken as {shown(text)}")
+        elif len(value) > MAX_TEXT:
+            self.problems.append(f"init({name}=) is {len(value)} characters long and was cut after {MAX_TEXT}")
+        return text or None
+
+    def tags(self, tags: Any) -> Tuple[str, ...]:
+        """A list of texts."""
+        if tags is None:
+            return ()
+        given: Sequence[Any] = [tags]
+        if isinstance(tags, str):
+            self.problems.append(f"init(tags=) is a text; it was taken as one tag, {shown(tags)}: give a list of texts")
+        else:
+            try:
+                given = list(tags)
+            except Exception:  # noqa: BLE001 -- a user's object may raise anything when asked
+                self.problems.append(f"init(tags=) is {shown(tags)} and must be a list of texts")
+        texts = tuple(text_of(tag)[:MAX_TEXT] for tag in given if tag is not None)
+        if len(texts) > MAX_TAGS:
+            self.problems.append(f"init(tags=) holds {len(texts)} tags; the first {MAX_TAGS} were taken")
+        return texts[:MAX_TAGS]
+
+    def mode(self, asked: Any, otherwise: str) -> str:
+        """One of MODES."""
+        text = "" if asked is None else text_of(asked).strip()
+        chosen, problem = choose("init(mode=)", text or otherwise, MODES)
+        if problem is not None:
+            self.problems.append(problem)
+        return chosen
+
+    def reinit(self, asked: Any) -> str:
+        """wandb's `reinit`, which may also be yes or no."""
+        if asked is True:
+            return "finish_previous"
+        if asked is None or asked is False:
+            return REINIT[0]
+        if isinstance(asked, str) and asked in (*REINIT, "default"):
+            return REINIT[0] if asked == "default" else asked
+        choices = ", ".join(REINIT)
+        self.problems.append(f"init(reinit=) is {shown(asked)} and must be one of {choices}; {REINIT[0]} is used")
+        return REINIT[0]
+
+    def others(self, names: Iterable[str], known: Iterable[str]) -> None:
+        """Arguments that nothing here uses: wandb's own, or misspelt ones."""
+        from .variables import nearest
+
+        told = []
+        for name in sorted(names):
+            near = nearest(name, known)
+            told.append(f"{name} (did you mean {near}?)" if near else name)
+        if told:
+            self.problems.append(f"init() has no use for {', '.join(told)}; ignored")
