@@ -134,7 +134,7 @@ class Course:
         if feed.alert_problem is not None:
             refused.update(dict.fromkeys(answered[-1:], feed.alert_problem))
             feed.alert_problem = None
-        met = [ref for ref, expected in self.expected.items() if _met(feed, expected)]
+        met = _met(feed, self.expected)
         for ref in met:
             del self.expected[ref]
         return Landing([*delivered, *(ref for ref in answered if ref not in refused), *met], refused)
@@ -148,14 +148,33 @@ class Course:
         return found
 
 
-def _met(feed: Feed, expected: Expected) -> bool:
-    op = expected.op
-    if isinstance(op, SummaryOp):
-        return feed.summaries >= expected.round + _ROUNDS or has_changes(feed.summary, op.set, op.remove)
-    if feed.upserts >= expected.round + _ROUNDS:
-        return True
-    if isinstance(op, ConfigOp):
-        return is_in(feed.config, op)
+def _met(feed: Feed, expected: dict[Ref, Expected]) -> list[Ref]:
+    """The changes that W&B shows, in the order they were shipped. Of several changes of one key the SDK sends the last
+    alone: where that is shown, those before it are in, too.
+    """
+    found: list[Ref] = []
+    overwritten: set[tuple[type, str]] = set()  # keys of config or summary that a later change shows
+    for ref, one in reversed(expected.items()):
+        op = one.op
+        if isinstance(op, MetricOp):
+            if feed.upserts >= one.round + _ROUNDS or _defines(feed, op):
+                found.append(ref)
+            continue
+        names = {name for name in (*op.set, *op.remove) if (type(op), name) not in overwritten}
+        left = {name: value for name, value in op.set.items() if name in names}
+        if _shown(feed, one, left, [name for name in op.remove if name in names]):
+            found.append(ref)
+            overwritten.update((type(op), name) for name in names)
+    return found[::-1]
+
+
+def _shown(feed: Feed, one: Expected, told: dict[str, Any], removed: list[str]) -> bool:
+    if isinstance(one.op, SummaryOp):
+        return feed.summaries >= one.round + _ROUNDS or has_changes(feed.summary, told, removed)
+    return feed.upserts >= one.round + _ROUNDS or is_in(feed.config, ConfigOp(told, removed))
+
+
+def _defines(feed: Feed, op: MetricOp) -> bool:
     metrics = (feed.config.get("_wandb") or {}).get("m") or []
     return any(op.arguments["name"] in (metric.get("1"), metric.get("2")) for metric in metrics)
 
