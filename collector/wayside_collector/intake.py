@@ -65,7 +65,7 @@ class Intake:
         if inlet is None and len(self._inlets) >= MAX_SESSIONS:
             raise Full(f"{MAX_SESSIONS} sessions are open, the limit; end some, or run another collector")
         fields = {key: value for key, value in record.items() if key not in _OURS}
-        fields.update(self._continuation(session.id))
+        fields.update(self.continuation(session.id))
         before = self.registry.by_id(fields["session"])
         over = before is not None and before.ended is not None
         frame = wire.json_frame(wire.HELLO, fields)
@@ -83,7 +83,7 @@ class Intake:
             self._on_session(known)
         return inlet
 
-    def _continuation(self, id: str) -> dict[str, Any]:
+    def continuation(self, id: str) -> dict[str, Any]:
         """What a session is called here: its own id, or another one when we wrote its end and it is not dead after
         all. Its next row would have the number of that end, and be refused as a double.
         """

@@ -41,8 +41,9 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     whose rows count for every open run of their pod, "test" for `wayside doctor`, whose rows are stored and left out by
     every sink. rank, local_rank, node_rank, world_size: as the launcher told them, or None. workload: the job as the
     cluster knows it. attempt: "outer.inner", how often the job and the process group were started again. started: Unix
-    time in seconds. origin: "wayside", "wandb" (a mirrored wandb run, uploaded by the trainer's own SDK) or "json"
-    (JSON lines). continues: what the collector notes when a session that was taken for dead comes back and goes on as
+    time in seconds. origin: "wayside", "wandb" (a mirrored wandb run, uploaded by the trainer's own SDK), "json"
+    (JSON lines) or "http" (requests). posted: the mark under which its rows come in requests, empty where they come
+    another way. continues: what the collector notes when a session that was taken for dead comes back and goes on as
     this one: its own id, and the seq and points it had then.
     """
 
@@ -62,6 +63,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     started: float = 0.0
     origin: str = "wayside"
     continues: tuple[str, int, int] | None = None
+    posted: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

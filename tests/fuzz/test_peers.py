@@ -122,7 +122,7 @@ def test_json_lines(effort: Effort) -> None:
                     good += 1
                 except LineError as problem:
                     refusals.append(str(problem))
-                await intake.store(session.inlets)
+                await session.store()
             await session.end()
             names = [row.names for one in spool.sessions() for row in spool.records(one.key) if hasattr(row, "names")]
             assert all(refusals)

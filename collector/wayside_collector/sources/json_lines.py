@@ -16,9 +16,9 @@ from typing import Annotated, Any
 import msgspec
 from wayside import row, wire
 
-from ..intake import Inlet, Intake, Refused, Stream
+from ..intake import Inlet, Intake, Refused
 from ..spool import SpoolError
-from .frames import FrameWriter
+from .scribe import Scribe
 
 MAX_LINE = 1 << 20  #: bytes of one line: ten thousand metrics
 MAX_RUNS = 64  #: runs on one connection: each costs a session
@@ -49,6 +49,11 @@ def parse_line(text: bytes) -> tuple[Line, dict[str, float]]:
         value = json.loads(text)  # and not msgspec, which refuses the bare NaN that Python's own encoder writes
     except (ValueError, RecursionError) as problem:
         raise LineError(f'not JSON: {problem}; send one object a line, like {{"metrics": {{"loss": 0.5}}}}') from None
+    return read_line(value)
+
+
+def read_line(value: Any) -> tuple[Line, dict[str, float]]:
+    """What JSON holds as a line; raises LineError likewise."""
     try:
         line = msgspec.convert(value, Line)
         return line, {name: wire.number(name, number) for name, number in line.metrics.items()}
@@ -63,7 +68,7 @@ class LineSession:
         self._intake = intake
         self._host = host
         self._pid = pid
-        self._open: dict[tuple[str, int | None], tuple[Inlet, Stream, FrameWriter]] = {}
+        self._open: dict[tuple[str, int | None], Scribe] = {}
 
     async def take(self, line: bytes) -> None:
         """One line into its session's inlet, not yet stored; raises LineError."""
@@ -72,13 +77,11 @@ class LineSession:
         if key not in self._open:
             if len(self._open) >= MAX_RUNS:
                 raise LineError(f"more than {MAX_RUNS} runs on one connection; open another one")
-            self._open[key] = (await self._begin(value), Stream(), FrameWriter())
-        inlet, stream, writer = self._open[key]
+            self._open[key] = Scribe(self._intake, await self._begin(value))
         try:
-            frames = writer.row(time.time() if value.time is None else value.time, value.step, metrics)
+            self._open[key].row(time.time() if value.time is None else value.time, value.step, metrics)
         except wire.WireError as problem:
             raise LineError(str(problem)) from None
-        inlet.take(stream, frames)
 
     async def _begin(self, value: Line) -> Inlet:
         record = {
@@ -97,28 +100,19 @@ class LineSession:
 
     async def store(self) -> None:
         """What was taken is on disk when this returns; raises SpoolError, and then it never came."""
-        try:
-            await self._intake.store(self.inlets)
-        except SpoolError:
-            for inlet, stream, writer in self._open.values():
-                stream.seq, stream.point = inlet.stream().seq, inlet.stream().point
-                writer.announce_again()
-            raise
-
-    @property
-    def inlets(self) -> list[Inlet]:
-        return [inlet for inlet, _, _ in self._open.values()]
+        for scribe in self._open.values():
+            await scribe.store()
 
     async def end(self) -> list[Inlet]:
         """The connection is closed: its sessions are over. Returns those that the spool could not end now."""
         left = []
-        for inlet, stream, writer in self._open.values():
-            inlet.take(stream, writer.event(time.time(), None, row.FINISH, {"exit_code": 0}))
+        for scribe in self._open.values():
+            scribe.event(time.time(), None, row.FINISH, {"exit_code": 0})
             try:
-                await self._intake.store([inlet])
-                await self._intake.end(inlet)
+                await scribe.store()
+                await self._intake.end(scribe.inlet)
             except SpoolError:
-                left.append(inlet)
+                left.append(scribe.inlet)
         return left
 
 

@@ -1,0 +1,66 @@
+"""Rows and events of one session, written as frames into its inlet, for senders that know no frames: JSON lines and
+HTTP.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wayside import wire
+
+from ..intake import Inlet, Intake
+from ..spool import SpoolError
+from .frames import FrameWriter
+
+
+class Scribe:
+    """Writes where its session is. What was written is stored by `store`; one caller at a time."""
+
+    def __init__(self, intake: Intake, inlet: Inlet) -> None:
+        self.inlet = inlet
+        self._intake = intake
+        self._writer = FrameWriter(inlet.known.schemas)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._stream = self.inlet.stream()
+        self.next_seq, self._next_point = self._stream.seq, self._stream.point
+        self._frames: list[bytes] = []
+        self._writer.announce_again()
+        self._in_doubt = False
+
+    def row(self, time: float, step: int | None, metrics: Mapping[str, float], *, auto_step: bool = False) -> None:
+        """Raises wire.WireError for one that is too large, or a name that is none; then nothing is written."""
+        flags = wire.COMMIT | (wire.AUTO_STEP if auto_step else 0)
+        self._frames.append(self._writer.row(time, step, metrics, flags))
+        self.next_seq += 1
+        self._next_point += len(metrics)
+
+    def event(self, time: float, step: int | None, kind: str, data: dict[str, Any]) -> None:
+        """Raises wire.WireError for one that is too large; then nothing is written."""
+        self._frames.append(self._writer.event(time, step, kind, data))
+        self.next_seq += 1
+
+    def skip_to(self, seq: int) -> None:
+        """The next row has this seq; those between are lost, for good, and booked as lost at the client."""
+        if seq != self.next_seq:
+            self._frames.append(wire.seq_frame(seq, self._next_point))
+            self.next_seq = seq
+
+    def renew(self) -> None:
+        """Begin where the session is: what was written and not stored never was."""
+        if self._in_doubt or self._frames:
+            self._begin_anew()
+
+    async def store(self) -> None:
+        """What was written is on disk when this returns; raises SpoolError, and then it never came."""
+        if not self._frames:
+            return
+        frames, self._frames = b"".join(self._frames), []
+        self._in_doubt = True  # should somebody cancel us now, it is known only later what became of it
+        self.inlet.take(self._stream, frames)
+        try:
+            await self._intake.store([self.inlet])
+        except SpoolError:
+            self._begin_anew()
+            raise
+        self._in_doubt = False
