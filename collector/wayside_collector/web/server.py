@@ -1,4 +1,4 @@
-"""The HTTP server: `/metrics`, `/livez`, `/readyz`, `/status`, and a landing page. It asks, and never waits for a sink.
+"""The HTTP server: `/metrics`, `/livez`, `/readyz`, `/status`, and the page. It asks, and never waits for a sink.
 
 Liveness says that the event loop turns; readiness that clients can connect and the spool can be written. Neither
 fails because a sink is down. Which route needs which role stands in the table of routes, and is enforced on both
@@ -20,6 +20,7 @@ from ..refusals import Refusals
 from .access import COOKIE, Access, Guard
 from .body import Bodies
 from .listener import Certificate, Listener
+from .page_files import page_routes
 from .pages import landing_page, login_page, own_path
 from .roles import Role, Route
 from .tokens import COOKIE_LIFE, Tokens
@@ -105,7 +106,7 @@ class WebServer:
 
     def _own_routes(self) -> list[Route]:
         return [
-            Route("GET", "/", self._landing, Role.READER),
+            *page_routes(self._landing),
             Route("GET", "/metrics", self._metrics, Role.NONE),
             Route("GET", "/livez", self._livez, Role.NONE),
             Route("GET", "/readyz", self._readyz, Role.NONE),

@@ -1,0 +1,195 @@
+/** One chart on the board: its name, its newest value or that under the cursor, its lines' names, and its drawing. */
+
+import { isAbort, Problem } from "../api";
+import { fill, h } from "../dom";
+import { clock, inUnit, moment, toNumber, whole } from "../format";
+import type { Axis } from "../state";
+import { lineColor } from "../theme";
+import type { Curve } from "../types";
+import type { Plan } from "./plan";
+import { type Mark, Plot, type PlotEvents } from "./plot";
+import { extend, type Style, type Trace } from "./trace";
+
+/** What a card shows it by. axis: its own, since hardware has no steps. */
+export interface Look {
+  style: Omit<Style, "rate">;
+  from: number | null;
+  to: number | null;
+  marks: readonly Mark[];
+}
+
+const LEGEND = 40; // lines named below a chart; more are counted
+
+export class Card {
+  readonly element: HTMLElement;
+  traces: Trace[] = [];
+  private readonly plot: Plot;
+  private readonly canvas = h("div", { class: "plot", role: "img" });
+  private readonly readout = h("span", { class: "readout" });
+  private readonly legend = h("ul", { class: "legend" });
+  private readonly said = h("p", { class: "said" });
+  private readonly widen: HTMLButtonElement;
+  private look: Look | null = null;
+  private width = 0;
+
+  constructor(
+    readonly plan: Plan,
+    events: Omit<PlotEvents, "point"> & { widen(): void },
+    private readonly notes: string,
+  ) {
+    this.widen = h("button", { class: "quiet widen", onclick: events.widen, type: "button" });
+    this.element = h(
+      "figure",
+      { class: "card", "data-chart": plan.id },
+      h("figcaption", {}, h("span", { class: "title", title: plan.title }, plan.title), this.readout, this.widen),
+      this.canvas,
+      this.said,
+      this.legend,
+    );
+    this.plot = new Plot(this.canvas, { ...events, point: (at) => this.read(at) });
+    this.say("loading");
+  }
+
+  set wide(wide: boolean) {
+    this.element.classList.toggle("wide", wide);
+    this.widen.textContent = wide ? "⤡" : "⤢";
+    this.widen.setAttribute("aria-label", wide ? `Make ${this.plan.title} small` : `Make ${this.plan.title} large`);
+  }
+
+  /** Pixels across: that many points are worth asking for. */
+  get pixels(): number {
+    return this.canvas.clientWidth || 400;
+  }
+
+  show(traces: Trace[], look: Look): void {
+    this.traces = traces;
+    this.look = look;
+    this.redraw();
+    this.nameLines();
+  }
+
+  /** The same, with another look. */
+  redraw(look: Look | null = this.look, anew = false): void {
+    this.look = look;
+    if (!look) return;
+    const style = { ...look.style, rate: this.plan.rate };
+    const points = this.traces.reduce((sum, trace) => sum + trace.curve.times.length, 0);
+    if (anew) this.plot.restyle();
+    this.width = this.canvas.clientWidth;
+    const size = { width: this.width, height: this.canvas.clientHeight || 180 };
+    this.plot.draw(
+      { ...look, traces: this.traces, style, unit: (value) => inUnit(this.plan.title, value, this.plan.rate) },
+      size,
+    );
+    this.say(points ? "" : look.from === null ? "nothing was logged" : "nothing here: double-click shows all");
+    this.canvas.setAttribute("aria-label", this.describe(look));
+    this.read(null);
+  }
+
+  /** A point of the first line that came live; whether it was put there. */
+  extend(metric: string, rank: number | null, point: [number | null, number, Curve["values"][number]]): boolean {
+    const trace = this.traces.find((one) => one.curve.name === metric && one.curve.rank === rank);
+    return trace !== undefined && extend(trace.curve, ...point);
+  }
+
+  fail(problem: unknown): void {
+    if (isAbort(problem)) return;
+    this.say(problem instanceof Problem ? problem.message : "this chart could not be drawn");
+  }
+
+  resized(): void {
+    if (this.look && this.canvas.clientWidth !== this.width) this.redraw();
+  }
+
+  destroy(): void {
+    this.plot.destroy();
+  }
+
+  private say(text: string): void {
+    this.said.textContent = text;
+    this.said.hidden = !text;
+  }
+
+  /** The values at a place of the drawing; the last ones when the cursor is away. */
+  private read(at: number | null): void {
+    const { data, places } = this.plot.drawing;
+    const xs = data[0] ?? [];
+    const values = places.map((place) => {
+      const column = data[place.smooth || place.line] ?? [];
+      return at === null ? lastOf(column) : nearest(column, at);
+    });
+    const tell = (value: number | null) => (value === null ? "–" : inUnit(this.plan.title, value, this.plan.rate));
+    const where = at === null ? "" : place(this.look?.style.axis ?? "step", xs[at]);
+    const alone = values.length === 1 ? tell(values[0] ?? null) : "";
+    fill(
+      this.readout,
+      where && h("span", { class: "where" }, where),
+      alone && h("b", {}, alone),
+      at === null && alone ? h("small", {}, this.notes) : null,
+    );
+    this.legend.querySelectorAll("b").forEach((cell, i) => {
+      cell.textContent = tell(values[i] ?? null);
+    });
+  }
+
+  private nameLines(): void {
+    const many = this.traces.length > 1;
+    const names = this.traces
+      .slice(0, LEGEND)
+      .map((trace) =>
+        h("li", {}, h("i", { style: `background: var(--${trace.color})` }), h("span", {}, trace.label), h("b")),
+      );
+    const more = this.traces.length - LEGEND;
+    fill(this.legend, many ? names : null, more > 0 && h("li", {}, `and ${more} more`));
+    this.legend.hidden = !many;
+    this.read(null);
+  }
+
+  /** What somebody who does not see the drawing is told of it. */
+  private describe(look: Look): string {
+    let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const { curve } of this.traces) {
+      for (const value of curve.kind === "buckets" ? [...curve.mins, ...curve.maxs] : curve.values) {
+        const found = toNumber(value);
+        if (found < low) low = found;
+        if (found > high) high = found;
+      }
+    }
+    const lines = this.traces.length === 1 ? "" : `, ${this.traces.length} lines`;
+    const range = low <= high ? `, from ${inUnit(this.plan.title, low)} to ${inUnit(this.plan.title, high)}` : "";
+    const count = this.traces.reduce((sum, trace) => sum + trace.curve.count, 0);
+    const part =
+      look.from === null ? "" : `, ${place(look.style.axis, look.from)} to ${place(look.style.axis, look.to)}`;
+    return `${this.plan.id.replace("~", "")}${part}: ${whole(count)} points${lines}${range}`;
+  }
+}
+
+/** The colours of a run's lines, by their order. */
+export function colorOf(place: number): string {
+  return lineColor(place);
+}
+
+export function place(axis: Axis, at: number | null | undefined): string {
+  if (at === null || at === undefined) return "";
+  if (axis === "step") return `step ${whole(Math.round(at))}`;
+  return axis === "time" ? moment(at) : clock(at);
+}
+
+function lastOf(column: ArrayLike<number | null | undefined>): number | null {
+  for (let i = column.length - 1; i >= 0; i--) {
+    const found = column[i];
+    if (found !== null && found !== undefined) return found;
+  }
+  return null;
+}
+
+/** The value at a place, or the nearest one beside it: lines of several ranks do not all have a point everywhere. */
+function nearest(column: ArrayLike<number | null | undefined>, at: number): number | null {
+  for (let away = 0; away < 50; away++) {
+    for (const i of [at - away, at + away]) {
+      const found = column[i];
+      if (found !== null && found !== undefined) return found;
+    }
+  }
+  return null;
+}
