@@ -89,7 +89,7 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
         notes=asking.words("notes", notes) or settings.notes,
         resume=None if resume is None else text_of(resume)[:MAX_TEXT] or None,
     )
-    surroundings = _surroundings(chosen, settings, place)
+    surroundings = surroundings_of(chosen, settings, place)
     run = Run(identity, surroundings, config)
     asking.others(others, ARGUMENTS)
     places = [*_folders(surroundings.addresses), *_not_in_memory(settings)]
@@ -97,12 +97,12 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
         run.notices.tell(message, message)
     if surroundings.enabled and not surroundings.quiet:
         say(_where(run, surroundings))
-    _remember(run)
+    remember(run)
     return run
 
 
-def _remember(run: Run) -> None:
-    """Make a run the current one, if there is none, and see to its end."""
+def remember(run: Run, current: bool = True) -> None:
+    """See to a run's end, and make it the current one if there is none."""
     global _current, _watching
     if not _watching:
         _watching = True
@@ -110,11 +110,12 @@ def _remember(run: Run) -> None:
         atexit.register(_at_exit)
     _open.append(run)
     run._on_finish = _forget
-    if _current is None:
+    if current and _current is None:
         _current = run
 
 
-def _surroundings(mode: str, settings: Settings, place: Place) -> Surroundings:
+def surroundings_of(mode: str, settings: Settings, place: Place) -> Surroundings:
+    """What the sessions of a run that this process begins now will share."""
     addresses = socket_candidates(settings) if mode == "online" else []
     overflow = os.path.realpath(settings.dir)
     return Surroundings(

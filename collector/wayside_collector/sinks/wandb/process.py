@@ -38,6 +38,11 @@ _PASSED = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     | {"LD_LIBRARY_PATH", "SYSTEMROOT"}
 )
+#: The hook is for training processes: in this one it would tell us of our own runs.
+_FIXED = {
+    **{"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"},
+    **{"WAYSIDE_WANDB_HOOK": "off", "PYTHONUNBUFFERED": "1"},
+}
 
 
 class ChildLost(Exception):
@@ -53,7 +58,7 @@ def environment(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in environ.items() if name in _PASSED or name.startswith("LC_")}
     homes = {f"WANDB_{name}_DIR": str(folder / f".{name.lower()}") for name in ("CACHE", "CONFIG", "DATA", "ARTIFACT")}
     kept["TMPDIR"] = temporary(kept.get("TMPDIR"), folder)
-    return {**kept, **homes, "WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "PYTHONUNBUFFERED": "1"}
+    return {**kept, **homes, **_FIXED}
 
 
 def temporary(given: str | None, folder: Path) -> str:

@@ -1,0 +1,27 @@
+"""Imported when Python starts (`wayside.pth`, `sitecustomize`): sets the hook up where it is wanted."""
+
+import os
+import sys
+from typing import Any
+
+from .finder import when_imported
+from .switch import OFF, read_switch
+
+
+def activate(asked: bool = False) -> bool:
+    """Whether the hook is on. asked: by code, not by finding a socket."""
+    switch = read_switch(os.environ, asked)
+    if switch.problem is not None:
+        sys.stderr.write(f"wayside: {switch.problem}\n")
+    if switch.mode != OFF:
+        when_imported("wandb", lambda module: _patch(module, switch.mode))
+    return switch.mode != OFF
+
+
+def _patch(wandb: Any, mode: str) -> None:
+    from .patches import patch  # only now: most processes never import wandb
+
+    try:
+        patch(wandb, mode)
+    except Exception as problem:  # noqa: BLE001 -- the script goes on with wandb as it is
+        sys.stderr.write(f"wayside: this wandb cannot be hooked, and runs as ever: {problem!r}\n")

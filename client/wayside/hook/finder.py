@@ -1,0 +1,59 @@
+"""Waits for a module to be imported: a finder first in `sys.meta_path`, which lets the others find the module and asks
+only to be called when its body has run. The module's own loader stays, so that its resources are found as ever.
+"""
+
+import importlib.util
+import sys
+from typing import Any, Callable, Optional
+
+Then = Callable[[Any], None]
+
+
+class Finder:
+    """Calls `then` with the module `name` once it has been imported."""
+
+    def __init__(self, name: str, then: Then) -> None:
+        self._name = name
+        self._then = then
+        self._looking = False
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[Any]:
+        if name != self._name or self._looking:
+            return None
+        self._looking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._looking = False
+        if spec is not None and spec.loader is not None:
+            _follow(spec.loader, self._imported)
+        return spec
+
+    def _imported(self, module: Any) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        self._then(module)
+
+
+def when_imported(name: str, then: Then) -> None:
+    """Call `then` with the module: now if it is there, else when it has been imported."""
+    module = sys.modules.get(name)
+    if module is not None:
+        then(module)
+    elif not any(isinstance(finder, Finder) and finder._name == name for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder(name, then))
+
+
+def _follow(loader: Any, then: Then) -> None:
+    """Have `then` called when this loader has run a module's body. One without attributes of its own is left alone."""
+    run_body = loader.exec_module
+
+    def exec_module(module: Any) -> None:
+        del loader.exec_module
+        run_body(module)
+        then(module)
+
+    try:
+        loader.exec_module = exec_module
+    except AttributeError:
+        return

@@ -1,0 +1,157 @@
+"""What is wrapped in wandb: `init`, and of its class Run the methods that every row, every change of config and
+summary, and every end pass through, whoever calls what. `wandb.log` itself is bound anew by each `wandb.init`, and
+many frameworks call `run.log`; both go through `Run._log` in every wandb from 0.13 on.
+"""
+
+import functools
+import weakref
+from collections.abc import Mapping
+from typing import Any, Callable, Dict, Optional
+
+from ..notices import say
+from ..runs import Run
+from .asked import ask, called, may_divert
+from .counterpart import begin
+from .silent import is_silent, take_over
+from .switch import DIVERT
+
+MARK = "_wayside_patched"
+THEIR_MARK = "_primus_lens_patched"  #: what AMD's exporter sets, and its tools look for
+
+_runs: "weakref.WeakKeyDictionary[Any, Run]" = weakref.WeakKeyDictionary()  # wandb's run to ours
+_said = False
+
+
+def patch(wandb: Any, mode: str) -> None:
+    """Hook this module. Without a class Run it is no wandb (a folder of that name, say), and is left alone."""
+    sdk = getattr(getattr(wandb, "sdk", None), "wandb_run", None)
+    if getattr(wandb, MARK, False) or sdk is None or not hasattr(wandb, "init"):
+        return
+    wandb.init = _wrap_init(wandb, mode)
+    run = sdk.Run
+    _wrap(run, "_log", before=_row)
+    _wrap(run, "define_metric", after=_define_metric)
+    _wrap(run, "alert", after=_alert)
+    _wrap(run, "_config_callback", after=_config)
+    _wrap(run, "_summary_update_callback", after=_summary)
+    _wrap(run, "_atexit_cleanup", after=_finish)
+    setattr(wandb, MARK, True)
+    setattr(wandb, THEIR_MARK, True)
+
+
+# --- wrapping ----------------------------------------------------------------------------------------------------
+
+
+def _wrap_init(wandb: Any, mode: str) -> Callable[..., Any]:
+    original = wandb.init
+
+    @functools.wraps(original)
+    def init(*args: Any, **named: Any) -> Any:
+        asked = ask(original, args, named)
+        diverted = mode == DIVERT and asked is not None and may_divert(asked)
+        run = original(**dict(asked or {}, mode="disabled")) if diverted else original(*args, **named)
+        _guarded(_begin, wandb, run, asked, diverted)
+        return run
+
+    return init
+
+
+def _wrap(
+    kind: Any, name: str, before: Optional[Callable[..., None]] = None, after: Optional[Callable[..., None]] = None
+) -> None:
+    """Have a method of theirs call ours, too; what it takes, gives and raises stays theirs."""
+    original = kind.__dict__.get(name)
+    if original is None:
+        return
+
+    @functools.wraps(original)
+    def wrapped(run: Any, *args: Any, **named: Any) -> Any:
+        if before is not None:
+            _guarded(before, run, *args, **named)
+        given = original(run, *args, **named)
+        if after is not None:
+            _guarded(after, run, *args, **named)
+        return given
+
+    setattr(kind, name, wrapped)
+
+
+def _guarded(ours: Callable[..., None], *args: Any, **named: Any) -> None:
+    """Whatever fails in ours is ours alone; said once."""
+    global _said
+    try:
+        ours(*args, **named)
+    except Exception as problem:  # noqa: BLE001 -- wandb's caller must never see it
+        if not _said:
+            _said = True
+            say(f"something of a wandb run was not heard: {problem!r}; the run itself is not touched")
+
+
+# --- what is heard -----------------------------------------------------------------------------------------------
+
+
+def _begin(wandb: Any, run: Any, asked: Optional[Dict[str, Any]], diverted: bool) -> None:
+    if run is None or run in _runs:  # wandb gave an open run back
+        return
+    if not is_silent(run):
+        _runs[run] = _mirror(run)
+        return
+    ours = begin(called(asked or {}), dict(run.config), "wayside" if diverted else "wandb")
+    _runs[run] = ours
+    take_over(wandb, run, ours, diverted)
+
+
+def _mirror(run: Any) -> Run:
+    """Ours beside a run that wandb uploads itself."""
+    named = ("id", "name", "project", "entity", "group", "job_type", "tags", "notes")
+    told: Dict[str, Any] = {name: getattr(run, name, None) for name in named}
+    return begin(told, dict(run.config), "wandb", int(getattr(run, "starting_step", 0) or 0))
+
+
+def _row(run: Any, data: Any, step: Any = None, commit: Any = None) -> None:
+    ours = _runs.get(run)
+    if ours is None:  # begun before the hook was there, or attached to from another process
+        ours = _runs[run] = _mirror(run)
+    if isinstance(data, Mapping):
+        ours.log(data, step, commit)  # type: ignore[arg-type]
+
+
+def _define_metric(run: Any, name: Any, *args: Any, **named: Any) -> None:
+    ours = _runs.get(run)
+    if ours is not None:
+        ours.define_metric(name, *args[:2], **named)
+
+
+def _alert(run: Any, title: Any, text: Any = "", level: Any = None, wait_duration: Any = None) -> None:
+    ours = _runs.get(run)
+    if ours is not None:
+        ours.alert(title, text, level or "INFO", wait_duration or 0)
+
+
+def _config(run: Any, key: Any = None, val: Any = None, data: Any = None) -> None:
+    ours = _runs.get(run)
+    if ours is None:
+        return
+    if data:
+        ours.config.update(dict(data))
+    elif key:
+        first = key if isinstance(key, str) else key[0]
+        ours.config.update({first: dict(run.config).get(first, val)})
+
+
+def _summary(run: Any, record: Any) -> None:
+    ours = _runs.get(run)
+    if ours is None:
+        return
+    found = {item.key[0]: item.value for item in record.update if len(item.key) == 1}
+    if found:
+        ours.summary.update(found)
+    for item in record.remove:
+        if len(item.key) == 1 and item.key[0] in ours.summary:
+            del ours.summary[item.key[0]]
+
+
+def _finish(run: Any, exit_code: Any = None) -> None:
+    ours = _runs.get(run)
+    if ours is not None:
+        ours.finish(getattr(run, "_exit_code", exit_code))

@@ -1,0 +1,67 @@
+"""Waiting for a module's import without a trace in how it is imported."""
+
+import importlib
+import importlib.resources
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wayside.hook.finder import Finder, when_imported
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package `planted_one` with a resource, and one that fails when imported; both forgotten afterwards."""
+    (tmp_path / "planted_one").mkdir()
+    (tmp_path / "planted_one" / "__init__.py").write_text("ready = True\n")
+    (tmp_path / "planted_one" / "words.txt").write_text("found")
+    (tmp_path / "planted_broken.py").write_text("raise ValueError('theirs')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in ("planted_one", "planted_broken"):
+        sys.modules.pop(name, None)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
+
+
+def test_called_when_the_body_has_run(planted: Path):
+    """Once, with the whole module; its loader and its resources are as without us, and nobody waits any longer."""
+    heard: list[Any] = []
+    when_imported("planted_one", lambda module: heard.append(module.ready))
+    assert heard == []
+    module = importlib.import_module("planted_one")
+    assert heard == [True]
+    assert "exec_module" not in vars(module.__spec__.loader)
+    assert (importlib.resources.files("planted_one") / "words.txt").read_text() == "found"
+    assert not any(isinstance(finder, Finder) for finder in sys.meta_path)
+
+
+def test_called_at_once_for_what_is_there(planted: Path):
+    """A module that has been imported is patched where it stands."""
+    module = importlib.import_module("planted_one")
+    heard: list[Any] = []
+    when_imported("planted_one", heard.append)
+    assert heard == [module]
+
+
+def test_a_module_that_is_not_installed(planted: Path):
+    """Its import fails as ever, and may succeed later."""
+    when_imported("planted_absent", lambda module: pytest.fail("there is none"))
+    with pytest.raises(ModuleNotFoundError, match="planted_absent"):
+        importlib.import_module("planted_absent")
+    assert any(isinstance(finder, Finder) for finder in sys.meta_path)
+
+
+def test_a_module_that_fails(planted: Path):
+    """Its own error reaches the script, and we are not called."""
+    when_imported("planted_broken", lambda module: pytest.fail("it never ran to its end"))
+    with pytest.raises(ValueError, match="theirs"):
+        importlib.import_module("planted_broken")
+
+
+def test_asked_for_twice(planted: Path):
+    """One finder for each name."""
+    for _ in range(2):
+        when_imported("planted_one", lambda module: None)
+    assert sum(isinstance(finder, Finder) for finder in sys.meta_path) == 1
