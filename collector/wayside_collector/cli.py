@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import check, dead_letters, exec_, query, recover, run, runs, status, sync
+from .commands import asking, check, dead_letters, exec_, recover, run, status, sync
 from .commands.base import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_PIPE, Command, format_examples, say
 from .config import ConfigError
 
@@ -16,8 +16,9 @@ COMMANDS: tuple[Command, ...] = (
     status.COMMAND,
     sync.COMMAND,
     exec_.COMMAND,
-    runs.COMMAND,
-    query.COMMAND,
+    asking.RUNS,
+    asking.QUERY,
+    asking.EXPORT,
     dead_letters.COMMAND,
     recover.COMMAND,
 )

@@ -1,10 +1,7 @@
 """Which runs a person means: by id, by the beginning of one, or by name."""
 
-import argparse
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 from ..store.answers import RunInfo, RunQuery, SeriesInfo
 from ..store.reader import NotFound
@@ -73,20 +70,3 @@ def choose_metrics(series: Sequence[SeriesInfo], patterns: Sequence[str], run: s
             raise Unanswered(f"run {run} has no metric {pattern!r}; it has {known or 'none at all'}")
         found.update(dict.fromkeys(fitting))
     return list(found)
-
-
-def add_ranks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--rank", type=int, action="append", dest="ranks", metavar="N", help="only this rank's; may be repeated"
-    )
-
-
-def pair(text: str) -> tuple[str, Any]:
-    """KEY=VALUE, the value as JSON where it is any; an argument's type."""
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE, like lr=0.1 or model.depth=12")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value

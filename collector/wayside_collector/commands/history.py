@@ -4,7 +4,7 @@ with `--url`, at a collector or gateway over HTTP. Both answer alike.
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from .. import config
 from ..config import Config, ConfigError
 from ..sinks import SINKS
 from ..sinks.store import FILE, StoreOptions
-from ..store import Reader, StoreError
+from ..store import Reader
 from ..store.answers import (
     Comparison,
     Curve,
@@ -25,11 +25,8 @@ from ..store.answers import (
     SessionInfo,
 )
 from ..store.walk import Range
-from .base import EXIT_CONFIG, EXIT_FAILED, add_config, say
-from .calling import NoAnswer
+from .asking import TOKEN
 from .remote import Remote
-
-TOKEN = "WAYSIDE_TOKEN"
 
 
 class History(Protocol):
@@ -68,34 +65,12 @@ class Misused(Exception):
     """The command line asks for what does not exist; the text says why and what to do."""
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """The options that say where the history is."""
-    parser.add_argument("--url", help="ask the collector or gateway there, like http://127.0.0.1:9750, over HTTP")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help=f"the token to show there (default: ${TOKEN})")
-    parser.add_argument("--store", metavar="PLACE", help="the store itself: its file, or postgresql://…")
-    add_config(parser)
-
-
 @contextlib.contextmanager
 def opened(chosen: argparse.Namespace) -> Iterator[History]:
     """The history that was chosen. Raises ConfigError, Unanswered."""
     history: History = Remote(chosen.url, read_token(chosen.token_file)) if chosen.url else Reader(place_of(chosen))
     with contextlib.closing(history):
         yield history
-
-
-def answered(work: Callable[[argparse.Namespace], int], chosen: argparse.Namespace) -> int:
-    """Do a command's work; what cannot be answered becomes a sentence and an exit code."""
-    try:
-        return work(chosen)
-    except Misused as problem:
-        say(str(problem))
-        return EXIT_CONFIG
-    except (Unanswered, NoAnswer) as problem:
-        say(str(problem))
-    except StoreError as problem:
-        say(f"{problem}; another place: --config, --store, or --url of a running collector")
-    return EXIT_FAILED
 
 
 def place_of(chosen: argparse.Namespace) -> str:

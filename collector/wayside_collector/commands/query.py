@@ -7,38 +7,16 @@ from collections.abc import Sequence
 from ..store.answers import Curve, SeriesInfo
 from ..store.walk import Range
 from ..table import format_table
-from .base import Command, parse_moment, show
-from .choosing import add_ranks, choose_metrics, choose_run
-from .history import Misused, add_place, answered, opened
+from .asking import ROWS
+from .base import parse_moment, show
+from .choosing import choose_metrics, choose_run
+from .history import Misused, opened
 from .plot import POINTS, draw_curves
 from .printing import json_text, number, owner, plain, when
 
-ROWS = 20  #: values of one curve: what fits a terminal
 
-
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("wanted", metavar="RUN", help="its id, the beginning of that, or its name")
-    parser.add_argument("metrics", nargs="*", metavar="METRIC", help="a name, or a pattern like 'val/*'")
-    parser.add_argument("--plot", action="store_true", help="draw them instead of listing values")
-    parser.add_argument("--log", action="store_true", help="with --plot: a logarithmic axis")
-    parser.add_argument(
-        "--axis", choices=("step", "time"), default="step", help="what values stand over (default step)"
-    )
-    parser.add_argument("--from", dest="start", metavar="X", help='a step; with --axis time "1h" ago, 2026-01-31T12:00')
-    parser.add_argument("--to", dest="end", metavar="X", help="likewise; both ends are included")
-    parser.add_argument(
-        "--points", type=int, metavar="COUNT", help=f"at most so many of each (default {ROWS}; a plot's)"
-    )
-    add_ranks(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    add_place(parser)
-
-
-def _run(chosen: argparse.Namespace) -> int:
-    return answered(_query, chosen)
-
-
-def _query(chosen: argparse.Namespace) -> int:
+def show_metrics(chosen: argparse.Namespace) -> int:
+    """The metrics, and the values of those that were chosen."""
     wanted = Range(chosen.axis, _end(chosen.start, chosen.axis), _end(chosen.end, chosen.axis))
     most = chosen.points or (POINTS if chosen.plot else ROWS)
     curves: list[Curve] = []
@@ -110,18 +88,3 @@ def _format_curve(curve: Curve) -> str:
         columns += [map(number, curve.mins), map(number, curve.maxs), map(str, curve.counts)]
     rows = [head, *map(list, zip(*columns, strict=True))]
     return f"{title}\n{format_table(rows, right={0, 2, 3, 4, 5})}"
-
-
-COMMAND = Command(
-    "query",
-    "show what a run logged: metrics, their last and best values, values, plots",
-    {
-        "wayside-collector query my-run": "its metrics, with last, best, least and greatest value",
-        "wayside-collector query my-run train/loss --plot": "drawn in the terminal, a colour for each rank",
-        "wayside-collector query my-run 'val/*' --from 1000 --rank 0": "values of a range of steps, of one rank",
-        "wayside-collector query 3f2 lr --axis time --from 1h": "by the beginning of its id; of the last hour",
-        "wayside-collector query my-run train/loss --json": "for programs",
-    },
-    _arguments,
-    _run,
-)

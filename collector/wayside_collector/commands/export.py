@@ -1,0 +1,115 @@
+"""`export`: every point of a run, exactly as it was logged, as CSV, JSON or Parquet, in bounded memory."""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO
+
+from ..store import Reader, connect
+from ..store.answers import RunInfo
+from ..store.catalog import Key
+from ..store.logged import Logged
+from .base import SAY_EVERY, say
+from .choosing import choose_run
+from .history import Misused, Unanswered, place_of
+from .tables import FORMATS, About, Layout, Table
+
+_LOOK = 4096  #: rows between two looks at the clock
+
+
+def export_run(chosen: argparse.Namespace) -> int:
+    """All rows of the run, into a file or to stdout."""
+    name = chosen.format or (chosen.output.suffix.lstrip(".").lower() if chosen.output else "csv")
+    if name not in FORMATS:
+        raise Misused(f"{chosen.output} ends in none of {', '.join(FORMATS)}: say which by --format")
+    if chosen.url:
+        raise Misused("export reads the store itself: run it where the store is, or give --store postgresql://…")
+    make = FORMATS[name].load()
+    place = place_of(chosen)
+    with contextlib.closing(Reader(place)) as reader:
+        run = choose_run(reader, chosen.wanted)
+        about = About(run, reader.config(run.id), reader.summary(run.id))
+    with contextlib.closing(connect(place, reading=True)) as db:
+        logged = Logged(db, run.id, lambda key: _is_wanted(key, chosen))
+        if chosen.metric and not logged.names:
+            raise Unanswered(
+                f"run {run.id} has no metric {', '.join(chosen.metric)}: `wayside-collector query {run.id}`"
+            )
+        layout = Layout(tuple(logged.names), long=chosen.form == "long")
+        with _target(chosen.output, FORMATS[name].binary) as file:
+            rows, points = _write(make(file, layout, about), logged)
+    _say_result(run, chosen.output, rows, points, logged.points, exact=not chosen.system)
+    return 0
+
+
+def _is_wanted(key: Key, chosen: argparse.Namespace) -> bool:
+    if chosen.ranks is not None and key.rank not in chosen.ranks and key.kind == "run":
+        return False
+    named = not chosen.metric or any(key.name == one or fnmatchcase(key.name, one) for one in chosen.metric)
+    return named and (key.kind == "run" or chosen.system)
+
+
+def _write(table: Table, logged: Logged) -> tuple[int, int]:
+    """All rows; how many they and their points were."""
+    rows = points = 0
+    next_word = time.monotonic() + SAY_EVERY
+    for owner, row in logged:
+        table.add(owner, row)
+        rows += 1
+        points += len(row.values)
+        if not rows % _LOOK and time.monotonic() > next_word:
+            next_word = time.monotonic() + SAY_EVERY
+            say(f"exporting: {points} of {logged.points} points, {100 * points // max(1, logged.points)} %")
+    table.end()
+    return rows, points
+
+
+@contextlib.contextmanager
+def _target(path: Path | None, binary: bool) -> Iterator[IO[bytes]]:
+    """Where to write: stdout, or a file that takes its name when all of it is there. Raises Misused, Unanswered."""
+    if path is None:
+        if binary and sys.stdout.isatty():
+            raise Misused("this is nothing to look at in a terminal: give -o FILE")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if path.exists() and not path.is_file():  # a pipe, or a device: nothing to be renamed
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o666 & ~_umask())
+                Path(name).rename(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+    except OSError as problem:
+        raise Unanswered(
+            f"{path} cannot be written: {problem.strerror or problem}; -o names another place"
+        ) from problem
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _say_result(run: RunInfo, path: Path | None, rows: int, points: int, known: int, *, exact: bool) -> None:
+    where = f" into {path}" if path else ""
+    say(f"run {run.id}: {rows} rows, {points} points{where}")
+    if exact and points < known:
+        say(f"{known - points} more points were let go of by the store's limits; `query` still has their summaries")
