@@ -185,6 +185,23 @@ class PerformancePage(msgspec.Struct, frozen=True):
     next: tuple[str, int] | None
 
 
+class PerformancePoint(msgspec.Struct, frozen=True):
+    """One metric of one such row."""
+
+    run: str
+    name: str
+    iteration: int
+    time: float
+    value: float
+
+
+class MetricInfo(msgspec.Struct, frozen=True):
+    """A metric that a workload's runs logged with steps. count: its points, of the ranks that speak for the runs."""
+
+    name: str
+    count: int
+
+
 class SourceInfo(msgspec.Struct, frozen=True):
     """A data source of a workload. count: its steps."""
 

@@ -1,15 +1,18 @@
 """What runs logged, step by step: the rows that Lens would have, in a stable order and page by page. A page is cut by
-the steps that are known of a run, so that reading one costs no more than its rows.
+the steps that are known of a run, so that reading one costs no more than its rows; or `thinned`, points of the whole
+range, which cost what a chart does.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from .answers import PerformancePage, PerformanceRow
-from .catalog import Kept, Key, find
+from .answers import MetricInfo, PerformancePage, PerformancePoint, PerformanceRow
+from .catalog import Kept, Key, find, stats
+from .chart import draw
 from .database import Database
-from .walk import Range, reach, read_rows, read_tail_of
+from .known import MAX_TIME
+from .walk import Range, Unpacked, reach, read_rows, read_tail_of, walk
 
 
 class Wanted(NamedTuple):
@@ -31,16 +34,76 @@ def page(
     begin = next((place for place, (_, id) in enumerate(runs) if after is not None and id == after[0]), 0)
     for key, id in runs[begin:]:
         bound = after[1] if after is not None and id == after[0] else None
-        while steps := list(islice(_steps(db, key, bound), limit - len(rows))):
-            rows += _rows(db, key, id, wanted, steps)
+        series = _primary(find(db, key))
+        first, last = _bounds(db, series, wanted)
+        if first is not None:
+            bound = first - 1 if bound is None else max(bound, first - 1)
+        while steps := list(islice(_steps(db, key, bound, last), limit - len(rows))):
+            rows += _rows(db, id, series, wanted, steps)
             bound = steps[-1]
             if len(rows) >= limit:
                 return PerformancePage(rows, (id, bound))
     return PerformancePage(rows, None)
 
 
-def _steps(db: Database, run: int, after: int | None) -> Iterator[int]:
-    """The run's steps in order."""
+def thinned(db: Database, runs: Sequence[tuple[int, str]], wanted: Wanted, most: int) -> list[PerformancePoint]:
+    """About `most` of the points, from end to end: each as it was logged, and of many that lie close the first."""
+    series = [(id, key, kept) for run, id in runs for key, kept in _primary(find(db, run))]
+    chosen = [one for one in series if wanted.names is None or one[1].name in wanted.names]
+    bounds = Range("time", wanted.start, wanted.end)
+    found: list[PerformancePoint] = []
+    unpacked: Unpacked = {}
+    for id, key, kept in chosen:
+        share = max(1, most // len(chosen))
+        drawn = draw(*walk(db, [kept.leg], bounds, share, unpacked), share)
+        rows: Iterable[tuple[int | None, float, float]]
+        if drawn.points is not None:
+            rows = zip(drawn.points.steps, drawn.points.times, drawn.points.values, strict=True)
+        else:
+            rows = ((piece.step, piece.time, piece.summary.first) for piece in drawn.buckets or ())
+        found += [PerformancePoint(id, key.name, step, time, value) for step, time, value in rows if step is not None]
+    return found
+
+
+def available(db: Database, runs: Sequence[tuple[int, str]]) -> list[MetricInfo]:
+    """The metrics of such rows, by name."""
+    counts: dict[str, int] = {}
+    for run, _ in runs:
+        series = _primary(find(db, run))
+        known = stats(db, (kept.leg for _, kept in series))
+        for key, kept in series:
+            counts[key.name] = counts.get(key.name, 0) + known[kept.leg.series].points
+    return [MetricInfo(name, counts[name]) for name in sorted(counts)]
+
+
+def _bounds(db: Database, series: Sequence[tuple[Key, Kept]], wanted: Wanted) -> tuple[int | None, int | None]:
+    """Between which steps everything lies that was logged in the time that is wanted; None for no bound."""
+    if wanted.start is None and wanted.end is None:
+        return None, None
+    bounds = Range("time", wanted.start, wanted.end)
+    times = (-MAX_TIME if wanted.start is None else wanted.start, MAX_TIME if wanted.end is None else wanted.end)
+    lows, highs = [], []
+    for leg in {kept.leg.stream: kept.leg for _, kept in series}.values():
+        first, last = reach(db, leg, bounds)
+        found = db.query(_REACHED, leg.stream, first, last) + db.query(_TAIL, leg.stream, *times)
+        lows += [low for low, _ in found if low is not None]
+        highs += [high for _, high in found if high is not None]
+    return (min(lows), max(highs)) if lows else (1, 0)
+
+
+_REACHED = "SELECT min(first_step), max(last_step) FROM spans WHERE stream = ? AND level = 0 AND number BETWEEN ? AND ?"
+_TAIL = "SELECT min(step), max(step) FROM tail WHERE stream = ? AND time BETWEEN ? AND ?"
+
+
+def _steps(db: Database, run: int, after: int | None, last: int | None) -> Iterator[int]:
+    """The run's steps in order, those beyond `after` up to `last`."""
+    for step in _all_steps(db, run, after):
+        if last is not None and step > last:
+            return
+        yield step
+
+
+def _all_steps(db: Database, run: int, after: int | None) -> Iterator[int]:
     sql, bounds = "SELECT first, last, stride FROM strides WHERE run = ?", [run]
     if after is not None:
         sql, bounds = sql + " AND last > ?", [run, after]
@@ -53,11 +116,13 @@ def _steps(db: Database, run: int, after: int | None) -> Iterator[int]:
     yield from sorted(pending)
 
 
-def _rows(db: Database, run: int, id: str, wanted: Wanted, steps: Sequence[int]) -> Iterator[PerformanceRow]:
+def _rows(
+    db: Database, id: str, series: Sequence[tuple[Key, Kept]], wanted: Wanted, steps: Sequence[int]
+) -> Iterator[PerformanceRow]:
     metrics: dict[int, dict[str, tuple[_Turn, float]]] = {}
     times: dict[int, float] = {}
     inside = set(steps)
-    for row in _points(db, _primary(find(db, run)), wanted, Range("step", steps[0], steps[-1])):
+    for row in _points(db, series, wanted, Range("step", steps[0], steps[-1])):
         if row.step not in inside:
             continue
         times[row.step] = min(row.time, times.get(row.step, row.time))

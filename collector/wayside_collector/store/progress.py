@@ -6,13 +6,15 @@ from .answers import LossInfo, RunInfo, RunProgress
 from .catalog import find, stats, together
 from .database import Database
 
+NEWEST = 256  #: stretches among which the last step is: of steps without any rule there may be a million stretches
 _BEST_KNOWN = ("loss", "lmloss", "trainloss", "actorloss")  # plain names, the likeliest first: as AMD's SaFE chooses
 _PLAIN = str.maketrans("", "", "/_- ")
 
 
 def progress(db: Database, run: int, info: RunInfo) -> RunProgress:
     """A run by its key, and what is known of it."""
-    step = db.query("SELECT max(last) FROM strides WHERE run = ?", run)[0][0]
+    newest = "SELECT last FROM strides WHERE run = ? ORDER BY first DESC LIMIT ?"
+    step = db.query(f"SELECT max(last) FROM ({newest}) AS newest", run, NEWEST)[0][0]
     return RunProgress(**msgspec.structs.asdict(info), step=step, last_loss=_last_loss(db, run))
 
 

@@ -14,7 +14,9 @@ from .answers import (
     Comparison,
     Curve,
     EventInfo,
+    MetricInfo,
     PerformancePage,
+    PerformancePoint,
     ProgressPage,
     RunInfo,
     RunPage,
@@ -30,11 +32,12 @@ from .chart import Drawn, draw
 from .comparing import compare
 from .database import Database, connect
 from .finding import RUN, find_runs, find_workloads, run_info
+from .performance import Wanted
 from .progress import progress
 from .walk import Range, Unpacked, walk
 
 EVERY_STEP = Range("step", None, None)
-EVERYTHING = performance.Wanted()
+EVERYTHING = Wanted()
 
 MAX_POINTS = 20_000  #: points of one curve: several screens wide; more is asked for page by page, as rows
 MAX_ROWS = 50_000  #: rows of one page: some 10 MB of JSON
@@ -174,7 +177,7 @@ class Reader:
     def performance(
         self,
         workload: str,
-        wanted: performance.Wanted = EVERYTHING,
+        wanted: Wanted = EVERYTHING,
         *,
         run: str | None = None,
         limit: int = MAX_ROWS,
@@ -185,18 +188,30 @@ class Reader:
             runs = self._runs_of(workload, run)
             return performance.page(self._db, runs, wanted, max(1, min(limit, MAX_ROWS)), after)
 
+    def performance_thinned(
+        self, workload: str, wanted: Wanted = EVERYTHING, *, run: str | None = None, most: int = MAX_ROWS
+    ) -> list[PerformancePoint]:
+        """About so many points of such rows, from end to end, by run, name and time."""
+        with self._db.snapshot():
+            return performance.thinned(self._db, self._runs_of(workload, run), wanted, most)
+
+    def available(self, workload: str, *, run: str | None = None) -> list[MetricInfo]:
+        """Which metrics such rows have."""
+        with self._db.snapshot():
+            return performance.available(self._db, self._runs_of(workload, run))
+
     def iterations(
         self, workload: str, *, run: str | None = None, limit: int = MAX_ROWS, after: tuple[str, int] | None = None
     ) -> PerformancePage:
         """When each step was first logged, with the metric `target_iteration` where there is one."""
-        wanted = performance.Wanted(frozenset({"target_iteration"}), empty=True)
+        wanted = Wanted(frozenset({"target_iteration"}), empty=True)
         return self.performance(workload, wanted, run=run, limit=limit, after=after)
 
-    def sources(self, workload: str) -> list[SourceInfo]:
+    def sources(self, workload: str, *, run: str | None = None) -> list[SourceInfo]:
         """The workload's data sources: `wandb`, as AMD calls what training code logs, once it has logged a step."""
-        sql = "SELECT sum(s.count) FROM strides s JOIN runs r ON r.run = s.run WHERE r.workload = ?"
+        sql = "SELECT sum(count) FROM strides WHERE run = ?"
         with self._db.snapshot():
-            count = self._db.query(sql, workload)[0][0]
+            count = sum(self._db.query(sql, key)[0][0] or 0 for key, _ in self._runs_of(workload, run))
         return [SourceInfo("wandb", int(count))] if count else []
 
     def workload_runs(self, workload: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, get_origin
 
 import msgspec
 
-from ...options import show
+from ...wording import show
 
 
 class BadQuestion(ValueError):
@@ -26,19 +26,25 @@ class Query(Protocol):
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 
 
-def read_asked(kind: type[Asked], path: Mapping[str, str], query: Query, *, free: str = "") -> Asked:
-    """free: how parameters begin that the struct takes whole, as a mapping, in the field of that name."""
+def read_asked(
+    kind: type[Asked], path: Mapping[str, str], query: Query, *, free: str = "", strict: bool = True
+) -> Asked:
+    """free: how parameters begin that the struct takes whole, as a mapping, in the field of that name. Not `strict`:
+    unknown parameters are not looked at, and of one that is given several times the first counts, as in Lens. Raises
+    BadQuestion.
+    """
     values: dict[str, Any] = {}
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name in dict.fromkeys(query):
+        given = query.getall(name)
         if free and name.startswith(f"{free}.") and len(name) > len(free) + 1:
-            values.setdefault(free, {})[name[len(free) + 1 :]] = _single(name, query.getall(name))
-        elif name not in fields or name in path or name == free:
-            continue
-        elif get_origin(_bare(fields[name].type)) is tuple:
-            values[name] = query.getall(name)
-        else:
-            values[name] = _single(name, query.getall(name))
+            values.setdefault(free, {})[name[len(free) + 1 :]] = _single(name, given)
+        elif name in fields and name not in path and name != free:
+            several = get_origin(_bare(fields[name].type)) is tuple
+            values[name] = given if several else _single(name, given if strict else given[:1])
+        elif strict:
+            known = sorted((fields.keys() - path.keys() - {free}) | ({f"{free}.KEY"} if free else set()))
+            raise BadQuestion(f"{show(name)}: unknown parameter; known are {', '.join(known) or 'none'}")
     values.update(path)
     for name in values:
         values[name] = _converted(fields[name].type, name, values[name])

@@ -5,6 +5,8 @@ list of numbers is summed, and only one whose sum is not finite is looked throug
 """
 
 import gzip
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -24,28 +26,34 @@ def spelled(value: Any) -> Any:
     if isinstance(value, float):
         return wire.spell(value) if value - value != 0 else value
     if isinstance(value, list | tuple):
-        return _spelled_list(value)
+        return value if _is_plain(value) else [spelled(one) for one in value]
     if isinstance(value, dict):
         return {key: spelled(inner) for key, inner in value.items()}
     if isinstance(value, msgspec.Struct):
-        return {field.encode_name: spelled(getattr(value, field.name)) for field in msgspec.structs.fields(type(value))}
+        found = {name: spelled(getattr(value, field)) for field, name in _names(type(value))}
+        same = all(found[name] is getattr(value, field) for field, name in _names(type(value)))
+        return value if same else found
     return value
 
 
-def _spelled_list(values: list[Any] | tuple[Any, ...]) -> Any:
-    if not values or (type(values[0]) is float and _finite(values)):
-        return values
-    if values[0] is None or type(values[0]) in (str, int):
-        return values if not any(isinstance(one, float) for one in values) else [spelled(one) for one in values]
-    return [spelled(one) for one in values]
+@lru_cache(maxsize=256)
+def _names(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    return tuple(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
 
 
-def _finite(values: list[Any] | tuple[Any, ...]) -> bool:
+def _is_plain(values: Sequence[Any]) -> bool:
+    """Whether these are numbers, all of them finite, or there is nothing. Where it is False, they may be all the same:
+    the sum of great ones is not finite either.
+    """
+    if not values:
+        return True
+    if type(values[0]) not in (float, int):
+        return False
     try:
         total = sum(values)
-    except TypeError:
+        return bool(total - total == 0)
+    except (TypeError, OverflowError):
         return False
-    return bool(total - total == 0)
 
 
 def compress(body: bytes) -> bytes:

@@ -1,85 +1,133 @@
 """From declarations to routes: read what is asked, answer it in a thread, hand on the bytes."""
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
+import msgspec
 from aiohttp import hdrs, web
 
 from ...store import Reader, StoreError
 from ...store.reader import NotFound
 from ..roles import Role, Route
+from . import envelope
 from .asked import BadQuestion, read_asked
 from .encoding import WORTH, compress, encode
 from .endpoint import Endpoint
+from .lens import LENS
+from .lens_diag import LENS_DIAG
 from .readers import Readers, Unavailable
 from .runs import RUNS
 from .series import SERIES
 
 PREFIXES = ("/api/v1", "/v1")
-
-log = logging.getLogger(__name__)
+ENDPOINTS = (*RUNS, *SERIES, *LENS, *LENS_DIAG)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class QueryApi:
-    """The routes of the query API."""
+    """The routes of the query API. bodies: how Lens's endpoints answer when nobody says."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, bodies: envelope.Bodies = "bare") -> None:
         self._readers = readers
+        self._bodies: envelope.Bodies = bodies
 
     def routes(self) -> list[Route]:
-        return list(self._made([*RUNS, *SERIES]))
+        asking = [*self._routes(ENDPOINTS)]
+        return [
+            *asking,
+            *(Route("GET", path, _healthy, Role.NONE) for path in ("/health", "/api/v1/health", "/v1/health")),
+        ]
 
-    def _made(self, endpoints: Iterable[Endpoint]) -> Iterable[Route]:
+    def _routes(self, endpoints: Iterable[Endpoint]) -> Iterator[Route]:
         for endpoint in endpoints:
-            handler = _answering(self._asking(endpoint))
+            handler = self._lens(endpoint) if endpoint.lens else self._own(endpoint)
             for prefix in PREFIXES:
                 yield Route("GET", prefix + endpoint.path, handler, Role.READER)
 
-    def _asking(self, endpoint: Endpoint) -> Handler:
+    def _own(self, endpoint: Endpoint) -> Handler:
+        """What can go wrong comes in words and with its status."""
+
         async def answer(request: web.Request) -> web.StreamResponse:
-            asked = read_asked(endpoint.asked, request.match_info, request.query, free=endpoint.free)
-            zipped = accepts_gzip(request)
-
-            def question(reader: Reader) -> tuple[bytes, bool]:
-                body = encode(endpoint.answer(reader, asked))
-                return (compress(body), True) if zipped and len(body) >= WORTH else (body, False)
-
-            body, is_zipped = await self._readers.ask(question, heavy=endpoint.heavy)
-            headers = {hdrs.VARY: hdrs.ACCEPT_ENCODING, hdrs.CACHE_CONTROL: "no-store"}
-            if is_zipped:
-                headers[hdrs.CONTENT_ENCODING] = "gzip"
-            return web.Response(body=body, content_type="application/json", headers=headers)
+            try:
+                asked = read_asked(endpoint.asked, request.match_info, request.query, free=endpoint.free)
+                return await self._answer(request, endpoint, lambda reader: encode(endpoint.answer(reader, asked)))
+            except BadQuestion as problem:
+                return _error(400, problem)
+            except NotFound as problem:
+                return _error(404, problem)
+            except (Unavailable, StoreError) as problem:
+                return _error(503, problem)
 
         return answer
 
+    def _lens(self, endpoint: Endpoint) -> Handler:
+        """Bare with a status, as Lens answered first; or in the envelope, where also errors have status 200."""
+        usual = "envelope" if endpoint.lens == "envelope" else self._bodies
 
-def accepts_gzip(request: web.Request) -> bool:
-    """Whether the answer may come compressed."""
-    for part in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower().split(","):
+        async def answer(request: web.Request) -> web.StreamResponse:
+            wraps = envelope.is_wanted(None, request.headers, usual)
+            try:
+                asked: Any = read_asked(endpoint.asked, request.match_info, request.query, strict=False)
+                wraps = envelope.is_wanted(asked.envelope, request.headers, usual)
+
+                def question(reader: Reader) -> bytes:
+                    if wraps and endpoint.lens == "configured" and not reader.workload_runs(asked.uid):
+                        raise NotFound(f"workload {asked.uid} not found in any cluster")
+                    body = msgspec.json.encode(endpoint.answer(reader, asked))  # all of it is finite
+                    return envelope.wrap(body) if wraps else body
+
+                return await self._answer(request, endpoint, question)
+            except BadQuestion as problem:
+                code, status, text = envelope.BAD, 400, str(problem)
+            except NotFound as problem:
+                code, status, text = envelope.UNKNOWN, 404, str(problem)
+            except Unavailable as problem:
+                code, status, text = envelope.UNAVAILABLE, 503, str(problem)
+            except StoreError as problem:
+                code, status, text = envelope.DATABASE, 500, str(problem)
+            return _json(envelope.failure(code, text)) if wraps else _error(status, text)
+
+        return answer
+
+    async def _answer(
+        self, request: web.Request, endpoint: Endpoint, question: Callable[[Reader], bytes]
+    ) -> web.StreamResponse:
+        zips = accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+
+        def bytes_of(reader: Reader) -> tuple[bytes, bool]:
+            body = question(reader)
+            return (compress(body), True) if zips and len(body) >= WORTH else (body, False)
+
+        body, is_zipped = await self._readers.ask(bytes_of, heavy=endpoint.heavy)
+        answer = _json(body)
+        answer.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+        if is_zipped:
+            answer.headers[hdrs.CONTENT_ENCODING] = "gzip"
+        return answer
+
+
+def accepts_gzip(accepted: str) -> bool:
+    """Whether an answer may come compressed, by an Accept-Encoding header. Pure."""
+    for part in accepted.lower().split(","):
         coding, _, weight = part.replace(" ", "").partition(";q=")
-        if coding == "gzip":
-            return weight.strip("0.") != "" or not weight
+        if coding in ("gzip", "*"):
+            return not weight or weight.strip("0.") != ""
     return False
 
 
-def told(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=encode(value), status=status, content_type="application/json")
+async def _healthy(request: web.Request) -> web.Response:
+    """The event loop turns: what AMD's guide asks for at `/health`."""
+    return _json(b'{"status":"ok"}')
 
 
-def _answering(handler: Handler) -> Handler:
-    """What can go wrong, in words and with its status."""
+def _json(body: bytes, status: int = 200) -> web.Response:
+    headers = {hdrs.CACHE_CONTROL: "no-store"}
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except BadQuestion as problem:
-            return told({"error": str(problem)}, 400)
-        except NotFound as problem:
-            return told({"error": str(problem)}, 404)
-        except (Unavailable, StoreError) as problem:
-            return told({"error": str(problem)}, 503)
 
+def _error(status: int, problem: Any) -> web.Response:
+    answer = _json(encode({"error": str(problem)}), status)
+    if status == 503:
+        answer.headers[hdrs.RETRY_AFTER] = "1"
     return answer
