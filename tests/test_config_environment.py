@@ -22,7 +22,7 @@ def test_text_that_is_no_yaml_is_text() -> None:
 
 def test_what_is_neither_is_refused_without_its_value() -> None:
     """What an option cannot be made of is refused by its path, and a secret's value is not shown."""
-    assert problems({}, {"WAYSIDE_SPOOL__MAX_SIZE": "[1GiB"})[0].startswith("spool.max_size: a size is a number of")
+    assert problems({}, {"WAYSIDE_SPOOL__MAX_SIZE": "[1GiB"})[0].startswith("spool.max_size: must be a size like")
     (said,) = problems({"sinks": {"lens": {"endpoint": "http://l"}}}, {"WAYSIDE_SINKS__LENS__HEADERS": "{s3cret"})
     assert said.startswith("sinks.lens.headers: ")
     assert "s3cret" not in said

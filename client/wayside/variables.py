@@ -34,7 +34,9 @@ def unknown(names: Iterable[str], known: Iterable[str] = ()) -> List[str]:
         word = name[len(PREFIX) :]
         if word.partition("__")[0] in read or _is_service_link(name):
             continue
-        near = nearest(word, sorted(read))
+        head, parts, rest = word.partition("__")
+        near = nearest(word, sorted(read)) or (parts and (nearest(head, sorted(read)) or ""))
+        near = f"{near}__{rest}" if parts and near in COLLECTORS else near
         hint = (
             f"did you mean {PREFIX}{near}?" if near else "docs/client.md and docs/configuration.md name those that do"
         )

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .options import show
+from .wording import show
 
 Named = str | int  #: a user or a group, by name or number
 
@@ -25,7 +25,7 @@ class ClientsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     clients name may lie, beside the socket's folder, `dir` and each user's own in /dev/shm.
     """
 
-    mode: Annotated[str, msgspec.Meta(pattern="^0[0-7]{3}$")] = "0660"
+    mode: Annotated[str, msgspec.Meta(pattern="^0[0-7]{3}$", description='a mode in quotes, like "0660"')] = "0660"
     group: Named | None = None
     users: tuple[Named, ...] = ()
     groups: tuple[Named, ...] = ()

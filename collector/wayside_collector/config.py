@@ -7,29 +7,29 @@ touches the network, and all problems are found at once.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from wayside.variables import PREFIX, unknown
 
 from .access import ClientsSection, IngestSection, Outside, PublicSection, listen_problems, split_address
-from .options import Problems, Text, kind_of, read_struct, read_text, show
+from .options import Problems, Text, read_struct, read_text
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
 from .sources import SAMPLERS, SamplerKind
 from .units import Bytes, Seconds
-from .yaml_text import MAX_TEXT, BadYaml, load_yaml
-
-PREFIX = "WAYSIDE_"
+from .wording import kind_of, known_names, show
+from .yaml_text import MAX_TEXT, BadYaml, lines_of, load_yaml
 
 DEFAULT_SINKS = ("prometheus", "jsonl", "store")
 DEFAULT_SOURCES = ("host", "nvidia", "amd")
 
 
-Address = Annotated[str, msgspec.Meta(pattern=r"^\S*:[0-9]+$")]  #: host and port to listen on
+Address = Annotated[str, msgspec.Meta(pattern=r"^\S*:[0-9]+$", description="a host and a port, like 127.0.0.1:9750")]
 
 
 class SpoolSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,12 +98,15 @@ class SamplerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything, checked. listen_given: whether `listen` is somebody's wish, and not the default."""
+    """Everything, checked. listen_given: whether `listen` is somebody's wish, and not the default. unknown: what to
+    tell of variables that look like ours and mean nothing.
+    """
 
     top: Top
     sinks: tuple[SinkConfig, ...]
     samplers: tuple[SamplerConfig, ...]
     listen_given: bool = True
+    unknown: tuple[str, ...] = ()
 
     @property
     def dir(self) -> Path:
@@ -127,7 +130,11 @@ class Config:
         """What is allowed, and an operator should know at each start."""
         unchecked = [sink.name for sink in self.sinks if not getattr(sink.options, "verify_tls", True)]
         words = "whoever is on the way can read what is sent, and the key, and answer"
-        return self.outside.warnings() + [f"sinks.{name}.verify_tls: false: {words}" for name in unchecked]
+        return [
+            *self.unknown,
+            *self.outside.warnings(),
+            *(f"sinks.{name}.verify_tls: false: {words}" for name in unchecked),
+        ]
 
 
 class ConfigError(Exception):
@@ -141,9 +148,11 @@ class ConfigError(Exception):
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """The configuration of a file (or of none) and an environment; raises ConfigError with all problems."""
     tree: Any = {}
+    text = ""
     if path is not None:
         try:
-            tree = load_yaml(_read(path)) or {}
+            text = _read(path)
+            tree = load_yaml(text) or {}
         except OSError as problem:
             raise ConfigError([f"{path} cannot be read: {problem.strerror}"]) from problem
         except UnicodeDecodeError as problem:
@@ -152,7 +161,40 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
             raise ConfigError([f"{path} is not YAML: {problem}"]) from None
         if not isinstance(tree, dict):
             raise ConfigError([f"{path} must hold names and values, like `sinks: {{prometheus: {{}}}}`"])
-    return build(tree, environ)
+    try:
+        return build(tree, environ)
+    except ConfigError as error:
+        places = _places(text, environ)
+        raise ConfigError([_with_place(problem, places) for problem in error.problems]) from None
+
+
+def _places(text: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Where each option was given: a line of the file, or the variable that goes over it."""
+    over = {".".join(keys): name for name, keys in _asked(environ)}
+    lines = {option: f"line {line}" for option, line in lines_of(text).items()}
+    return {option: line for option, line in lines.items() if not _is_below(option, over)} | over
+
+
+def _is_below(option: str, branches: Iterable[str]) -> bool:
+    return any(option.startswith(f"{branch}.") for branch in branches)
+
+
+def _with_place(problem: str, places: Mapping[str, str]) -> str:
+    """A problem with the place of its option: its own, or that of the branch it should stand in."""
+    path, colon, said = problem.partition(": ")
+    above = path
+    while above and above not in places:
+        above = above.rpartition(".")[0]
+    return f"{path} ({places[above]}){colon}{said}" if above else problem
+
+
+def _asked(environ: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Each variable that sets an option, with the option's path, shorter ones first."""
+    known = {name.upper() for name in Top.__struct_fields__}
+    for name in sorted(environ):
+        parts = name.removeprefix(PREFIX).split("__")
+        if name.startswith(PREFIX) and parts[0] in known and all(parts):
+            yield name, [part.lower() for part in parts]
 
 
 def _read(path: Path) -> str:
@@ -181,17 +223,21 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
         tuple(SinkConfig(name, kind, options) for name, kind, options in sinks),
         tuple(SamplerConfig(name, kind, options) for name, kind, options in samplers),
         "listen" in tree,
+        tuple(unknown(environ, _nested())),
     )
+
+
+def _nested() -> Iterator[str]:
+    """The variables of options within a section, without the prefix: one `_` too few is a common slip."""
+    for section in msgspec.structs.fields(Top):
+        if isinstance(section.type, type) and issubclass(section.type, msgspec.Struct):
+            for option in section.type.__struct_fields__:
+                yield f"{section.name}__{option}".upper()
 
 
 def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """The tree with what the environment says put over it. A copy."""
-    known = {name.upper() for name in Top.__struct_fields__}
-    for name, text in sorted(environ.items()):
-        parts = name.removeprefix(PREFIX).split("__")
-        if not name.startswith(PREFIX) or parts[0] not in known or not all(parts):
-            continue
-        keys = [part.lower() for part in parts]
+    for name, keys in _asked(environ):
         branch = tree
         for key in keys[:-1]:
             inner = branch.get(key)
@@ -199,7 +245,7 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]
                 inner = read_text(inner)
             branch[key] = dict(inner) if isinstance(inner, dict) else {}
             branch = branch[key]
-        branch[keys[-1]] = Text(text)
+        branch[keys[-1]] = Text(environ[name])
     return tree
 
 
@@ -228,7 +274,7 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -
         kind_name = asked if isinstance(asked, str) else show(asked)
         kind = table.get(kind_name)
         if kind is None:
-            problems.add(here, f"there is no {kind_name!r}; there are {', '.join(sorted(table))}")
+            problems.add(here, f"there is no {kind_name!r}; {known_names(kind_name, list(table))}")
             continue
         values = {key: value for key, value in options.items() if key != "kind"}
         built = read_struct(load_name(kind.options), values, here, problems)

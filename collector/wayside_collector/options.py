@@ -4,11 +4,12 @@ with them found at once. Pure; which parts there are, and where values come from
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import msgspec
 
 from .units import parse_duration, parse_size, unit_of
+from .wording import form_of, kind_of, known_names, show, unlike
 from .yaml_text import BadYaml, load_yaml
 
 #: Options whose values no error repeats.
@@ -38,7 +39,7 @@ def read_struct(kind: type[msgspec.Struct], values: Any, path: str, problems: Pr
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for key in values:
         if key not in fields:
-            problems.add(_join(path, key), f"unknown option; known are {', '.join(sorted(fields))}")
+            problems.add(_join(path, key), f"unknown option; {known_names(key, list(fields))}")
     given: dict[str, Any] = {}
     for name, known in fields.items():
         if name in values:
@@ -76,23 +77,14 @@ def _value(kind: Any, value: Any, path: str, problems: Problems) -> Any:
     candidates = [value]
     if isinstance(value, Text):
         candidates = [str(value), read_text(value)]
-    message = ""
     for candidate in candidates:
         try:
             return msgspec.convert(_with_unit(kind, candidate), kind)
-        except (msgspec.ValidationError, ValueError) as problem:
-            message = _without_quotation(str(problem), kind)
-    shown = "not shown" if SECRET.search(path) else show(value)
-    problems.add(path, f"{message.replace(' - at `$', ' at `')}; it is {shown}")
+        except ValueError:  # msgspec's own is one
+            continue
+    found = "what it is, is not shown" if SECRET.search(path) else unlike(kind, candidates[-1])
+    problems.add(path, f"must be {form_of(kind)}; {found}")
     return None
-
-
-def _without_quotation(message: str, kind: Any) -> str:
-    """A message of msgspec's: where it repeats a word that is none of an option's, those that are take its place."""
-    if not message.startswith("Invalid enum value"):
-        return message
-    words = [one for inner in (kind, *get_args(kind)) if get_origin(inner) is Literal for one in get_args(inner)]
-    return f"must be {' or '.join(words)}" if words else "is none of its words"
 
 
 def read_text(text: str) -> Any:
@@ -117,19 +109,3 @@ def _with_unit(kind: Any, value: Any) -> Any:
 def _join(path: str, key: object) -> str:
     name = key if isinstance(key, str) else show(key)
     return f"{path}.{name}" if path else name
-
-
-def kind_of(value: Any) -> str:
-    """What a value is, without saying it: whole branches stand here, and a key may be in them."""
-    words = {dict: "names and values", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
-    return words.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
-
-
-def show(value: Any) -> str:
-    """A value for an error text; nothing long, and nothing that may be a secret's whole."""
-    if isinstance(value, dict | list | tuple | set):
-        return kind_of(value)
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a number of more than 64 bits"  # which Python may refuse to write out
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

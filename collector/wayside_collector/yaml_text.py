@@ -48,6 +48,27 @@ def load_yaml(text: str) -> Any:
     return value
 
 
+def lines_of(text: str) -> dict[str, int]:
+    """The line of each name in a text that `load_yaml` took: its path, with dots, to where it stands, from 1. What
+    `<<` brings in stands where it was written.
+    """
+    found: dict[str, int] = {}
+    waiting = [("", yaml.compose(text, _Loader))]
+    while waiting:
+        path, node = waiting.pop()
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                waiting += [(path, one) for one in (value.value if isinstance(value, yaml.SequenceNode) else [value])]
+            elif isinstance(key, yaml.ScalarNode):
+                here = f"{path}.{key.value}" if path else key.value
+                if here not in found:
+                    found[here] = key.start_mark.line + 1
+                    waiting.append((here, value))
+    return found
+
+
 def _said(problem: yaml.YAMLError) -> str:
     """What PyYAML says, up to where it quotes more than a mark: a key that begins with `*` or `!` would stand there."""
     text = str(getattr(problem, "problem", None) or "unreadable")

@@ -14,7 +14,8 @@ from wayside_collector.config import Top
         ("WAYSIDE_PROJCT", "WAYSIDE_PROJECT"),
         ("WAYSIDE_RUNID", "WAYSIDE_RUN_ID"),
         ("WAYSIDE_LISTN", "WAYSIDE_LISTEN"),
-        ("WAYSIDE_SNKS__WANDB__MODE", None),
+        ("WAYSIDE_SNKS__WANDB__MODE", "WAYSIDE_SINKS__WANDB__MODE"),
+        ("WAYSIDE_XYZ__WANDB__MODE", None),
         ("WAYSIDE_COLOUR", None),
     ],
 )

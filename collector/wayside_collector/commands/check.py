@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from .. import config
-from .base import Command, show
+from .base import Command, say, show
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +13,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(chosen: argparse.Namespace) -> int:
     found = config.load(chosen.config, config.environment())
+    for warning in found.warnings:
+        say(f"warning: {warning}")
     show(
         f"{chosen.config} is right: sinks {', '.join(sink.name for sink in found.sinks) or 'none'}; "
         f"sources {', '.join(sampler.name for sampler in found.samplers) or 'none'}; spool {found.spool_path}"

@@ -176,7 +176,12 @@ class Sink(Protocol):
     async def close(self) -> None: ...
 
 
-Every = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*( ?(steps?|s|seconds?|m|minutes?|h))?$")]
+Every = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[1-9][0-9]*( ?(steps?|s|seconds?|m|minutes?|h))?$", description='like "10 steps" or "30s"'
+    ),
+]
 
 
 class SinkOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -37,7 +37,9 @@ class StoreOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
     series of one run; rows that would begin more are refused.
     """
 
-    url: Annotated[str, msgspec.Meta(pattern=r"^postgres(ql)?://")] | None = None
+    url: (
+        Annotated[str, msgspec.Meta(pattern=r"^postgres(ql)?://", description="like postgresql://host/database")] | None
+    ) = None
     path: str | None = None
     max_age: Seconds = 90 * 86400.0
     max_size: Bytes = 10 << 30

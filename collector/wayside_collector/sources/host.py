@@ -22,7 +22,7 @@ from .machine import CpuTimes, Metrics
 #: What psutil and the files below /proc and /sys raise when something is not there or not as expected.
 UNREADABLE: Final = (OSError, RuntimeError, ValueError, IndexError, KeyError, psutil.Error)
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+$", description="letters, digits and _ . -")]
 
 
 class HostOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
