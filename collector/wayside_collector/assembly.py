@@ -23,6 +23,7 @@ from .sinks import SINKS
 from .sinks.base import Sink
 from .sinks.store import StoreOptions
 from .sources.base import Sampler
+from .sources.gateway import GatewaySource
 from .sources.journal import JournalSource
 from .sources.samplers import Samplers
 from .sources.socket import SocketSource
@@ -66,6 +67,7 @@ class Parts:
         self.journals = JournalSource(
             self.intake, roots, scope.adopts or self._is_ours, config.spool_path / "damaged" / "journals"
         )
+        self.gateway = GatewaySource(self.intake)
         self.system = SystemSession(self.intake, environ)
         self.samplers = Samplers(self.system.emit)
         self.pumps = Pumps(self.spool)
@@ -73,7 +75,14 @@ class Parts:
         self.socket: SocketSource | None = None
         self.ended: set[int] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._shared = Shared(self.spool, self.registry, self.election, config.dir)
+        counters = self.intake.counters
+        self._shared = Shared(
+            self.spool,
+            self.registry,
+            self.election,
+            config.dir,
+            lost=lambda: (counters.lost_rows, counters.lost_points),
+        )
 
     # --- building ---------------------------------------------------------------------------------
 

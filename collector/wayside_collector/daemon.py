@@ -19,12 +19,14 @@ from .config import SinkConfig
 from .delivery.retention import keep_limits
 from .delivery.texts import Damaged
 from .log import set_up_log
+from .relayed import RelayedInlet
 from .reload import Reload
 from .sources.named import more_roots, still_readable
 from .sources.socket import SocketSource
 from .spool import SpoolError
 from .views import CollectorViews
 from .web.api import QueryApi, Readers
+from .web.batches import batch_routes
 from .web.dead_letters import dead_letter_routes
 from .web.server import WebServer
 
@@ -43,7 +45,11 @@ class Collector:
         config = loaded.config
         outside = config.outside if scope.listens else NOBODY
         self.readers = Readers(self.parts.store_location)
-        routes = [*dead_letter_routes(self.parts.letters), *QueryApi(self.readers).routes()]
+        routes = [
+            *dead_letter_routes(self.parts.letters),
+            *batch_routes(self.parts.gateway),
+            *QueryApi(self.readers).routes(),
+        ]
         self.web = WebServer(self.views, *config.address, outside, self.parts.refusals, routes)
         self._group: asyncio.TaskGroup | None = None
 
@@ -58,6 +64,7 @@ class Collector:
         try:
             parts.registry.load(parts.spool)
             parts.intake.counters.lost_rows, parts.intake.counters.lost_points = parts.spool.client_lost()
+            parts.gateway.resume()
             await self._resume_election()
             await parts.pumps.load([parts.make_pump(sink) for sink in parts.config.sinks])
             async with self.readers.opened():
@@ -118,8 +125,13 @@ class Collector:
         not come again is over.
         """
         parts = self.parts
-        for inlet, journals in parts.intake.resume():
+        resumed = parts.intake.resume()
+        if parts.scope.listens:
+            parts.gateway.expect(inlet for inlet, _ in resumed if isinstance(inlet, RelayedInlet))
+        for inlet, journals in resumed:
             folders = still_readable(journals, [*parts.journals.roots, *more_roots(parts.config.top.clients)])
+            if isinstance(inlet, RelayedInlet):
+                continue  # it lives as long as its collector says
             if inlet.known.session.kind == "system":
                 await parts.intake.end(inlet, reason="stopped")
             elif folders:
@@ -138,6 +150,7 @@ class Collector:
             group.create_task(self.reload.run(), name="reload"),
             group.create_task(parts.socket.run(), name="socket"),
             group.create_task(parts.system.run(), name="system"),
+            group.create_task(parts.gateway.run(), name="gateway"),
         ]
 
     async def _tick(self) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +17,9 @@ from wayside import row, wire
 from .inlet import Counters, Inlet, Stream
 from .plausible import MAX_TIME
 from .registry import Known, Registry
+from .relayed import RelayedInlet
 from .session import Session, read_session
-from .spool import Damaged, Spool, SpoolError
+from .spool import Batch, Damaged, SessionRow, Spool, SpoolError
 
 __all__ = ["Counters", "Full", "Inlet", "Intake", "Refused", "Stream"]
 
@@ -26,8 +27,12 @@ MAX_SESSIONS = 10_000  #: sessions alive at once: a thousand processes a node, t
 
 MAX_RECORD = 128 << 10  #: bytes of a session's record as JSON: our clients write at most 32 KiB; it is held in memory
 
-#: Fields of a record that are not kept: where the journal lies is said anew each time, and `continues` is ours to say.
-_OURS = ("journal", "continues")
+MAX_RELAYED = 20_000  #: where other collectors feed us: a thousand nodes of sixteen processes and a sampler
+
+#: Fields of a record that are not kept: where the journal lies is said anew each time, and the others are ours to say.
+_OURS = ("journal", "continues", "via", "namespace")
+
+Note = Callable[[Sequence[Batch]], Mapping[str, Mapping[str, bytes]]]
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +59,27 @@ class Intake:
         self._said: set[str] = set()
         self._storing: set[asyncio.Task[None]] = set()
 
-    async def begin(self, record: dict[str, Any], journals: Sequence[str] = ()) -> Inlet:
+    async def begin(
+        self,
+        record: dict[str, Any],
+        journals: Sequence[str] = (),
+        *,
+        via: str | None = None,
+        namespace: str | None = None,
+    ) -> Inlet:
         """The inlet of a session, by its record; raises Refused when the record makes no sense, SpoolError when it
-        cannot be kept.
+        cannot be kept. via, namespace: as in `Session`; what the record itself says of them does not count.
         """
         session = _checked(record)
         inlet = self._inlets.get(session.id)
+        self._check_owner(session.id, via, namespace)
         if inlet is not None and inlet.known.ended is None:
             return inlet
-        if inlet is None and len(self._inlets) >= MAX_SESSIONS:
-            raise Full(f"{MAX_SESSIONS} sessions are open, the limit; end some, or run another collector")
+        limit = MAX_SESSIONS if via is None else MAX_RELAYED
+        if inlet is None and len(self._inlets) >= limit:
+            raise Full(f"{limit} sessions are open, the limit; end some, or run another collector")
         fields = {key: value for key, value in record.items() if key not in _OURS}
+        fields |= {key: value for key, value in (("via", via), ("namespace", namespace)) if value is not None}
         fields.update(self.continuation(session.id))
         before = self.registry.by_id(fields["session"])
         over = before is not None and before.ended is not None
@@ -78,10 +93,27 @@ class Intake:
         known = self.registry.add(stored)
         inlet = self._inlets.get(session.id)
         if inlet is None or inlet.known is not known:  # else it was begun twice at once, and the other was faster
-            inlet = self._inlets[session.id] = Inlet(known, stored.next_seq, stored.next_point, self.counters)
-            inlet.finished = over
+            inlet = self._inlets[session.id] = self._inlet(stored)
+            inlet.finished = over and via is None  # another collector's may have been let go for its silence
             self._on_session(known)
         return inlet
+
+    def _inlet(self, stored: SessionRow) -> Inlet:
+        known = self.registry.of(stored.key)
+        kind = Inlet if known.session.via is None else RelayedInlet
+        return kind(known, stored.next_seq, stored.next_point, self.counters)
+
+    def _check_owner(self, id: str, via: str | None, namespace: str | None) -> None:
+        """A session stays whose it is: nobody goes on with one of another namespace, and none is fed to us that is
+        read here.
+        """
+        known = self.registry.by_id(id)
+        if known is None:
+            return
+        if known.session.namespace != namespace:
+            raise Refused("the session belongs to another namespace: use a token that is for its own")
+        if (known.session.via is None) != (via is None):
+            raise Refused("the session comes another way already: feed it by one way alone")
 
     def continuation(self, id: str) -> dict[str, Any]:
         """What a session is called here: its own id, or another one when we wrote its end and it is not dead after
@@ -100,7 +132,7 @@ class Intake:
         found: list[tuple[Inlet, tuple[str, ...]]] = []
         for stored in self.spool.sessions():
             if stored.ended is None:
-                inlet = Inlet(self.registry.of(stored.key), stored.next_seq, stored.next_point, self.counters)
+                inlet = self._inlet(stored)
                 inlet.finished = self._holds_finish(stored.key)
                 self._inlets[inlet.client_id] = inlet
                 found.append((inlet, stored.journals))
@@ -116,18 +148,21 @@ class Intake:
                 return bool(events) and wire.read_event(data, events[-1], 0).kind == row.FINISH
         return False
 
-    async def store(self, inlets: Sequence[Inlet]) -> None:
+    async def store(self, inlets: Sequence[Inlet], note: Note | None = None) -> None:
         """Everything these inlets hold is on disk when this returns; raises SpoolError, and then nothing of it is.
+        note: state that is kept in the same transaction, owner to changes, once it is known what that stores.
 
         Whoever is cancelled here leaves the hand-over to finish by itself, so that no inlet is left in doubt.
         """
         if any(inlet.batches or inlet.losses for inlet in inlets):
-            task = asyncio.get_running_loop().create_task(self._store(sorted(inlets, key=lambda inlet: inlet.key)))
+            task = asyncio.get_running_loop().create_task(
+                self._store(sorted(inlets, key=lambda inlet: inlet.key), note)
+            )
             self._storing.add(task)
             task.add_done_callback(self._settled)
             await asyncio.shield(task)
 
-    async def _store(self, inlets: Sequence[Inlet]) -> None:
+    async def _store(self, inlets: Sequence[Inlet], note: Note | None) -> None:
         async with contextlib.AsyncExitStack() as turns:
             for inlet in inlets:
                 await turns.enter_async_context(inlet.turn)
@@ -136,7 +171,8 @@ class Intake:
             losses = [loss for _, _, found in handed for loss in found]
             try:
                 if batches or losses:
-                    await asyncio.wrap_future(self.spool.append(batches, losses))
+                    kept = () if note is None else (note(batches),)
+                    await asyncio.wrap_future(self.spool.append(batches, losses, *kept))
             except SpoolError:
                 for inlet, _, _ in handed:
                     inlet.not_stored()
@@ -169,6 +205,16 @@ class Intake:
         inlet.known.ended, inlet.known.finish = now, finish
         self._inlets.pop(inlet.client_id, None)
         log.info("session %s of run %s ended", inlet.known.session.id[:8], inlet.known.session.run.id)
+
+    async def let_go(self, inlet: Inlet, at: float | None = None) -> None:
+        """Nothing more is expected of a session for now, and no end of ours is put into it: its numbers are its own,
+        and it may come again. at: when it ended, by its own clock.
+        """
+        if inlet.known.ended is None:
+            now = time.time()
+            await asyncio.wrap_future(self.spool.end_session(inlet.key, now))
+            inlet.known.ended = now if at is None else at
+            self._inlets.pop(inlet.client_id, None)
 
     def find(self, client_id: str) -> Inlet | None:
         """The inlet of an open session, by what it calls itself."""

@@ -71,12 +71,19 @@ class Registry:
         """Training sessions that are not over."""
         return [known for known in self.all() if known.ended is None and known.session.kind == "run"]
 
-    def open_runs(self, at: float) -> tuple[Session, ...]:
-        """One session of each run that was open at a time (Unix time in seconds), the lowest rank's."""
+    def open_runs(self, at: float, via: str | None = None) -> tuple[Session, ...]:
+        """One session of each run that was open at a time (Unix time in seconds), the lowest rank's. via: of those that
+        this collector feeds us; the others' samplers measure other machines, by other clocks.
+        """
         found: dict[str, Session] = {}
         for known in self.all():
             session = known.session
-            if session.kind != "run" or session.started > at or (known.ended is not None and known.ended < at):
+            if (
+                session.kind != "run"
+                or session.via != via
+                or session.started > at
+                or (known.ended is not None and known.ended < at)
+            ):
                 continue
             other = found.get(session.run.id)
             if other is None or rank_order(session) < rank_order(other):

@@ -4,6 +4,7 @@ The record is the JSON of a HELLO frame (`wayside.wire`). Fields this version do
 take their defaults: any language may write one, and newer clients may say more.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -44,7 +45,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     time in seconds. origin: "wayside", "wandb" (a mirrored wandb run, uploaded by the trainer's own SDK), "json"
     (JSON lines) or "http" (requests). posted: the mark under which its rows come in requests, empty where they come
     another way. continues: what the collector notes when a session that was taken for dead comes back and goes on as
-    this one: its own id, and the seq and points it had then.
+    this one: its own id, and the seq and points it had then. via: the id of the collector that feeds us this session,
+    None for our own. namespace: that of the token with which it came, None for none.
     """
 
     session: str
@@ -64,6 +66,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: str = "wayside"
     continues: tuple[str, int, int] | None = None
     posted: tuple[str, ...] = ()
+    via: str | None = None
+    namespace: str | None = None
 
     @property
     def id(self) -> str:
@@ -75,3 +79,16 @@ def read_session(record: bytes | dict[str, Any]) -> Session:
     if isinstance(record, bytes):
         return msgspec.json.decode(record, type=Session)
     return msgspec.convert(record, Session)
+
+
+def in_namespace(record: Mapping[str, Any], namespace: str | None) -> dict[str, Any]:
+    """A session's record as it is kept of who may write to this namespace alone; None for any. Its run's id begins with
+    the namespace, which has no dots, so that no namespace can write into a run of another.
+    """
+    found = {key: value for key, value in record.items() if key not in ("namespace", "via")}
+    run = found.get("run")
+    if namespace is not None:
+        found["namespace"] = namespace
+        if isinstance(run, dict) and isinstance(run.get("id"), str) and run["id"]:
+            found["run"] = {**run, "id": f"{namespace}.{run['id']}", "name": run.get("name") or run["id"]}
+    return found

@@ -15,6 +15,7 @@ from .sinks.prometheus.negotiate import negotiate
 from .spool import SpoolError
 
 SHOWN_SESSIONS = 200  #: in `/status`, the newest ones: a page that people and scripts can still read
+SHOWN_FEEDERS = 1000  #: likewise, the collectors that feed this one
 SHOWN_LOSSES = 200  #: likewise, the latest
 
 
@@ -78,6 +79,7 @@ class CollectorViews:
             "sessions": sessions[-SHOWN_SESSIONS:],
             "ingest": counters,
             "client_losses": self._client_losses(),
+            "feeders": parts.gateway.feeders.shown(SHOWN_FEEDERS),
             "refusals": refusals_as_status(parts.refusals.counts()),
             "sources": {name: asdict(health) for name, health in parts.samplers},
             "spool": {

@@ -67,6 +67,7 @@ class Pump:
         self._commits = Commits(SinkName(name, kind), self._reading, self._admission, self._flight, self._replay)
         self._commits.interval = sink.traits.commit_interval
         self._sending = Sending(name, sink, shared, self._reading, self._flight)
+        self._sending.report = lambda: shared.report(self.books)
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._early: list[Stored] | None = []  # stored while it is being loaded

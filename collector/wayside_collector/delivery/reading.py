@@ -192,7 +192,7 @@ class Reading:
         system = known.session.kind == "system"
         only_events = all(isinstance(record, Event) for record in records)
         primary = self._election.leads(known.key) if only_events and not system else speaks
-        open_runs = self._registry.open_runs(records[0].time) if system else ()
+        open_runs = self._registry.open_runs(records[0].time, known.session.via) if system else ()
         self.buffer.append(Part(known.session, records, open_runs, primary))
 
     # --- what is ready ----------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Replay:
             session = self._registry.of(letter.session).session
             self._flying[letter.id] = session.id, seqs_of(record)[0]
             if session.kind == "system":
-                parts.append(Part(session, [record], self._registry.open_runs(record.time), primary))
+                parts.append(Part(session, [record], self._registry.open_runs(record.time, session.via), primary))
             elif parts and parts[-1].session is session and parts[-1].primary == primary:
                 parts[-1].records.append(record)
             else:

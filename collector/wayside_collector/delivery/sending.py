@@ -6,8 +6,9 @@ What is unexpected ends here: whatever a sink raises is a reason to try again, n
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
-from ..sinks.base import Changes, Context, Reject, Retry, Sink
+from ..sinks.base import Changes, Context, Reject, Report, Retry, Sink
 from . import backoff
 from .aside import MAX_ASIDE
 from .commit import Commits
@@ -25,12 +26,14 @@ class Sending:
     """One sink's, which is opened before its first send. Used within the pump's turn.
 
     last_error: what is wrong now. failures: since the last good send. counters: what the sink counts of its own.
+    report: how the collector fares, for the sink.
     """
 
     def __init__(self, name: str, sink: Sink, shared: Shared, reading: Reading, flight: Flight) -> None:
         self.last_error: str | None = None
         self.failures = 0
         self.counters: dict[str, int] = {}
+        self.report: Callable[[], Report] = Report
         self._name = name
         self._sink = sink
         self._shared = shared
@@ -93,7 +96,7 @@ class Sending:
             self._limit.reschedule(min(soon, self._limit.when() or soon))
 
     def _context(self, commits: Commits) -> Context:
-        return Context(self._name, self._shared.folder / self._name, dict(commits.state), self._count)
+        return Context(self._name, self._shared.folder / self._name, dict(commits.state), self._count, self.report)
 
     async def _retry(self, answer: Retry, commits: Commits) -> float:
         runs = self._flight.runs()

@@ -12,6 +12,9 @@ class SinkKind(NamedTuple):
 
 
 SINKS: dict[str, SinkKind] = {
+    "gateway": SinkKind(
+        "wayside_collector.sinks.gateway:GatewayOptions", "wayside_collector.sinks.gateway:GatewaySink"
+    ),
     "jsonl": SinkKind("wayside_collector.sinks.jsonl:JsonlOptions", "wayside_collector.sinks.jsonl:JsonlSink"),
     "lens": SinkKind("wayside_collector.sinks.lens:LensOptions", "wayside_collector.sinks.lens:LensSink"),
     "prometheus": SinkKind(

@@ -16,6 +16,7 @@ Anything else that escapes is a bug in the sink: the pump logs it with its trace
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -140,19 +141,42 @@ class Traits:
     shows: bool = False
 
 
+class Account(NamedTuple):
+    """A sink's books, in points."""
+
+    received: int = 0
+    delivered: int = 0
+    waiting: int = 0
+    dropped: Mapping[str, int] = MappingProxyType({})
+    filtered: int = 0
+    redelivered: int = 0
+
+
+class Report(NamedTuple):
+    """How a collector fares, for a sink that tells others. alive: sessions that are not over. books: of this sink.
+    lost_rows, lost_points: what clients had no room for, ever.
+    """
+
+    alive: tuple[Session, ...] = ()
+    books: Account = Account()
+    lost_rows: int = 0
+    lost_points: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a sink gets when it is opened.
 
     name: the sink's name in the configuration. folder: a place for its own files, not yet created. state: what its
     sends kept, each commit of it together with the cursor. count: adds to a counter of the sink's own, shown beside
-    the books and on `/metrics`, for example `count("restepped", 2)`.
+    the books and on `/metrics`, for example `count("restepped", 2)`. report: how the collector fares now.
     """
 
     name: str
     folder: Path
     state: Mapping[str, bytes] = field(default_factory=dict)
     count: Callable[[str, int], None] = lambda name, by: None
+    report: Callable[[], Report] = Report
 
 
 class Sink(Protocol):
@@ -178,9 +202,7 @@ class Sink(Protocol):
 
 Every = Annotated[
     str,
-    msgspec.Meta(
-        pattern=r"^[1-9][0-9]*( ?(steps?|s|seconds?|m|minutes?|h))?$", description='like "10 steps" or "30s"'
-    ),
+    msgspec.Meta(pattern=r"^[1-9][0-9]*( ?(steps?|s|seconds?|m|minutes?|h))?$", description='like "10 steps" or "30s"'),
 ]
 
 

@@ -6,10 +6,11 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from . import accounts, index, letters, limits, upkeep
@@ -27,6 +28,8 @@ from .writer import Told, Writer
 START_GAP = 1 << 20  #: batch numbers left out at a start: no number that a crash left in a file is used again
 MAX_SET_ASIDE = 64  #: damaged blocks kept for a person to look at; the counter has them all
 MAX_REMEMBERED = 4096  #: damaged blocks known as such; beyond it one may be counted twice
+
+NOTHING: Mapping[str, Mapping[str, bytes]] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
@@ -169,11 +172,15 @@ class Spool:
         """
         return self._hand_in((), lambda db, stored: index.end_session(db, key, time, finish))
 
-    def append(self, batches: Sequence[Batch], losses: Sequence[Loss] = ()) -> "Future[list[Stored]]":
-        """Store batches and note what is missing between them, all or none."""
+    def append(
+        self, batches: Sequence[Batch], losses: Sequence[Loss] = (), kept: Mapping[str, Mapping[str, bytes]] = NOTHING
+    ) -> "Future[list[Stored]]":
+        """Store batches, note what is missing between them, and keep state of owners that are no sinks: all or none."""
 
         def apply(db: sqlite3.Connection, stored: list[Stored]) -> list[Stored]:
             lost.add(db, losses)
+            for owner, changes in kept.items():
+                accounts.put_state(db, owner, changes.items())
             return stored
 
         return self._hand_in(batches, apply)
