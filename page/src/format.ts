@@ -9,6 +9,7 @@ const PREFIXES: [number, string][] = [
   [1e6, "M"],
   [1e3, "k"],
 ];
+const LONG_AGO = 7 * 86_400; // seconds; from then on a date says more
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /** A value as sent: words become NaN and the infinities. */
@@ -29,9 +30,9 @@ export function number(value: Num | null | undefined): string {
   if (!Number.isFinite(found)) return found > 0 ? "∞" : "−∞";
   const size = Math.abs(found);
   if (found === 0) return "0";
-  if (size >= 1e9 || size < 1e-4) return minus(found.toExponential(3).replace("e+", "e"));
-  if (Number.isInteger(found) && size < 1e9) return minus(GROUPED.format(found));
-  return minus(size >= 1e5 ? GROUPED.format(found) : String(Number(found.toPrecision(5))));
+  if (size >= 1e9 || size < 1e-4) return minus(Number(found.toPrecision(4)).toExponential().replace("e+", "e"));
+  if (Number.isInteger(found) || size >= 1e4) return minus(GROUPED.format(found));
+  return minus(String(Number(found.toPrecision(5))));
 }
 
 /** A tick of an axis. */
@@ -88,6 +89,7 @@ export function clock(seconds: number): string {
 
 export function ago(time: number, now: number): string {
   const passed = now - time;
+  if (passed > LONG_AGO) return moment(time).slice(0, 10);
   return passed < 5 ? "now" : `${duration(passed)} ago`;
 }
 

@@ -1,6 +1,6 @@
 /** What changes, as the collector tells it: server-sent events while the page is seen, and never otherwise. */
 
-/** told: by the event's name. lost, found: whether the collector answers. */
+/** told: by the event's name. lost: the collector does not answer. found: it does again. */
 export interface Listener {
   told: Record<string, (data: unknown) => void>;
   lost?: () => void;
@@ -25,7 +25,7 @@ export function listen(path: string, listener: Listener, signal: AbortSignal): v
     opened.onopen = () => listener.found?.();
     opened.onerror = () => {
       // A browser gives up for good after an answer that is none, such as a proxy's while the collector starts again.
-      listener.lost?.();
+      fetch("/livez").catch(() => listener.lost?.());
       close();
       timer = window.setTimeout(open, AGAIN);
     };

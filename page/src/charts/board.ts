@@ -297,7 +297,7 @@ export class Board {
       run.alerts.flatMap((alert) => {
         const at = axis === "step" ? alert.step : axis === "time" ? alert.time : alert.time - run.started;
         const level = String(alert.data.level ?? "INFO");
-        const text = [alert.data.title, alert.data.text].filter(Boolean).join(": ");
+        const text = [this.runs.length > 1 && run.name, alert.data.title, alert.data.text].filter(Boolean).join(": ");
         return at === null ? [] : [{ at, level, text }];
       }),
     );

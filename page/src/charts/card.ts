@@ -114,9 +114,9 @@ export class Card {
   private read(at: number | null): void {
     const { data, places } = this.plot.drawing;
     const xs = data[0] ?? [];
-    const values = places.map((place) => {
-      const column = data[place.smooth || place.line] ?? [];
-      return at === null ? lastOf(column) : nearest(column, at);
+    const values = places.map((place, i) => {
+      if (at === null) return this.lastOf(i);
+      return nearest(data[place.smooth || place.line] ?? [], at);
     });
     const tell = (value: number | null) => (value === null ? "–" : inUnit(this.plan.title, value, this.plan.rate));
     const where = at === null ? "" : place(this.look?.style.axis ?? "step", xs[at]);
@@ -130,6 +130,14 @@ export class Card {
     this.legend.querySelectorAll("b").forEach((cell, i) => {
       cell.textContent = tell(values[i] ?? null);
     });
+  }
+
+  /** The last value logged, which a bucket's mean is not. */
+  private lastOf(line: number): number | null {
+    const curve = this.traces[line]?.curve;
+    if (!curve) return null;
+    if (this.plan.rate) return last(this.plot.drawing.data[this.plot.drawing.places[line]?.line ?? 0] ?? []);
+    return toNumber(last(curve.kind === "buckets" ? curve.lasts : curve.values));
   }
 
   private nameLines(): void {
@@ -175,12 +183,8 @@ export function place(axis: Axis, at: number | null | undefined): string {
   return axis === "time" ? moment(at) : clock(at);
 }
 
-function lastOf(column: ArrayLike<number | null | undefined>): number | null {
-  for (let i = column.length - 1; i >= 0; i--) {
-    const found = column[i];
-    if (found !== null && found !== undefined) return found;
-  }
-  return null;
+function last<T>(column: ArrayLike<T | null | undefined>): T | null {
+  return column[column.length - 1] ?? null;
 }
 
 /** The value at a place, or the nearest one beside it: lines of several ranks do not all have a point everywhere. */

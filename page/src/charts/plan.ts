@@ -41,6 +41,8 @@ export function planCharts(series: readonly Pick<SeriesInfo, "name" | "kind">[])
     }
     if (!plan.metrics.some((metric) => metric.name === name)) plan.metrics.push({ name, label });
   }
+  for (const group of groups.values())
+    group.plans.sort((a, b) => weight(a) - weight(b) || a.title.localeCompare(b.title, "en", { numeric: true }));
   return [...groups.values()].sort((a, b) => order(a) - order(b) || a.name.localeCompare(b.name));
 }
 
@@ -75,6 +77,12 @@ function placeSystem(name: string): { group: string; title: string; label: strin
     title: about ? `${about} ${title}` : title,
     label: middle.join("/"),
   };
+}
+
+/** What most people look for first stands first. */
+function weight(plan: Plan): number {
+  if (plan.kind === "system") return /utilization_ratio$/.test(plan.title) ? 0 : 1;
+  return /loss(?!.?scale)/i.test(plan.title) ? 0 : 1;
 }
 
 function order(group: Group): number {

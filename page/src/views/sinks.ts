@@ -2,7 +2,7 @@
 
 import { ask } from "../api";
 import { fill, h } from "../dom";
-import { ago, bytes, duration, value, whole } from "../format";
+import { bytes, duration, value, whole } from "../format";
 import { every } from "../live";
 import { showAway, showProblem } from "../notice";
 import { now, table } from "../parts";
@@ -168,8 +168,7 @@ function collector(status: Status): HTMLElement {
       h("a", { href: "/status", target: "_self" }, "/status"),
       " as JSON, ",
       h("a", { href: "/metrics", target: "_self" }, "/metrics"),
-      " for Prometheus; as of ",
-      ago(now(), now()),
+      " for Prometheus",
     ),
   );
 }
