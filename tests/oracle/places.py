@@ -27,8 +27,9 @@ def delete_folder(scene: Scene) -> None:
     whole = scene.choose.random() < 0.5 and not scene.disks
     shutil.rmtree(world.beside if whole else world.beside / "journals", ignore_errors=True)
     wait_for(world.note.exists, 60, "the collector to listen again")
+    wait_for(lambda: _begun_anew(world), SETTLES_WITHIN, "the journals to be begun anew")
     accepted = {one.number: read_claims(str(one.claims))[1] - one.first for one in world.alive()}
-    wait_for(lambda: _handed_over(world, accepted), SETTLES_WITHIN, "the journals to be begun anew, and read")
+    wait_for(lambda: _handed_over(world, accepted), SETTLES_WITHIN, "what was logged until then to be read")
     for producer in forking:
         world.restart_producer(producer, scene.pace())
 
@@ -44,6 +45,12 @@ def _status(pid: int) -> str:
         return str(psutil.Process(pid).status())
     except psutil.Error:
         return str(psutil.STATUS_ZOMBIE)
+
+
+def _begun_anew(world: World) -> bool:
+    """Whether everyone who lives has a journal: until then he logs into one that nobody can find."""
+    owners = {_owner(folder) for folder in world.journals()}
+    return all(one.process is not None and one.process.pid in owners for one in world.alive())
 
 
 def _handed_over(world: World, accepted: dict[int, int]) -> bool:

@@ -31,11 +31,14 @@ def play(
         scene = _make_scene(stack, folder, seed, choose, transport, plain)
         try:
             _run(scene, faults)
-            return scene.world, finish(scene)
+            problems = finish(scene)
         except Exception:
             scene.notes.append(describe(scene.world))
-            (folder / "notes").write_text("\n".join(scene.notes))
+            _write(scene, folder)
             raise
+        if problems:
+            _write(scene, folder)
+        return scene.world, problems
 
 
 def _run(scene: Scene, faults: int) -> None:
@@ -46,7 +49,12 @@ def _run(scene: Scene, faults: int) -> None:
         world.start_producer(world.add_producer(style), pace)
     for _ in range(faults):
         time.sleep(scene.choose.random() * PAUSE)
-        scene.notes.append(make(scene))
+        scene.notes.append(f"{time.time():.3f} {make(scene)}")
+
+
+def _write(scene: Scene, folder: Path) -> None:
+    """What was done, and when, for whoever must find out what went wrong."""
+    (folder / "notes").write_text("\n".join(scene.notes))
 
 
 def _make_scene(
