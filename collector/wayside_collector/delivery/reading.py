@@ -5,27 +5,24 @@ Reading runs ahead of delivery by at most one parcel. A session whose rank is no
 aside, is held, and read later from where it was held; no other session waits for it.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from wayside import wire
 from wayside.row import FINISH, Event, Row
 
 from ..registry import Known, Registry
 from ..sinks.base import Part, Record, Step, Traits
-from ..spool import Amount, Damaged, PartName, Spool, Stored
+from ..spool import Amount, PartName, Spool, Stored
 from .buffer import Buffer, take
 from .election import Election
+from .groups import Group, Groups, read_group
 from .parcels import amount_of, seqs_of
 from .progress import Outstanding, Progress, Standing
-from .selection import Selection, decode, merge
+from .selection import Selection
 from .steps import StepMerger
 
-READ_AHEAD = 64  #: batches fetched from the index at a time
-
-log = logging.getLogger(__name__)
+READ_AHEAD = 256  #: batches fetched from the index at a time, and the most that are decoded at once
 
 
 class Taken(NamedTuple):
@@ -60,6 +57,7 @@ class Reading:
         self._mergers: dict[int, StepMerger] = {}
         self._held: dict[int, int] = {}  # session to its first batch that waits for the election, or for its run
         self._rereads: dict[int, tuple[int, int]] = {}  # session that waited: (read up to, read to)
+        self._due = Groups()
         self._current = 0.0  # when everything stored was last read, Unix time in seconds
 
     def resume(self, position: int, cursors: dict[int, Progress]) -> None:
@@ -78,6 +76,13 @@ class Reading:
         """Take the next batches, up to a batch and no more than a parcel's worth; whether there are more. Reads files
         and decodes rows. Raises SpoolError.
         """
+        more = self._look_on(upto)
+        for group in self._due.take():
+            self._take(group, now)
+        return more
+
+    def _look_on(self, upto: int) -> bool:
+        """Choose the next batches; whether there are more after them."""
         self._release()
         session = next(iter(self._rereads), None)
         after, to = (self.scan, upto) if session is None else self._rereads[session]
@@ -86,7 +91,7 @@ class Reading:
         for batch in found:
             if batch.id > to:
                 break
-            self._look_at(self.left_of(batch), now)
+            self._look_at(self.left_of(batch))
             if session is not None and session in self._held:
                 del self._rereads[session]  # it must wait again
                 return True
@@ -107,7 +112,7 @@ class Reading:
         else:
             self._rereads[session] = (batch, self._rereads[session][1])
 
-    def _look_at(self, batch: Stored, now: float) -> None:
+    def _look_at(self, batch: Stored) -> None:
         if batch.session in self._held:
             return
         known = self._registry.of(batch.session)
@@ -121,7 +126,8 @@ class Reading:
                 self._held[batch.session] = batch.id
                 return
         if not self.standing.is_taken(batch) or self.standing.comes_again(batch):
-            self._take(known, batch, bool(verdict), now)
+            fresh = batch.first_seq >= self.standing.of(batch.session).read
+            self._due.add(known, batch, bool(verdict), joins=fresh and self._selection.is_plain(batch))
 
     def _release(self) -> None:
         """Sessions that waited and need not any more are read anew from where they were held."""
@@ -137,40 +143,20 @@ class Reading:
             return False
         return self._election.verdict(known.key, batch) is None
 
-    def _take(self, known: Known, batch: Stored, speaks: bool, now: float) -> None:
-        progress = self.standing.of(batch.session)
-        fresh = batch.first_seq >= progress.read
-        records, lost = self._records(known, batch, speaks)
-        if not fresh:
+    def _take(self, group: Group, now: float) -> None:
+        known, speaks = group.known, group.speaks
+        progress = self.standing.of(known.key)
+        read = progress.read
+        records, lost = read_group(self._spool, self._selection, group)
+        if group.batches[0].first_seq < read:
             records = [record for record in records if progress.is_new(record.seq)]
-        kept = list(self._selection.rows(known, records, speaks, progress.read))
-        self.standing.take(batch, self._selection.last.get(batch.session))
-        told = None if self._selection.is_plain(batch) else amount_of(kept)
-        self.taken.append(Taken(batch, fresh, lost, told))
+        kept = list(self._selection.rows(known, records, speaks, read))
+        for batch in group.batches:
+            told = None if self._selection.is_plain(batch) else amount_of(kept)
+            self.standing.take(batch, self._selection.last.get(known.key))
+            self.taken.append(Taken(batch, batch.first_seq >= read, lost.get(batch.id, ()), told))
         out: list[Record] = list(kept) if self._traits.unit == "row" else self._merge(known, kept, now)
         self._push(known, out, speaks)
-
-    def _records(
-        self, known: Known, batch: Stored, speaks: bool
-    ) -> tuple[list[Row | Event], tuple[tuple[PartName, str], ...]]:
-        """A batch's records, as far as they are for this sink and can be had."""
-        found: dict[PartName, list[Row | Event]] = {"rows": [], "events": []}
-        lost: list[tuple[PartName, str]] = []
-        if not self._selection.wants(known):
-            return [], ()
-        parts: tuple[PartName, ...] = ("rows", "events") if self._selection.takes_rows(known, speaks) else ("events",)
-        for part in parts:
-            extent = batch.rows if part == "rows" else batch.events
-            if extent is None:
-                continue
-            try:
-                found[part] = decode(known, self._spool.read(extent), batch.first_seq)
-            except (Damaged, OSError, wire.WireError, KeyError) as problem:
-                log.error(
-                    "the %s of batch %d of session %s cannot be read: %s", part, batch.id, known.session.id[:8], problem
-                )
-                lost.append((part, "missing" if isinstance(problem, OSError) else "damaged"))
-        return merge(found["rows"], found["events"]), tuple(lost)
 
     def _merge(self, known: Known, records: Iterable[Row | Event], now: float) -> list[Record]:
         merger = self._mergers.setdefault(known.key, StepMerger())

@@ -171,7 +171,10 @@ def decode(known: Known, data: bytes, first_seq: int) -> list[Row | Event]:
     """
     found: list[Row | Event] = []
     seq = first_seq
-    for span in wire.scan(data).spans:
+    walked = wire.scan(data)
+    if walked.end != len(data):
+        raise wire.WireError(f"{len(data) - walked.end} bytes at its end are no frames")
+    for span in walked.spans:
         if span.type == wire.ROW:
             found += wire.read_rows(data, span, known.schemas[span.schema], seq)
             seq += span.frames

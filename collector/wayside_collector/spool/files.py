@@ -3,7 +3,9 @@
 import contextlib
 import os
 import struct
+import threading
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ CHAINS = ("scalars", "system", "events")  #: a file holds batches of one class, 
 ROWS, EVENTS, CONTEXT = 1, 2, 3
 ROLL_SIZE = 16 << 20  #: bytes of a file before the next is begun: what a limit drops at once
 ROLL_AGE = 3600.0  #: seconds, likewise: what is delivered leaves the disk within the hour
+PAGE = 64 << 10  #: bytes read at a time where blocks are small
+MAX_PAGES = 16  #: of these in memory, a megabyte: some for each sink, wherever it is reading
 MAGIC = 0x4C50_5357  #: "WSPL"
 _MAGIC = struct.pack("<I", MAGIC)
 _FIELDS = struct.Struct("<II16sQQQdQI")
@@ -119,6 +123,8 @@ class Files:
         self.active: dict[str, Active] = {}
         self._names: dict[int, str] = {}
         self._sizes: dict[int, int] = {}
+        self._pages: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # (file, number), the latest read last
+        self._paging = threading.Lock()
 
     @property
     def size(self) -> int:
@@ -185,7 +191,13 @@ class Files:
 
     def read(self, extent: Extent) -> bytes:
         """A block's bytes, checked; raises Damaged, or OSError when the file is gone. From any thread."""
-        whole = self.read_raw(extent)
+        size = HEADER.size + extent.length
+        if size <= PAGE // 2:
+            with contextlib.suppress(Damaged):  # a page may have been read while the block was being written
+                return self._checked(extent, self._read_paged(extent.file, extent.offset, size))
+        return self._checked(extent, self.read_raw(extent))
+
+    def _checked(self, extent: Extent, whole: bytes) -> bytes:
         block = read_block(whole)
         data = whole[HEADER.size :]
         if len(data) != extent.length or block.length != extent.length or zlib.crc32(data) != block.crc:
@@ -194,12 +206,36 @@ class Files:
 
     def read_raw(self, extent: Extent) -> bytes:
         """A block as it lies there, header and bytes; raises OSError when the file is gone."""
-        name = self._names.get(extent.file)
+        return self._pread(extent.file, HEADER.size + extent.length, extent.offset)
+
+    def _read_paged(self, file: int, offset: int, size: int) -> bytes:
+        """The same for small blocks, of which a page holds many: opening the file costs more than reading them."""
+        first, start = divmod(offset, PAGE)
+        found = self._page(file, first, min(PAGE, start + size))
+        if start + size > PAGE:
+            found += self._page(file, first + 1, start + size - PAGE)
+        return found[start : start + size]
+
+    def _page(self, file: int, number: int, least: int) -> bytes:
+        """A page of a file, as long as the file is; `least` bytes of it are there."""
+        with self._paging:
+            found = self._pages.get((file, number), b"")
+        if len(found) < least:
+            found = self._pread(file, PAGE, number * PAGE)
+        with self._paging:
+            self._pages[file, number] = found
+            self._pages.move_to_end((file, number))
+            if len(self._pages) > MAX_PAGES:
+                self._pages.popitem(last=False)
+        return found
+
+    def _pread(self, file: int, size: int, offset: int) -> bytes:
+        name = self._names.get(file)
         if name is None:
-            raise FileNotFoundError(f"segment file {extent.file} is gone")
-        fd = os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC)
+            raise FileNotFoundError(f"segment file {file} is gone")
+        fd = os.open(f"{self.folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.pread(fd, HEADER.size + extent.length, extent.offset)
+            return os.pread(fd, size, offset)
         finally:
             os.close(fd)
 
@@ -207,6 +243,9 @@ class Files:
         """Remove a file; what is already gone is fine."""
         name = self._names.pop(number, None)
         self._sizes.pop(number, None)
+        with self._paging:
+            for key in [key for key in self._pages if key[0] == number]:
+                del self._pages[key]
         if name is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.folder / name)
