@@ -53,17 +53,20 @@ def batches_of(looks: list[list[str]], spool: Bytes) -> tuple[Known, list[Stored
     inlet.hand_over()
     step = 0
     for look in looks:
+        data = b""
         for what in look:
             step += 1
             if what == "gap":
-                inlet.take(stream, wire.seq_frame(stream.seq + 3, stream.point + 3))
+                inlet.take(stream, data)
+                data = wire.seq_frame(stream.seq + 3, stream.point + 3)
             elif what == "event":
-                inlet.take(stream, wire.event_frame(1e9, step, "alert", {"n": step}))
+                data += wire.event_frame(1e9, step, "alert", {"n": step})
             elif what == "named":
-                inlet.take(stream, wire.named_row_frame(1e9, step, {"x": step + 0.5}))
+                data += wire.named_row_frame(1e9, step, {"x": step + 0.5})
             else:
                 schema = 0 if what == "a" else 1
-                inlet.take(stream, wire.row_frame(schema, 1e9, step, [step + 0.5] * len(SCHEMAS[schema])))
+                data += wire.row_frame(schema, 1e9, step, [step + 0.5] * len(SCHEMAS[schema]))
+        inlet.take(stream, data)
     return known, [spool.put(number, batch) for number, batch in enumerate(inlet.batches, 1)]
 
 
