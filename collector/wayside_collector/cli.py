@@ -19,6 +19,7 @@ COMMANDS: tuple[Command, ...] = (
     asking.RUNS,
     asking.QUERY,
     asking.EXPORT,
+    asking.REPORT,
     dead_letters.COMMAND,
     recover.COMMAND,
 )

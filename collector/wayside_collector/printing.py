@@ -1,4 +1,4 @@
-"""How the commands write numbers, times and names for a person. Pure."""
+"""How numbers, times and names are written for a person. Pure."""
 
 import math
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from wayside import wire
 
-from ..units import show_seconds
+from .units import show_seconds
 
 
 def number(value: float | int | None, digits: int = 6) -> str:

@@ -167,3 +167,28 @@ EXPORT = Command(
     _export_arguments,
     _answer("export:export_run"),
 )
+
+
+# --- report ----------------------------------------------------------------------------------------------------------
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("wanted", nargs="+", metavar="RUN", help="1 to 5, each by id, the beginning of that, or name")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: stdout")
+    parser.add_argument(
+        "--metric", action="append", metavar="NAME", help="charts of these only, or patterns; repeatable"
+    )
+    add_place(parser)
+
+
+REPORT = Command(
+    "report",
+    "write one or several runs as one HTML page that needs nothing else",
+    {
+        "wayside-collector report my-run -o my-run.html": "to be mailed, kept, printed",
+        "wayside-collector report first second -o both.html": "beside each other, with where they differ",
+        "wayside-collector report my-run --metric 'val/*' -o val.html": "with these charts only",
+    },
+    _report_arguments,
+    _answer("report:write_report"),
+)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from ..printing import plain, when
 from ..store.answers import RunInfo, RunQuery, SeriesInfo
 from ..store.reader import NotFound
 from .base import say
 from .history import History, Unanswered
-from .printing import plain, when
 
 PAGE = 1000  #: runs asked for at once
 LISTED = 10  #: runs or metrics named in a refusal

@@ -2,14 +2,9 @@
 
 import argparse
 import contextlib
-import os
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO
 
 from ..store import Reader, connect
 from ..store.answers import RunInfo
@@ -19,6 +14,7 @@ from .base import SAY_EVERY, say
 from .choosing import choose_run
 from .history import Misused, Unanswered, place_of
 from .tables import FORMATS, About, Layout, Table
+from .target import target
 
 _LOOK = 4096  #: rows between two looks at the clock
 
@@ -42,7 +38,7 @@ def export_run(chosen: argparse.Namespace) -> int:
                 f"run {run.id} has no metric {', '.join(chosen.metric)}: `wayside-collector query {run.id}`"
             )
         layout = Layout(tuple(logged.names), long=chosen.form == "long")
-        with _target(chosen.output, FORMATS[name].binary) as file:
+        with target(chosen.output, FORMATS[name].binary) as file:
             rows, points = _write(make(file, layout, about), logged)
     _say_result(run, chosen.output, rows, points, logged.points, exact=not chosen.system)
     return 0
@@ -68,44 +64,6 @@ def _write(table: Table, logged: Logged) -> tuple[int, int]:
             say(f"exporting: {points} of {logged.points} points, {100 * points // max(1, logged.points)} %")
     table.end()
     return rows, points
-
-
-@contextlib.contextmanager
-def _target(path: Path | None, binary: bool) -> Iterator[IO[bytes]]:
-    """Where to write: stdout, or a file that takes its name when all of it is there. Raises Misused, Unanswered."""
-    if path is None:
-        if binary and sys.stdout.isatty():
-            raise Misused("this is nothing to look at in a terminal: give -o FILE")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if path.exists() and not path.is_file():  # a pipe, or a device: nothing to be renamed
-        with path.open("wb") as file:
-            yield file
-        return
-    path = path.resolve()
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                Path(name).rename(path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-    except OSError as problem:
-        raise Unanswered(
-            f"{path} cannot be written: {problem.strerror or problem}; -o names another place"
-        ) from problem
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _say_result(run: RunInfo, path: Path | None, rows: int, points: int, known: int, *, exact: bool) -> None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import plotille
 
 from .. import config
+from ..printing import number, owner, plain
 from ..store.answers import Curve
-from .printing import number, owner, plain
 
 POINTS = 400  #: of one curve: the dots of 200 columns
 MARGIN = 12  #: columns beside the drawing, for the numbers of its axis
@@ -45,6 +45,8 @@ def draw_curves(curves: Sequence[Curve], *, log: bool = False) -> str:
     columns = max(20, min(WIDEST, shutil.get_terminal_size((100, 24)).columns - MARGIN))
     left, right = _apart(min(stroke.xs[0] for stroke in every), max(stroke.xs[-1] for stroke in every))
     low, high = _apart(min(min(stroke.lows) for stroke in every), max(max(stroke.highs) for stroke in every))
+    if math.isinf(high - low):
+        return f"nothing to draw: from {number(low)} to {number(high)} is too far"
     canvas = plotille.Canvas(columns, HEIGHT, left, low, right, high)
     colours = [
         COLOURS[place % len(COLOURS)] if has_colours(config.environment()) else None for place in range(len(curves))

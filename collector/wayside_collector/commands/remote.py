@@ -84,7 +84,7 @@ class Remote:
         names = [names] if isinstance(names, str) else list(names)
         rest: list[tuple[str, Any]] = [("axis", wanted.axis), ("max_points", max_points)]
         rest += [(name, end) for name, end in (("from", wanted.start), ("to", wanted.end)) if end is not None]
-        rest += [("rank", rank) for rank in ranks or () if rank is not None]
+        rest += [("rank", "none" if rank is None else rank) for rank in ranks or ()]
         found: list[Curve] = []
         for begin in range(0, len(names), METRICS):
             asked = [("metric", name) for name in names[begin : begin + METRICS]] + rest

@@ -3,11 +3,11 @@
 import argparse
 import time
 
+from ..printing import json_text, number, plain, span, when
 from ..store.answers import RunProgress, RunQuery
 from ..table import format_table
 from .base import say, show
 from .history import opened
-from .printing import json_text, number, plain, span, when
 
 
 def list_runs(chosen: argparse.Namespace) -> int:
