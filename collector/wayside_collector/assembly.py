@@ -25,6 +25,7 @@ from .sinks.store import StoreOptions
 from .sources.base import Sampler
 from .sources.gateway import GatewaySource
 from .sources.journal import JournalSource
+from .sources.posted import PostedSessions
 from .sources.samplers import Samplers
 from .sources.socket import SocketSource
 from .sources.system import SystemSession
@@ -68,6 +69,7 @@ class Parts:
             self.intake, roots, scope.adopts or self._is_ours, config.spool_path / "damaged" / "journals"
         )
         self.gateway = GatewaySource(self.intake)
+        self.posted = PostedSessions(self.intake)
         self.system = SystemSession(self.intake, environ)
         self.samplers = Samplers(self.system.emit)
         self.pumps = Pumps(self.spool)

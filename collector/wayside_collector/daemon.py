@@ -28,6 +28,7 @@ from .views import CollectorViews
 from .web.api import QueryApi, Readers
 from .web.batches import batch_routes
 from .web.dead_letters import dead_letter_routes
+from .web.ingest import ingest_routes
 from .web.server import WebServer
 
 TICK = 0.5  #: seconds between two looks of the election at what has waited long enough
@@ -49,6 +50,7 @@ class Collector:
             *dead_letter_routes(self.parts.letters),
             *batch_routes(self.parts.gateway),
             *QueryApi(self.readers).routes(),
+            *ingest_routes(self.parts.posted),
         ]
         self.web = WebServer(self.views, *config.address, outside, self.parts.refusals, routes)
         self._group: asyncio.TaskGroup | None = None
@@ -136,6 +138,8 @@ class Collector:
                 await parts.intake.end(inlet, reason="stopped")
             elif folders:
                 parts.journals.follow(inlet, folders)
+            elif inlet.known.session.posted:
+                parts.posted.resume(inlet)
             elif parts.socket is not None:
                 parts.socket.expect(inlet)
 
@@ -150,6 +154,7 @@ class Collector:
             group.create_task(self.reload.run(), name="reload"),
             group.create_task(parts.socket.run(), name="socket"),
             group.create_task(parts.system.run(), name="system"),
+            group.create_task(parts.posted.run(), name="posted"),
             group.create_task(parts.gateway.run(), name="gateway"),
         ]
 

@@ -16,6 +16,7 @@ from typing import Any
 from wayside import row
 
 from ..intake import Full, Inlet, Intake
+from ..session import Session
 from ..spool import SpoolError
 from .scribe import Scribe
 
@@ -68,6 +69,11 @@ class PostedSessions:
         """Those of the sessions that are open."""
         return list(self._places)
 
+    def known(self, run: str) -> Session | None:
+        """The first session of this run that is known, however it came."""
+        sessions = (known.session for known in self._intake.registry.all())
+        return next((one for one in sessions if one.kind == "run" and one.run.id == run), None)
+
     @contextlib.asynccontextmanager
     async def writing(
         self, mark: Mark, record: Mapping[str, Any] | None = None, *, numbered: bool = False
@@ -114,7 +120,8 @@ class PostedSessions:
                 known = self._intake.registry.by_id(self._intake.continuation(id)["session"])
                 if known is not None and known.ended is not None:  # and not by our word, else it would go on as another
                     raise Over(f"session {mark[-1]!r:.80} of this run is finished: go on under another name")
-            return Scribe(self._intake, await self._intake.begin({**record, "session": id, "posted": list(mark)}))
+            told = {**record, "session": id, "posted": list(mark)}
+            return Scribe(self._intake, await self._intake.begin(told, namespace=told.get("namespace")))
         except BaseException:
             del self._places[mark]
             raise

@@ -51,16 +51,20 @@ class Scribe:
         if self._in_doubt or self._frames:
             self._begin_anew()
 
-    async def store(self) -> None:
-        """What was written is on disk when this returns; raises SpoolError, and then it never came."""
-        if not self._frames:
+    async def store(self, lost: int = 0) -> None:
+        """What was written is on disk when this returns; raises SpoolError, and then it never came. lost: rows that
+        would have followed, and do not come.
+        """
+        if not self._frames and not lost:
             return
         frames, self._frames = b"".join(self._frames), []
         self._in_doubt = True  # should somebody cancel us now, it is known only later what became of it
         self.inlet.take(self._stream, frames)
+        if lost:
+            self.inlet.book_loss(lost, 0)
         try:
             await self._intake.store([self.inlet])
         except SpoolError:
             self._begin_anew()
             raise
-        self._in_doubt = False
+        self._in_doubt = bool(lost)

@@ -27,7 +27,7 @@ class BadBody(Exception):
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.headers = {} if retry_after is None else {hdrs.RETRY_AFTER: str(retry_after)}
+        self.headers: dict[str, str] = {} if retry_after is None else {hdrs.RETRY_AFTER: str(retry_after)}
 
 
 class Bodies:

@@ -1,0 +1,167 @@
+"""Runs that are begun, told of and finished in requests. What they are, without HTTP."""
+
+import base64
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from wayside import row, wire
+from wayside.identity import MAX_ID, REFUSED
+from wayside.masking import mask_values
+
+from ...session import Run, in_namespace
+from ...sources.json_lines import Name
+from ...sources.posted import Mark, PostedSessions
+from ...sources.scribe import Scribe
+from .rows import Parsed, Problem, Unfit
+
+MAX_TAGS = 256
+KIND = "run"  #: the first text of a mark of such sessions
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be said of a run at its beginning. id: chosen here when not given."""
+
+    id: str | None = None
+    name: Name | None = None
+    project: Name | None = None
+    entity: Name | None = None
+    group: Name | None = None
+    job_type: Name | None = None
+    tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=MAX_TAGS)] = ()
+    notes: Annotated[str, msgspec.Meta(max_length=16384)] | None = None
+    config: dict[str, Any] = {}
+    workload: Text | None = None
+    host: Name | None = None
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who sends. host: the machine, as far as is known. namespace: the only one it may write for, None for all."""
+
+    host: str
+    namespace: str | None = None
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of a request's rows. doubles: rows that were stored before. next_seq: the number of the session's
+    next row, and None where nobody numbers them.
+    """
+
+    accepted: int
+    doubles: int
+    next_seq: int | None
+
+
+class Runs:
+    """The runs of one collector that come in requests."""
+
+    def __init__(self, posted: PostedSessions) -> None:
+        self._posted = posted
+
+    async def create(self, new: NewRun, caller: Caller) -> tuple[str, bool]:
+        """The run's id as it is known from now on, and whether it was begun: it may go on already. Raises Unfit, and
+        what `PostedSessions.writing` does.
+        """
+        if new.id is None:
+            new = msgspec.structs.replace(new, id=base64.b32encode(os.urandom(10)).decode().lower())
+        record = self._record(new, caller)
+        mark = _mark(record)
+        begun = mark not in self._posted.marks()
+        async with self._posted.writing(mark, record) as scribe:
+            if new.config:
+                await _tell(scribe, row.CONFIG, {"set": new.config, "remove": []})
+        return mark[1], begun
+
+    async def tell(self, run: str, kind: str, data: dict[str, Any], caller: Caller) -> None:
+        """An event of the run, which is begun when it is new. Raises as `create` does."""
+        record = self._record(NewRun(id=run), caller)
+        async with self._posted.writing(_mark(record), record) as scribe:
+            await _tell(scribe, kind, data)
+
+    async def log(self, run: str, parsed: Parsed, caller: Caller) -> Taken:
+        """The rows are on disk when this returns; those that cannot be written are added to the problems. Raises as
+        `create` does.
+        """
+        head = parsed.head
+        if not parsed.total:
+            return Taken(0, 0, head.seq)
+        record = self._record(NewRun(id=run, name=head.name, project=head.project), caller, head.rank)
+        mark = _mark(record, head.session, head.rank)
+        async with self._posted.writing(mark, record, numbered=head.session is not None) as scribe:
+            known = scribe.next_seq
+            accepted = doubles = 0
+            now = time.time()
+            for one in parsed.rows:
+                seq = scribe.next_seq if head.seq is None else head.seq + one.place
+                if seq < known:
+                    doubles += 1
+                    continue
+                scribe.skip_to(seq)
+                try:
+                    scribe.row(now if one.time is None else one.time, one.step, one.metrics)
+                    accepted += 1
+                except wire.WireError as problem:
+                    parsed.problems.append(Problem(one.place, str(problem)))
+            lost = 0 if head.seq is None else max(0, head.seq + parsed.total - scribe.next_seq)
+            await scribe.store(lost)
+            return Taken(accepted, doubles, None if head.session is None else scribe.next_seq + lost)
+
+    async def finish(self, run: str, exit_code: int, caller: Caller) -> int:
+        """Ends the run's sessions that are open; how many there were. Raises Unfit and SpoolError."""
+        name = self._record(NewRun(id=run), caller)["run"]["id"]
+        ended = 0
+        for mark in self._posted.marks():
+            if mark[:2] == (KIND, name):
+                with contextlib.suppress(LookupError):
+                    await self._posted.finish(mark, exit_code)
+                    ended += 1
+        return ended
+
+    def _record(self, new: NewRun, caller: Caller, rank: int | None = None) -> dict[str, Any]:
+        """A session's record, with what is known of the run already where this says nothing. Raises Unfit."""
+        record = in_namespace(_new_record(new, caller, rank), caller.namespace)
+        known = self._posted.known(record["run"]["id"])
+        if known is not None:
+            record["run"] = {**msgspec.to_builtins(known.run), **record["run"]}
+            record["workload"] = record["workload"] or known.workload
+        record["run"].setdefault("project", "default")
+        record["run"].setdefault("name", new.id)
+        return record
+
+
+def _mark(record: Mapping[str, Any], session: str | None = None, rank: int | None = None) -> Mark:
+    return KIND, record["run"]["id"], "" if rank is None else str(rank), session or ""
+
+
+async def _tell(scribe: Scribe, kind: str, data: dict[str, Any]) -> None:
+    try:
+        scribe.event(time.time(), None, kind, mask_values(data))
+    except wire.WireError as problem:
+        raise Unfit(413, f"{kind}: {problem}") from None
+    except RecursionError:
+        raise Unfit(422, f"{kind}: nested too deep") from None
+    await scribe.store()
+
+
+def _new_record(new: NewRun, caller: Caller, rank: int | None) -> dict[str, Any]:
+    """Raises Unfit for an id that would be none elsewhere."""
+    id = new.id or ""
+    refused = "".join(sorted({letter for letter in id if letter in REFUSED or not letter.isprintable()}))
+    if not 0 < len(id) <= MAX_ID or refused or id != id.strip() or not id.strip("."):
+        why = f"holds {refused!r}" if refused else f"must have 1 to {MAX_ID} characters, and more than dots"
+        raise Unfit(422, f"the run id {id!r:.80} {why}: W&B would refuse it; choose another")
+    said = {name: getattr(new, name) for name in Run.__struct_fields__ if name != "resume"}
+    return {
+        "run": {key: value for key, value in said.items() if value},
+        "rank": rank,
+        "workload": new.workload,
+        "host": new.host or caller.host,
+        "started": time.time(),
+        "origin": "http",
+    }
