@@ -12,7 +12,7 @@ def test_a_store_is_made_once(url: str, opened: Callable[[str], Database]) -> No
     """Opening a store again changes nothing of it."""
     Writer(opened(url)).write(make_parcel(make_session("r"), make_rows(10)).parts)
     again = opened(url)
-    assert again.query("SELECT number, name FROM migrations") == [(1, "tables")]
+    assert again.query("SELECT number, name FROM migrations") == [(1, "tables"), (2, "namespaces")]
     assert again.query("SELECT id FROM runs") == [("r",)]
 
 
@@ -70,3 +70,16 @@ def test_a_reader_sees_one_moment(url: str, writer: Writer, db: Database) -> Non
         assert reading.query("SELECT count(*) FROM runs") == before
     assert reading.query("SELECT count(*) FROM runs") == [(2,)]
     reading.close()
+
+
+def test_a_store_of_before_is_brought_up_to_date(url: str, db: Database) -> None:
+    """Its runs belong to no namespace."""
+    Writer(db).write(make_parcel(make_session("r"), make_rows(3)).parts)
+    for statement in (
+        "DROP INDEX runs_by_namespace",
+        "ALTER TABLE runs DROP COLUMN namespace",
+        "DELETE FROM migrations WHERE number > 1",
+    ):
+        db.run(statement)
+    db.migrate()
+    assert db.query("SELECT id, namespace FROM runs") == [("r", "")]

@@ -1,0 +1,3 @@
+ALTER TABLE runs ADD COLUMN namespace TEXT NOT NULL DEFAULT '';
+
+CREATE INDEX runs_by_namespace ON runs (namespace, started);
