@@ -52,8 +52,8 @@ class Frame(NamedTuple):
         return LEFT + (value - self.left) / (self.right - self.left) * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
-        # Halves: the whole way from the least to the greatest number there is has no room in a number.
-        share = (self.high / 2 - value / 2) / (self.high / 2 - self.low / 2)
+        part = 0.5 if math.isinf(self.high - self.low) else 1.0  # so long a way has no room in a number
+        share = (self.high * part - value * part) / (self.high * part - self.low * part)
         return TOP + share * (HEIGHT - TOP - BOTTOM)
 
 
