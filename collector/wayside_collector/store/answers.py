@@ -43,6 +43,14 @@ class LossInfo(msgspec.Struct, frozen=True):
     step: int | None
 
 
+class LastPoint(msgspec.Struct, frozen=True, array_like=True):
+    """The last point of a series."""
+
+    step: int | None
+    time: float | None
+    value: float
+
+
 class RunProgress(RunInfo, frozen=True):
     """A run and how far it has come. step: the largest of its own."""
 

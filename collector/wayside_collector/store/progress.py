@@ -1,10 +1,11 @@
-"""How far runs have come: their last step, and the last value of what is most likely their loss."""
+"""How far runs have come: their last step, the last value of what is most likely their loss, and of all else."""
 
 import msgspec
 
-from .answers import LossInfo, RunInfo, RunProgress
+from .answers import LastPoint, LossInfo, RunInfo, RunProgress
 from .catalog import find, stats, together
 from .database import Database
+from .finding import ALL, Scope
 
 NEWEST = 256  #: stretches among which the last step is: of steps without any rule there may be a million stretches
 _BEST_KNOWN = ("loss", "lmloss", "trainloss", "actorloss")  # plain names, the likeliest first: as AMD's SaFE chooses
@@ -16,6 +17,26 @@ def progress(db: Database, run: int, info: RunInfo) -> RunProgress:
     newest = "SELECT last FROM strides WHERE run = ? ORDER BY first DESC LIMIT ?"
     step = db.query(f"SELECT max(last) FROM ({newest}) AS newest", run, NEWEST)[0][0]
     return RunProgress(**msgspec.structs.asdict(info), step=step, last_loss=_last_loss(db, run))
+
+
+def latest(db: Database, run: int) -> dict[str, LastPoint]:
+    """The last point of each metric of the rank that speaks for the run, by name."""
+    own = {key: some for key, some in find(db, run).items() if key.kind == "run"}
+    lowest = min((key.order[2] for key in own), default=-1)
+    speaking = {key: some for key, some in own.items() if key.order[2] == lowest}
+    known = stats(db, (kept.leg for some in speaking.values() for kept in some))
+    found = {}
+    for key, some in speaking.items():
+        stat = together([known[kept.leg.series] for kept in some])
+        found[key.name] = LastPoint(stat.last_step, stat.last_time, stat.last)
+    return found
+
+
+def changed(db: Database, since: float, most: int, scope: Scope = ALL) -> list[tuple[str, float]]:
+    """Ids of runs that something was stored of since then, and when that was (Unix time of who stored it)."""
+    where = f"kind = 'run' AND touched >= ?{scope.where}"
+    sql = f"SELECT id, touched FROM runs WHERE {where} ORDER BY touched DESC, id LIMIT ?"
+    return [(id, touched) for id, touched in db.query(sql, since, *scope.values, most)]
 
 
 def choose_loss(names: list[str]) -> str | None:

@@ -14,6 +14,7 @@ from .answers import (
     Comparison,
     Curve,
     EventInfo,
+    LastPoint,
     MetricInfo,
     PerformancePage,
     PerformancePoint,
@@ -33,7 +34,7 @@ from .comparing import compare
 from .database import Database, connect
 from .finding import RUN, find_runs, find_workloads, run_info
 from .performance import Wanted
-from .progress import progress
+from .progress import changed, latest, progress
 from .walk import Range, Unpacked, walk
 
 EVERY_STEP = Range("step", None, None)
@@ -88,6 +89,21 @@ class Reader:
     def run_progress(self, id: str) -> RunProgress:
         with self._db.snapshot():
             return progress(self._db, *self._run(id))
+
+    def latest(self, run: str) -> dict[str, LastPoint]:
+        """The last point of each metric of the rank that speaks for the run."""
+        with self._db.snapshot():
+            return latest(self._db, self._run(run)[0])
+
+    def touched(self, run: str) -> float:
+        """When something was last stored of the run, by the clock of who stored it."""
+        with self._db.snapshot():
+            return float(self._db.query("SELECT touched FROM runs WHERE run = ?", self._run(run)[0])[0][0])
+
+    def changed(self, since: float, *, limit: int = 1000) -> list[tuple[str, float]]:
+        """Runs that something was stored of since then, the latest first, each with when that was."""
+        with self._db.snapshot():
+            return changed(self._db, since, limit, self._scope)
 
     def workloads(self, text: str | None = None, *, limit: int = 100, offset: int = 0) -> WorkloadPage:
         """Workloads that have this text in their name, the one whose run began last first."""

@@ -9,6 +9,7 @@ from typing import Any
 from wayside_collector.access import NOBODY, Outside
 from wayside_collector.web.api import QueryApi, Readers
 from wayside_collector.web.api.envelope import Bodies
+from wayside_collector.web.api.live import INTERVAL
 from wayside_collector.web.api.readers import USUAL, Limits
 from web.serving import Served, served
 
@@ -19,6 +20,7 @@ class Asking:
 
     served: Served
     readers: Readers
+    api: QueryApi
 
     @property
     def base(self) -> str:
@@ -42,10 +44,15 @@ def _refuse(word: str) -> None:
 
 @contextlib.asynccontextmanager
 async def asking(
-    url: str | None, *, limits: Limits = USUAL, bodies: Bodies = "bare", outside: Outside = NOBODY
+    url: str | None,
+    *,
+    limits: Limits = USUAL,
+    bodies: Bodies = "bare",
+    outside: Outside = NOBODY,
+    interval: float = INTERVAL,
 ) -> AsyncIterator[Asking]:
-    """url: of the store; None for none."""
+    """url: of the store; None for none. interval: seconds between two looks for live updates."""
     readers = Readers(lambda: url, limits)
-    api = QueryApi(readers, bodies)
+    api = QueryApi(readers, bodies, interval=interval)
     async with readers.opened(), served(outside, api.routes()) as one:
-        yield Asking(one, readers)
+        yield Asking(one, readers, api)

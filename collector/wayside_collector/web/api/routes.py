@@ -15,6 +15,7 @@ from .encoding import WORTH, compress, encode
 from .endpoint import Endpoint
 from .lens import LENS
 from .lens_diag import LENS_DIAG
+from .live import INTERVAL, Live
 from .readers import Readers, Unavailable
 from .runs import RUNS
 from .series import SERIES
@@ -26,17 +27,26 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class QueryApi:
-    """The routes of the query API. bodies: how Lens's endpoints answer when nobody says."""
+    """The routes of the query API. bodies: how Lens's endpoints answer when nobody says. interval: seconds between two
+    looks for live updates.
+    """
 
-    def __init__(self, readers: Readers, bodies: envelope.Bodies = "bare") -> None:
+    def __init__(self, readers: Readers, bodies: envelope.Bodies = "bare", *, interval: float = INTERVAL) -> None:
+        self.live = Live(readers, interval)
         self._readers = readers
         self._bodies: envelope.Bodies = bodies
 
     def routes(self) -> list[Route]:
-        asking = [*self._routes(ENDPOINTS)]
+        live = {"/live": self.live.runs, "/runs/{id}/live": self.live.run}
+        health = ("/health", *(f"{prefix}/health" for prefix in PREFIXES))
         return [
-            *asking,
-            *(Route("GET", path, _healthy, Role.NONE) for path in ("/health", "/api/v1/health", "/v1/health")),
+            *self._routes(ENDPOINTS),
+            *(
+                Route("GET", p + path, _in_words(handler), Role.READER)
+                for p in PREFIXES
+                for path, handler in live.items()
+            ),
+            *(Route("GET", path, _healthy, Role.NONE) for path in health),
         ]
 
     def _routes(self, endpoints: Iterable[Endpoint]) -> Iterator[Route]:
@@ -46,20 +56,11 @@ class QueryApi:
                 yield Route("GET", prefix + endpoint.path, handler, Role.READER)
 
     def _own(self, endpoint: Endpoint) -> Handler:
-        """What can go wrong comes in words and with its status."""
-
         async def answer(request: web.Request) -> web.StreamResponse:
-            try:
-                asked = read_asked(endpoint.asked, request.match_info, request.query, free=endpoint.free)
-                return await self._answer(request, endpoint, lambda reader: encode(endpoint.answer(reader, asked)))
-            except BadQuestion as problem:
-                return _error(400, problem)
-            except NotFound as problem:
-                return _error(404, problem)
-            except (Unavailable, StoreError) as problem:
-                return _error(503, problem)
+            asked = read_asked(endpoint.asked, request.match_info, request.query, free=endpoint.free)
+            return await self._answer(request, endpoint, lambda reader: encode(endpoint.answer(reader, asked)))
 
-        return answer
+        return _in_words(answer)
 
     def _lens(self, endpoint: Endpoint) -> Handler:
         """Bare with a status, as Lens answered first; or in the envelope, where also errors have status 200."""
@@ -105,6 +106,22 @@ class QueryApi:
         if is_zipped:
             answer.headers[hdrs.CONTENT_ENCODING] = "gzip"
         return answer
+
+
+def _in_words(handler: Handler) -> Handler:
+    """What can go wrong, in words and with its status."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except BadQuestion as problem:
+            return _error(400, problem)
+        except NotFound as problem:
+            return _error(404, problem)
+        except (Unavailable, StoreError) as problem:
+            return _error(503, problem)
+
+    return answer
 
 
 def accepts_gzip(accepted: str) -> bool:
