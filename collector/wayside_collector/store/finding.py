@@ -1,7 +1,7 @@
 """Runs by what people remember of them."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from .answers import RunInfo, RunPage, RunQuery, WorkloadInfo, WorkloadPage
 from .database import Database
@@ -19,9 +19,27 @@ def run_info(row: tuple[Any, ...]) -> tuple[int, RunInfo]:
     return row[0], RunInfo(**{**fields, "tags": tuple(json.loads(fields["tags"]))})
 
 
-def find_runs(db: Database, query: RunQuery, limit: int, offset: int) -> RunPage:
+class Scope(NamedTuple):
+    """Whose runs are seen: those of a namespace, or all."""
+
+    namespace: str | None = None
+
+    @property
+    def where(self) -> str:
+        """To be put after a condition on `runs`; `values` are its values."""
+        return "" if self.namespace is None else " AND namespace = ?"
+
+    @property
+    def values(self) -> list[str]:
+        return [] if self.namespace is None else [self.namespace]
+
+
+ALL = Scope()
+
+
+def find_runs(db: Database, query: RunQuery, limit: int, offset: int, scope: Scope = ALL) -> RunPage:
     """The runs that fit, the one last begun first."""
-    where, values = ["kind = 'run'"], list[str]()
+    where, values = ["kind = 'run'" + scope.where], scope.values
     for column, value in (
         ("project", query.project), ("run_group", query.group), ("workload", query.workload), ("state", query.state),
     ):  # fmt: skip
@@ -51,19 +69,20 @@ def pattern(text: str) -> str:
     return f"%{text}%"
 
 
-def find_workloads(db: Database, text: str | None, limit: int, offset: int) -> WorkloadPage:
+def find_workloads(db: Database, text: str | None, limit: int, offset: int, scope: Scope = ALL) -> WorkloadPage:
     """Workloads with this text in their name, the one whose run began last first."""
-    where, values = ("AND lower(workload) LIKE ? ESCAPE '!'", [pattern(text)]) if text else ("", list[str]())
+    where, values = (" AND lower(workload) LIKE ? ESCAPE '!'", [pattern(text)]) if text else ("", list[str]())
+    where, values = where + scope.where, values + scope.values
     sql = (
         "SELECT workload, count(*), min(started), max(active) FROM runs"
-        f" WHERE kind = 'run' {where} GROUP BY workload ORDER BY max(started) DESC, workload"
+        f" WHERE kind = 'run'{where} GROUP BY workload ORDER BY max(started) DESC, workload"
     )
     found = db.query(sql, *values)
     begin = max(0, offset)
     told = []
     for workload, runs, started, active in found[begin : begin + max(1, min(limit, MAX_RUNS))]:
-        sql = "SELECT state FROM runs WHERE workload = ? AND kind = 'run' ORDER BY started DESC, id"
-        states = [state for (state,) in db.query(sql, workload)]
+        sql = f"SELECT state FROM runs WHERE workload = ? AND kind = 'run'{scope.where} ORDER BY started DESC, id"
+        states = [state for (state,) in db.query(sql, workload, *scope.values)]
         state = "running" if "running" in states else states[0]
         told.append(WorkloadInfo(workload, runs, state, started, active))
     return WorkloadPage(told, len(found))

@@ -82,9 +82,10 @@ def _enter_run(db: Database, session: Session, now: float) -> int:
     if not found:
         key = db.query("SELECT coalesce(max(run), 0) + 1 FROM runs")[0][0]
         db.run(
-            "INSERT INTO runs (run, id, kind, tags, workload, leader, state, started, active, touched, series)"
-            " VALUES (?, ?, ?, '[]', ?, ?, 'running', ?, ?, ?, 0)",
-            key, id, session.kind, id, leader, _started(session), _started(session), now,
+            "INSERT INTO runs"
+            " (run, id, kind, tags, workload, leader, state, started, active, touched, series, namespace)"
+            " VALUES (?, ?, ?, '[]', ?, ?, 'running', ?, ?, ?, 0, ?)",
+            key, id, session.kind, id, leader, _started(session), _started(session), now, session.namespace or "",
         )  # fmt: skip
     else:
         key, known = found[0]

@@ -6,7 +6,8 @@ One reader is used by one thread at a time; readers cost a connection each.
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from copy import copy
+from typing import Any, Literal, Self
 
 from . import facts, performance
 from .answers import (
@@ -32,7 +33,7 @@ from .catalog import Key, definitions, describe, find
 from .chart import Drawn, draw
 from .comparing import compare
 from .database import Database, connect
-from .finding import RUN, find_runs, find_workloads, run_info
+from .finding import ALL, RUN, Scope, find_runs, find_workloads, run_info
 from .performance import Wanted
 from .progress import changed, latest, progress
 from .walk import Range, Unpacked, walk
@@ -55,6 +56,13 @@ class Reader:
 
     def __init__(self, url: str, *, missing: Literal["raise", "nothing"] = "raise") -> None:
         self._db: Database = connect(url, reading=True, missing=missing)
+        self._scope = ALL
+
+    def within(self, namespace: str | None) -> Self:
+        """The same reader, which sees the runs of this namespace alone; None for all."""
+        found = copy(self)
+        found._scope = Scope(namespace)
+        return found
 
     @property
     def lost(self) -> bool:
@@ -73,7 +81,7 @@ class Reader:
     def runs(self, query: RunQuery | None = None, *, limit: int = 100, offset: int = 0) -> RunPage:
         """Runs that fit, the one last begun first."""
         with self._db.snapshot():
-            return find_runs(self._db, query or RunQuery(), limit, offset)
+            return find_runs(self._db, query or RunQuery(), limit, offset, self._scope)
 
     def run(self, id: str) -> RunInfo:
         """Raises NotFound, as everything below does that names a run."""
@@ -83,7 +91,7 @@ class Reader:
     def runs_progress(self, query: RunQuery | None = None, *, limit: int = 100, offset: int = 0) -> ProgressPage:
         """The same runs as `runs`, and how far each has come."""
         with self._db.snapshot():
-            page = find_runs(self._db, query or RunQuery(), limit, offset)
+            page = find_runs(self._db, query or RunQuery(), limit, offset, self._scope)
             return ProgressPage([progress(self._db, *self._run(info.id)) for info in page.runs], page.total)
 
     def run_progress(self, id: str) -> RunProgress:
@@ -108,7 +116,7 @@ class Reader:
     def workloads(self, text: str | None = None, *, limit: int = 100, offset: int = 0) -> WorkloadPage:
         """Workloads that have this text in their name, the one whose run began last first."""
         with self._db.snapshot():
-            return find_workloads(self._db, text, limit, offset)
+            return find_workloads(self._db, text, limit, offset, self._scope)
 
     def sessions(self, run: str) -> list[SessionInfo]:
         """The run's sessions, by start."""
@@ -247,14 +255,14 @@ class Reader:
     # --- inside a snapshot ----------------------------------------------------------------------------
 
     def _run(self, id: str) -> tuple[int, RunInfo]:
-        found = self._db.query(f"{RUN} WHERE id = ? AND kind = 'run'", id)
+        found = self._db.query(f"{RUN} WHERE id = ? AND kind = 'run'{self._scope.where}", id, *self._scope.values)
         if not found:
             raise NotFound(f"there is no run {id!r}")
         return run_info(found[0])
 
     def _runs_of(self, workload: str, run: str | None) -> list[tuple[int, str]]:
-        sql = "SELECT run, id FROM runs WHERE workload = ? AND kind = 'run' ORDER BY started, id"
-        return [(key, id) for key, id in self._db.query(sql, workload) if run in (None, id)]
+        sql = f"SELECT run, id FROM runs WHERE workload = ? AND kind = 'run'{self._scope.where} ORDER BY started, id"
+        return [(key, id) for key, id in self._db.query(sql, workload, *self._scope.values) if run in (None, id)]
 
 
 def _session(run: str, row: tuple[Any, ...]) -> SessionInfo:
