@@ -20,6 +20,7 @@ COMMANDS: tuple[Command, ...] = (
     asking.QUERY,
     asking.EXPORT,
     asking.REPORT,
+    asking.TOP,
     dead_letters.COMMAND,
     recover.COMMAND,
 )

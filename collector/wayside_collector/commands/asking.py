@@ -192,3 +192,36 @@ REPORT = Command(
     _report_arguments,
     _answer("report:write_report"),
 )
+
+
+# --- top -------------------------------------------------------------------------------------------------------------
+
+
+def _top_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="only runs with this in id, name, notes or project")
+    parser.add_argument("--state", choices=_STATES, help="only runs in this state")
+    parser.add_argument("--interval", type=_interval, default=2.0, metavar="SECONDS", help="between looks (default 2)")
+    parser.add_argument("--once", action="store_true", help="one look, as text")
+    add_place(parser)
+
+
+def _interval(text: str) -> float:
+    """Seconds, from a tenth to an hour; an argument's type."""
+    try:
+        return min(3600.0, max(0.1, float(text)))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+
+
+TOP = Command(
+    "top",
+    "watch a collector and its runs in the terminal",
+    {
+        "wayside-collector top": "its sinks' books, and each run's step, speed and loss; Ctrl-C ends it",
+        "wayside-collector top llama --state running": "only these runs",
+        "wayside-collector top --once": "one look, as text",
+        "wayside-collector top --url http://gateway:9751 --token-file token": "of a gateway and all its runs",
+    },
+    _top_arguments,
+    _answer("top:show_top"),
+)
