@@ -1,12 +1,18 @@
 """Sidecar, gateway, store, as real processes: nothing lost and nothing doubled, whoever is killed in the middle."""
 
+import contextlib
+import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from e2e.gateways import Gateway, feeding, wait_balanced
-from e2e.machine import Machine
+from e2e.machine import Machine, until
+from e2e.service import Service
 from e2e.trainers import Trainer
+from standins.postgres_server import create_database, postgres
+from wayside_collector.store import Reader
 
 
 @pytest.fixture
@@ -14,6 +20,11 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
     made = Gateway(tmp_path / "gateway")
     yield made
     made.machine.close()
+
+
+def stored(reader: Reader, run: str) -> list[float]:
+    (curve,) = reader.curves(run, "n", max_points=20_000)
+    return curve.values
 
 
 @pytest.mark.timeout(90)
@@ -28,9 +39,78 @@ def test_rows_arrive_once(machine: Machine, gateway: Gateway) -> None:
     assert (
         feeder["points"] == status["sinks"]["store"]["delivered"] == sidecar.status()["sinks"]["gateway"]["delivered"]
     )
+    until(lambda: there.status()["sessions"][0]["state"] == "ended", "the session's end")
     trainer.check(gateway.machine)
     reader = gateway.reader()
     assert reader.run("r1").state == "finished"
-    assert len(reader.curves("r1", "n", max_points=1000)[0].values) == 500
+    assert stored(reader, "r1") == list(range(500))
     reader.close()
     assert sidecar.stop() == there.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_kills_of_either_lose_and_double_nothing(machine: Machine, gateway: Gateway) -> None:
+    """Sidecar and gateway are killed in turn while two trainers log; in the end each row is there once, in the
+    gateway's store and in its files, which know no keys.
+    """
+    there = gateway.start()
+    sidecar = machine.collector(feeding(gateway.endpoint)).wait_ready()
+    trainers = [Trainer(machine, f"r{number}", "--pause", "0.001") for number in (1, 2)]
+    for trainer in trainers:
+        trainer.wait_first_row()
+    for turn in range(6):
+        time.sleep(random.uniform(0.1, 0.6))  # kills at any instant are what is tested
+        if turn % 2:
+            there.kill()
+            there = gateway.start()
+        else:
+            sidecar.kill()
+            sidecar = machine.collector(feeding(gateway.endpoint)).wait_ready()
+    for trainer in trainers:
+        trainer.end()
+    until(lambda: sidecar.status()["sinks"]["gateway"]["events"]["delivered"], "events delivered")
+    wait_balanced(sidecar, there, ("store", "jsonl"))
+    reader = gateway.reader()
+    for trainer in trainers:
+        trainer.check(gateway.machine)
+        assert stored(reader, trainer.run) == list(range(trainer.rows))
+        assert reader.run(trainer.run).state == "finished"
+    reader.close()
+    assert sidecar.stop() == there.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_replicas_and_one_database(machine: Machine, tmp_path: Path) -> None:
+    """Two gateways behind a Service that cuts connections off and hands each to the other replica, one of them killed
+    in the middle, store into one PostgreSQL: each row is there once.
+    """
+    with contextlib.ExitStack() as stack:
+        url = create_database(stack.enter_context(postgres()), "fleet")
+        replicas = [Gateway(tmp_path / f"gateway-{number}", store={"url": url}) for number in (1, 2)]
+        for replica in replicas:
+            stack.callback(replica.machine.close)
+            replica.start()
+        service = stack.enter_context(Service([replica.port for replica in replicas]))
+        sidecar = machine.collector(feeding(f"http://127.0.0.1:{service.port}")).wait_ready()
+        trainer = Trainer(machine, "r1", "--pause", "0.0005")
+        trainer.wait_first_row()
+        time.sleep(random.uniform(0.2, 0.8))
+        replicas[0].kill()
+        time.sleep(random.uniform(0.2, 0.8))
+        replicas[0].start()
+        trainer.end()
+        sidecar.wait_delivered(sinks=("gateway",))
+        reader = Reader(url)
+        stack.callback(reader.close)
+
+        def is_stored() -> bool:
+            statuses = [replica.collector.status() for replica in replicas if replica.collector]
+            return not any(
+                status["sinks"]["store"][unit]["waiting"] for status in statuses for unit in ("rows", "events")
+            )
+
+        until(is_stored, "everything in the store", within=60)
+        assert sum(bool(replica.collector and replica.collector.status()["feeders"]) for replica in replicas) == 2
+        assert stored(reader, "r1") == list(range(trainer.rows))
+        assert reader.run("r1").state == "finished"
+        assert sidecar.stop() == 0

@@ -28,6 +28,7 @@ SILENT = 600.0  #: seconds after which the sessions of a collector that says not
 UNHEARD = 60.0  #: seconds a session stays of which nothing comes, and which its collector does not call alive
 LOOK = 5.0  #: seconds between two looks for such sessions
 MAX_UNKNOWN = 1000  #: sessions asked for in one answer
+MAX_OVER = 10_000  #: sessions remembered as finished, which their collector may call alive for a moment longer
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class GatewaySource:
         self._turns: dict[str, asyncio.Lock] = {}
         self._heard: dict[str, float] = {}  # collector to when, by `monotonic`
         self._sessions: dict[str, tuple[str, float]] = {}  # session to its collector, and until when it lives unheard
+        self._over: dict[str, None] = {}
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -162,7 +164,8 @@ class GatewaySource:
                 refused[session] = str(problem)
         doubles, malformed = await self._store(feeder, lots, refused)
         await self._end(id, lots, delivery.sender.alive)
-        unknown = [session for session in delivery.sender.alive if self._intake.find(session) is None]
+        alive = [session for session in delivery.sender.alive if session not in self._over]
+        unknown = [session for session in alive if self._intake.find(session) is None]
         return Receipt(list(VERSIONS), refused, later, unknown[:MAX_UNKNOWN], doubles, malformed)
 
     async def _begin(self, lot: Lot, id: str, namespace: str | None) -> RelayedInlet:
@@ -210,9 +213,12 @@ class GatewaySource:
             if session in self._sessions or self._intake.find(session) is not None:
                 self._sessions[session] = id, now + SILENT
         for inlet, _ in lots:
-            if inlet.finished:
+            if inlet.finished or inlet.client_id in self._over:
                 await self._intake.let_go(inlet, inlet.finish_time)
                 self._sessions.pop(inlet.client_id, None)
+                self._over[inlet.client_id] = None
             else:
                 _, until = self._sessions.get(inlet.client_id, ("", 0.0))
                 self._sessions[inlet.client_id] = id, max(until, now + UNHEARD)
+        while len(self._over) > MAX_OVER:
+            del self._over[next(iter(self._over))]
