@@ -203,3 +203,12 @@ async def test_names_that_change_with_every_row(post: Post) -> None:
         assert (await post(LOG, body)).body["accepted"] == 500
     assert len({one.names for one in post.rows("r1")}) == 1000
     assert post.place.intake.counters.malformed == 0
+
+
+@pytest.mark.asyncio
+async def test_half_a_character_becomes_a_question_mark(post: Post) -> None:
+    """JSON can spell what no database can hold."""
+    assert (await post(LOG, b'{"metrics": {"a\\ud800": 1}}')).body["accepted"] == 1
+    assert [one.metrics for one in post.rows("r1")] == [{"a?": 1.0}]
+    answer = await post(LOG, b'{"metrics": {"a\\ud800": 1, "a\\ud801": 2}}')
+    assert (answer.body["accepted"], answer.body["refused"]) == (0, 1)
