@@ -74,11 +74,12 @@ def test_what_clients_lost_and_who_was_turned_away_is_told() -> None:
     status: dict[str, Any] = {
         "version": "1", "pid": 1, "started": 0.0, "listen": "x", "socket": "y", "ready": True,
         "config": {"last_error": None, "needs_restart": []}, "spool": {"path": "z", "bytes": 0, "max_bytes": 1},
-        "sinks": {}, "sessions": [], "sources": {}, "client_losses": [lost],
+        "sinks": {}, "sessions": [], "sources": {}, "client_losses": [lost], "counting": ["lens"],
         "ingest": {"lost_rows": 21, "lost_points": 42},
         "refusals": refusals_as_status({("socket", "peer"): 3, ("listen", "token"): 1, ("socket", "line"): 2}),
     }  # fmt: skip
     text = format_status(status, 10.0)
     assert "lost at the clients, no room in the journal: 21 rows, 42 points" in text
     assert "session abababab seq 100 to 120" in text
+    assert "still counting what waits, and not shown below: lens" in text
     assert "turned away since the start: listen: 1 for token; socket: 2 for line, 3 for peer" in text

@@ -32,6 +32,7 @@ from .web.ingest import ingest_routes
 from .web.server import WebServer
 
 TICK = 0.5  #: seconds between two looks of the election at what has waited long enough
+KEPT_EVERY = 10_000  #: batches seen by the election before it is kept anew: so many it sees again after a crash
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Collector:
             parts.intake.counters.lost_rows, parts.intake.counters.lost_points = parts.spool.client_lost()
             parts.gateway.resume()
             await self._resume_election()
-            await parts.pumps.load([parts.make_pump(sink) for sink in parts.config.sinks])
+            await parts.pumps.load({sink.name: partial(parts.make_pump, sink) for sink in parts.config.sinks})
             async with self.readers.opened():
                 yield
         finally:
@@ -98,7 +99,9 @@ class Collector:
             parts.pumps.start(group)
             keepers = [
                 group.create_task(self._tick(), name="election"),
-                group.create_task(keep_limits(parts.spool, lambda: parts.pumps), name="limits"),
+                group.create_task(
+                    keep_limits(parts.spool, lambda: None if parts.pumps.counting else parts.pumps), name="limits"
+                ),
             ]
             web = group.create_task(self.web.run(), name="web")
             if parts.scope.listens:
@@ -161,13 +164,14 @@ class Collector:
     async def _tick(self) -> None:
         """Ends of sessions, and decisions that have waited long enough; what was decided is kept."""
         parts = self.parts
+        kept = 0
         while True:
             now = time.time()
             self._see_ends(now)
             if parts.election.tick(now) or parts.election.changed:
                 parts.pumps.decided()
-            if parts.election.changed:
-                parts.election.changed = False
+            if parts.election.changed or parts.election.seen > kept + KEPT_EVERY:
+                parts.election.changed, kept = False, parts.election.seen
                 parts.spool.keep_state("election", [("state", parts.election.to_text())])
             await asyncio.sleep(TICK)
 

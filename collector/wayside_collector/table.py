@@ -63,6 +63,8 @@ def _format_troubles(status: Mapping[str, Any]) -> list[str]:
     lines = []
     if status["ready"] is not True:
         lines.append(f"NOT READY: {'; '.join(status['ready'])}")
+    if status["counting"]:
+        lines.append(f"still counting what waits, and not shown below: {', '.join(status['counting'])}")
     if status["config"]["last_error"]:
         lines.append(f"CONFIGURATION NOT TAKEN, the one before is in force: {status['config']['last_error']}")
     if status["config"]["needs_restart"]:

@@ -90,6 +90,7 @@ class CollectorViews:
                 "damaged": parts.spool.damaged,
                 "salvaged": parts.spool.salvaged,
             },
+            "counting": parts.pumps.counting,
             "sinks": {name: books_as_status(status) for name, status in parts.pumps.statuses()},
         }
         shown: dict[str, Any] = redaction.hide_in(status)

@@ -50,6 +50,7 @@ class ShelfSpool:
         self.failing = 0
         self.unreadable = 0
         self.commits = 0
+        self.counted: int | None = None  # how many batches it says there are, None for the truth
         self.on_commit: Any = lambda: None
 
     # --- writing ----------------------------------------------------------------------------------
@@ -125,6 +126,9 @@ class ShelfSpool:
     def batches_of_file(self, file: int) -> list[Stored]:
         found = self.shelf.batches.values()
         return [one for one in found if any(part is not None and part.file == file for part in (one.rows, one.events))]
+
+    def count_batches(self) -> int:
+        return self.counted if self.counted is not None else len(self.shelf.batches)
 
     def last_batch(self) -> int:
         return self.shelf.last

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 from delivery.virtual import run
-from delivery.world import ToldSink, World
+from delivery.world import ToldSink, World, amount
 from wayside_collector.delivery.pump import Pump
-from wayside_collector.delivery.pumps import Pumps
+from wayside_collector.delivery.pumps import COUNTED_FIRST, Pumps
 
 
 class Stage:
@@ -32,7 +32,7 @@ def test_an_exchanged_sink_is_closed_and_the_next_goes_on_where_it_stood() -> No
         known = world.session()
         async with asyncio.TaskGroup() as group:
             first = world.sink
-            await stage.pumps.load([stage.first])
+            await stage.pumps.load({"told": lambda: stage.first})
             stage.pumps.start(group)
             world.store(known, list(range(5)))
             await asyncio.sleep(10)
@@ -59,7 +59,7 @@ def test_a_removed_sink_has_what_waits_first() -> None:
         known = world.session()
         async with asyncio.TaskGroup() as group:
             sink = world.sink
-            await stage.pumps.load([stage.first])
+            await stage.pumps.load({"told": lambda: stage.first})
             world.store(known, list(range(9)))  # before it runs: all of it waits
             assert sink.sent == []
             stage.pumps.start(group)
@@ -68,5 +68,45 @@ def test_a_removed_sink_has_what_waits_first() -> None:
             assert sink.closed
             assert list(stage.pumps) == []
             assert stage.pumps.get("told") is None
+
+    run(story)
+
+
+def test_where_a_great_deal_waits_it_is_counted_while_rows_come_in() -> None:
+    """What is stored meanwhile is counted once; who is stopped first is closed; and no file goes before it is known."""
+
+    async def story() -> None:
+        stage = Stage()
+        world = stage.world
+        known = world.session()
+        world.store(known, list(range(5)))
+        world.spool.counted = COUNTED_FIRST + 1
+        async with asyncio.TaskGroup() as group:
+            await stage.pumps.load({"told": stage.another})
+            assert (list(stage.pumps), stage.pumps.counting, stage.pumps.idle) == ([], ["told"], False)
+            world.store(known, list(range(3)))
+            world.spool.unreadable = 1  # the first attempt fails
+            stage.pumps.start(group)
+            world.store(known, list(range(2)))
+            await asyncio.sleep(10)
+            (pump,) = stage.pumps
+            assert (stage.pumps.counting, len(world.sink.refs)) == ([], 10)
+            assert pump.books.received == pump.books.delivered == amount(10)
+            await stage.pumps.stop()
+
+    run(story)
+
+
+def test_a_sink_that_is_stopped_while_it_counts_is_closed() -> None:
+    """It was perhaps opened to show what it kept."""
+
+    async def story() -> None:
+        stage = Stage()
+        stage.world.spool.counted = COUNTED_FIRST + 1
+        async with asyncio.TaskGroup() as group:
+            await stage.pumps.load({"told": stage.another})
+            stage.pumps.start(group)
+            await stage.pumps.stop()
+            assert stage.world.sink.closed
 
     run(story)

@@ -131,9 +131,10 @@ class Pump:
             with contextlib.suppress(TimeoutError, SpoolError):
                 async with asyncio.timeout(CLOSE_LIMIT), self._turn:
                     await self._commits.commit()
-            await self._close()
+            await self.close()
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Close the sink. Safe twice, and without `run`."""
         try:
             async with asyncio.timeout(CLOSE_LIMIT):
                 await self.sink.close()

@@ -9,7 +9,7 @@ spool, and should it come back it goes on from there. Until then it holds no fil
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..registry import Known
@@ -17,6 +17,7 @@ from ..spool import Spool, SpoolError, Stored
 from .commit import SPOOL_PAUSE
 from .pump import Pump, PumpStatus
 
+COUNTED_FIRST = 50_000  #: batches that are counted before the collector is ready: half a second of a sink's
 LOOK = 0.05  #: seconds between looks whether everything is delivered
 HOLD_LIMIT = 10.0  #: seconds a send may go on when its sink is exchanged; what is cut off may arrive twice
 
@@ -28,9 +29,15 @@ class _Place:
     """One sink's. leaving: it is told of no new rows, and ends with the old ones. loaded: its books are known."""
 
     pump: Pump
+    make: Callable[[], Pump]
     task: asyncio.Task[None] | None = None
     leaving: bool = False
     loaded: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that is stored is known to be delivered."""
+        return self.loaded and self.pump.idle
 
 
 class Pumps:
@@ -53,13 +60,16 @@ class Pumps:
 
     # --- life -------------------------------------------------------------------------------------
 
-    async def load(self, pumps: Iterable[Pump]) -> None:
-        """Take these, before anything runs. Raises SpoolError."""
-        for pump in pumps:
-            place = self._places[pump.name] = _Place(pump)
-            await pump.load()
-            place.loaded = True
+    async def load(self, makers: Mapping[str, Callable[[], Pump]]) -> None:
+        """Take these, before anything runs. Where a great deal waits they are told of what comes in at once, and count
+        what waits when they run. Raises SpoolError.
+        """
+        self._places = {name: _Place(make(), make) for name, make in makers.items()}
         self._tell_readers()
+        if await asyncio.to_thread(self._spool.count_batches) <= COUNTED_FIRST:
+            for place in self._places.values():
+                await place.pump.load()
+                place.loaded = True
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Run them, and whichever come later, in this group."""
@@ -69,7 +79,22 @@ class Pumps:
 
     def _run(self, place: _Place) -> None:
         if self._group is not None:
-            place.task = self._group.create_task(place.pump.run(), name=f"pump-{place.pump.name}")
+            place.task = self._group.create_task(self._live(place), name=f"pump-{place.pump.name}")
+
+    async def _live(self, place: _Place) -> None:
+        await self._load(place)
+        await place.pump.run()
+
+    async def _load(self, place: _Place) -> None:
+        """Until it is done: what the spool cannot tell now it may tell in a moment."""
+        while not place.loaded:
+            try:
+                await place.pump.load()
+                place.loaded = True
+            except SpoolError as problem:
+                log.error("sink %s cannot begin, tried again: %s", place.pump.name, problem)
+                await asyncio.sleep(SPOOL_PAUSE)
+                place.pump = place.make()  # one that was half loaded would count twice
 
     async def stop(self) -> None:
         """Stop them all. What is in flight counts as not delivered."""
@@ -79,6 +104,13 @@ class Pumps:
         if place.task is not None:
             place.task.cancel()
             await asyncio.wait([place.task])
+            if not place.loaded:
+                await place.pump.close()
+
+    @property
+    def counting(self) -> list[str]:
+        """Those that still count what waits for them: until then nobody knows what they would lose by a file."""
+        return [name for name, place in self._places.items() if not place.loaded]
 
     # --- exchange -----------------------------------------------------------------------------------------------------
 
@@ -88,23 +120,16 @@ class Pumps:
         if old is not None:
             await old.pump.hold(HOLD_LIMIT)
             await self._end(old)
-        place = self._places[name] = _Place(make())  # from now on it is told of what is stored
+        place = self._places[name] = _Place(make(), make)  # from now on it is told of what is stored
         self._tell_readers()
-        while not place.loaded:
-            try:
-                await place.pump.load()
-                place.loaded = True
-            except SpoolError as problem:
-                log.error("sink %s cannot begin, tried again: %s", name, problem)
-                await asyncio.sleep(SPOOL_PAUSE)
-                place.pump = make()  # one that was half loaded would count twice
+        await self._load(place)
         self._run(place)
 
     async def remove(self, name: str, within: float) -> None:
         """Let a sink have what waits for it, for some seconds, and end it."""
         place = self._places[name]
         place.leaving = True
-        complete = await _until_idle([place.pump], within)
+        complete = await _until_idle([place], within)
         await place.pump.hold(HOLD_LIMIT if complete else 0.0)
         await self._end(place)
         del self._places[name]
@@ -143,16 +168,16 @@ class Pumps:
     @property
     def idle(self) -> bool:
         """Whether every sink has all there is for it. What was just stored may not be told to them yet."""
-        return all(pump.idle for pump in self)
+        return all(place.idle for place in self._places.values())
 
     async def delivered(self, within: float) -> bool:
         """Wait until no sink has anything waiting, for some seconds; whether it came to that."""
-        return await _until_idle(list(self), within)
+        return await _until_idle(list(self._places.values()), within)
 
 
-async def _until_idle(pumps: list[Pump], within: float) -> bool:
+async def _until_idle(places: list[_Place], within: float) -> bool:
     until = time.monotonic() + within
-    while not all(pump.idle for pump in pumps):
+    while not all(place.idle for place in places):
         if time.monotonic() > until:
             return False
         await asyncio.sleep(LOOK)

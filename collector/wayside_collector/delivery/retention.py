@@ -14,11 +14,11 @@ INTERVAL = 1.0  #: seconds between looks at the limits: a burst writes at most s
 log = logging.getLogger(__name__)
 
 
-async def keep_limits(spool: Spool, pumps: Callable[[], Iterable[Pump]]) -> None:
-    """Run until cancelled."""
+async def keep_limits(spool: Spool, pumps: Callable[[], Iterable[Pump] | None]) -> None:
+    """Run until cancelled. pumps: None while it is not known of all of them what they would lose."""
     while True:
         try:
-            while await drop_one(spool, list(pumps())):
+            while (losers := pumps()) is not None and await drop_one(spool, list(losers)):
                 pass
         except SpoolError as problem:
             log.error("the spool's limits cannot be kept: %s", problem)

@@ -197,6 +197,10 @@ def newest_of_file(db: sqlite3.Connection, number: int) -> int:
     )
 
 
+def count_batches(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM batches").fetchone()[0])
+
+
 def last_batch(db: sqlite3.Connection) -> int:
     """The id of the newest batch ever stored, 0 when there was none."""
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'batches'").fetchone()

@@ -258,6 +258,9 @@ class Spool:
     def batches_of_file(self, file: int) -> list[Stored]:
         return self._database.read(lambda db: list(index.batches_of_file(db, file)))
 
+    def count_batches(self) -> int:
+        return self._database.read(index.count_batches)
+
     def last_batch(self) -> int:
         return self._database.read(index.last_batch)
 
