@@ -1,21 +1,26 @@
 """Imported when Python starts (`wayside.pth`, `sitecustomize`): sets the hook up where it is wanted."""
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import Any
 
 from .finder import when_imported
 from .switch import OFF, read_switch
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def activate(asked: bool = False) -> bool:
     """Whether the hook is on. asked: by code, not by finding a socket."""
-    switch = read_switch(os.environ, asked)
-    if switch.problem is not None:
-        sys.stderr.write(f"wayside: {switch.problem}\n")
-    if switch.mode != OFF:
-        when_imported("wandb", lambda module: _patch(module, switch.mode))
-    return switch.mode != OFF
+    mode, problem = read_switch(os.environ, asked)
+    if problem is not None:
+        sys.stderr.write(f"wayside: {problem}\n")
+    if mode != OFF:
+        when_imported("wandb", lambda module: _patch(module, mode))
+    return mode != OFF
 
 
 def _patch(wandb: Any, mode: str) -> None:

@@ -2,11 +2,15 @@
 only to be called when its body has run. The module's own loader stays, so that its resources are found as ever.
 """
 
-import importlib.util
-import sys
-from typing import Any, Callable, Optional
+from __future__ import annotations
 
-Then = Callable[[Any], None]
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    Then = Callable[[Any], None]
 
 
 class Finder:
@@ -15,19 +19,17 @@ class Finder:
     def __init__(self, name: str, then: Then) -> None:
         self._name = name
         self._then = then
-        self._looking = False
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[Any]:
-        if name != self._name or self._looking:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any | None:
+        if name != self._name:
             return None
-        self._looking = True
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self._looking = False
-        if spec is not None and spec.loader is not None:
-            _follow(spec.loader, self._imported)
-        return spec
+        for finder in [finder for finder in sys.meta_path if finder is not self]:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    _follow(spec.loader, self._imported)
+                return spec
+        return None
 
     def _imported(self, module: Any) -> None:
         if self in sys.meta_path:

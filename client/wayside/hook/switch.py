@@ -2,8 +2,13 @@
 Python process of an environment may ask.
 """
 
+from __future__ import annotations
+
 import os
-from typing import Mapping, NamedTuple, Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
 
 OFF, MIRROR, DIVERT = "off", "mirror", "divert"
 
@@ -11,30 +16,25 @@ _YES = ("1", "true", "yes", "on", "y", "t")
 _NO = ("0", "false", "no", "off", "n", "f")
 
 
-class Switch(NamedTuple):
-    """mode: OFF, MIRROR (wandb runs as it was, and we hear every row) or DIVERT (the collector talks to W&B instead).
-    problem: what to tell the user of a value that cannot be used.
-    """
+def read_switch(environ: Mapping[str, str], asked: bool = False) -> tuple[str, str | None]:
+    """OFF, MIRROR (wandb runs as it was, and we hear every row) or DIVERT (the collector talks to W&B instead); and
+    what to tell the user of a value that cannot be used.
 
-    mode: str
-    problem: Optional[str] = None
-
-
-def read_switch(environ: Mapping[str, str], asked: bool = False) -> Switch:
-    """`WAYSIDE_WANDB_HOOK` where it is set, else `PRIMUS_LENS_WANDB_HOOK`, else on where a collector's socket is
+    `WAYSIDE_WANDB_HOOK` where it is set, else `PRIMUS_LENS_WANDB_HOOK`, else on where a collector's socket is
     configured or found, or the hook was asked for in code.
     """
     for name in ("WAYSIDE_WANDB_HOOK", "PRIMUS_LENS_WANDB_HOOK"):
         value = environ.get(name, "").strip().lower()
         if value in (MIRROR, DIVERT) and name.startswith("WAYSIDE"):
-            return Switch(value)
+            return value, None
         if value in _YES:
-            return Switch(MIRROR)
+            return MIRROR, None
         if value in _NO:
-            return Switch(OFF)
+            return OFF, None
         if value:
-            return Switch(OFF, f"{name} is {value[:80]!r} and must be mirror, divert or off; wandb is not hooked")
-    return Switch(MIRROR if asked or environ.get("WAYSIDE_SOCKET", "").strip() or _found(environ) else OFF)
+            return OFF, f"{name} is {value[:80]!r} and must be mirror, divert or off; wandb is not hooked"
+    on = asked or environ.get("WAYSIDE_SOCKET", "").strip() or _found(environ)
+    return (MIRROR if on else OFF), None
 
 
 def _found(environ: Mapping[str, str]) -> bool:

@@ -40,12 +40,12 @@ def test_a_socket_where_one_is_usual(tmp_path: Path):
     """A collector in the working directory, or in the user's runtime folder, is enough."""
     folder = tmp_path / "wayside"
     folder.mkdir()
-    assert read_switch({"XDG_RUNTIME_DIR": str(tmp_path)}).mode == OFF
+    assert read_switch({"XDG_RUNTIME_DIR": str(tmp_path)})[0] == OFF
     (folder / "wayside.sock").touch()
-    assert read_switch({"XDG_RUNTIME_DIR": str(tmp_path)}).mode == MIRROR
-    assert read_switch({}).mode == OFF
+    assert read_switch({"XDG_RUNTIME_DIR": str(tmp_path)})[0] == MIRROR
+    assert read_switch({})[0] == OFF
     folder.rename(tmp_path / ".wayside")
-    assert read_switch({}).mode == MIRROR
+    assert read_switch({})[0] == MIRROR
 
 
 def test_a_word_that_is_none():
@@ -57,5 +57,5 @@ def test_a_word_that_is_none():
 
 def test_asked_for_in_code():
     """Where code asks for the hook, only a word for no keeps it off."""
-    assert read_switch({}, asked=True).mode == MIRROR
-    assert read_switch({HERE: "off"}, asked=True).mode == OFF
+    assert read_switch({}, asked=True)[0] == MIRROR
+    assert read_switch({HERE: "off"}, asked=True)[0] == OFF
