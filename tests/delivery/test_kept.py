@@ -177,7 +177,7 @@ def test_a_cursor_comes_back_as_it_was() -> None:
 @settings(max_examples=200, deadline=None)
 @given(at=st.integers(0, 400), bit=st.integers(0, 7))
 def test_no_flip_in_the_election_or_the_books_is_worse_than_damaged(at: int, bit: int) -> None:
-    """Read without a sum, as from an older format: it is taken, or told to be damaged; nothing else is raised."""
+    """Read although its sum is right: it is taken, or told to be damaged; nothing else is raised."""
     books = to_text(
         Books(delivered=Amount(3, 1, 0), dropped={"rejected": Amount(1, 1, 0)}), Amount(), [(7, "rows", "x")]
     )

@@ -1,4 +1,4 @@
-"""Rows of accounts carry sums, also over a change of format; and the limits of dead letters."""
+"""Rows of accounts carry sums; and the limits of dead letters."""
 
 import contextlib
 import sqlite3
@@ -8,15 +8,6 @@ import pytest
 from spool.making import T0, WITHIN, begin, make_batch, opened, put
 from wayside_collector.spool import DeadLetter, SinkCommit, SpoolError, index, letters
 
-#: What came to the tables since format 2, the first that was released.
-SINCE_2 = """
-ALTER TABLE sinks DROP COLUMN kind; ALTER TABLE sinks DROP COLUMN sum; ALTER TABLE cursors DROP COLUMN sum;
-ALTER TABLE state DROP COLUMN sum; ALTER TABLE dead_letters DROP COLUMN replayed; DROP TABLE lost;
-CREATE TABLE lost (session INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL, points INTEGER NOT NULL,
-  time REAL NOT NULL, PRIMARY KEY (session, reason)) WITHOUT ROWID;
-INSERT INTO lost VALUES (1, 'client', 5, 10, 0.0);
-PRAGMA user_version=2;
-"""
 BY_HAND = "spool.db"
 
 
@@ -36,28 +27,6 @@ def filled(folder: Path) -> None:
         position = spool.last_batch()
         commit = SinkCommit("one", position, {1: "cursor"}, "books", {"key": b"value"}, [letter(0)], kind="jsonl")
         spool.commit(commit).result(WITHIN)
-
-
-def test_a_spool_of_format_2_is_taken_with_all_it_has(tmp_path: Path) -> None:
-    """Every account and dead letter is as it was, and what is written from then on has what newer formats have."""
-    filled(tmp_path)
-    change(tmp_path, SINCE_2)
-    for _ in range(2):  # taken, and found as taken
-        with opened(tmp_path) as spool:
-            assert spool.salvaged is None
-            assert spool.query("PRAGMA user_version") == [(index.FORMAT,)]
-            assert spool.sink("one") == (spool.batches(0, 1)[0].id, "books")
-            assert (spool.cursors("one"), spool.state("one")) == ({1: "cursor"}, {"key": b"value"})
-            assert spool.kind_of("one") is None
-            assert spool.client_lost() == (5, 10)
-            (found,) = spool.letters(letters.Choice(), 10)
-            assert (found.seq, found.replayed) == (0, None)
-            assert len(spool.batches(0, 10)) == 1
-    with opened(tmp_path) as spool:
-        spool.commit(SinkCommit("one", 1, {1: "next"}, "more", {"key": b"other"}, kind="jsonl")).result(WITHIN)
-        for table, owner in (("sinks", "name"), ("cursors", "sink"), ("state", "owner")):
-            assert spool.query(f"SELECT count(sum) FROM {table} WHERE {owner} = 'one'") == [(1,)]
-        assert spool.kind_of("one") == "jsonl"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """What clients lost, by session and range."""
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 from spool.making import T0, WITHIN, begin, opened, session_id
-from wayside_collector.spool import Loss, Lost, Spool, losses
+from wayside_collector.spool import Loss, Lost, Spool
 from wayside_collector.spool import index as statements
 from wayside_collector.spool.losses import MAX_RANGES
 
@@ -65,14 +63,3 @@ def test_what_a_forgotten_session_lost_stays_in_the_sum(tmp_path: Path) -> None:
             forget.result(WITHIN)
         assert spool.client_losses(10) == []
         assert spool.client_lost() == (7, 14)
-
-
-def test_a_spool_of_the_format_before_keeps_its_sums() -> None:
-    """Format 3 knew sums and no ranges."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(
-            "CREATE TABLE lost (session INTEGER NOT NULL, reason TEXT NOT NULL, rows INTEGER NOT NULL,"
-            " points INTEGER NOT NULL, time REAL NOT NULL, PRIMARY KEY (session, reason)) WITHOUT ROWID;"
-            f"INSERT INTO lost VALUES (7, 'client', 5, 10, {T0});" + statements.UPGRADES[3]
-        )
-        assert losses.total(db) == losses.of_session(db, 7) == (5, 10)

@@ -116,11 +116,11 @@ def from_text(text: str) -> tuple[Books, list[WrittenOff]]:
 
 
 class _Kept(msgspec.Struct, forbid_unknown_fields=True):
-    """The shape of that text. replayed: the first collectors did not write it."""
+    """The shape of that text."""
 
     delivered: Amount
     filtered: Amount
     redelivered: Amount
+    replayed: Amount
     dropped: dict[str, Amount]
     written_off: list[WrittenOff]
-    replayed: Amount = NOTHING

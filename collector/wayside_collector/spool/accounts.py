@@ -2,7 +2,7 @@
 
 SQLite does not notice a bit that flips within a value. So every row carries a sum over its key and its values, and
 one whose sum is wrong is told for what it is: a position is then 0 and a text empty, which nobody ever writes, and of
-kept state it is left out. Rows of an older format have no sum until they are written again.
+kept state it is left out.
 """
 
 import sqlite3
@@ -116,7 +116,7 @@ def _summed(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 
 def _is_whole(values: tuple[Value, ...], sum: Any) -> bool:
-    return sum is None or sum == _sum(values)
+    return bool(sum == _sum(values))
 
 
 def _sum(values: tuple[Value, ...]) -> int:

@@ -195,11 +195,6 @@ def _prepare(db: sqlite3.Connection) -> None:
         raise Unreadable("it belongs to something else")
     if version == 0:
         db.executescript(f"BEGIN; {index.TABLES} PRAGMA user_version={index.FORMAT}; COMMIT;")
-    while 0 < version < index.FORMAT:
-        if version not in index.UPGRADES:
-            raise Unreadable(f"format {version} was never released")
-        db.executescript(f"BEGIN; {index.UPGRADES[version]}; PRAGMA user_version={version + 1}; COMMIT;")
-        version += 1
     _check(db)
 
 

@@ -11,24 +11,9 @@ from . import losses
 from .accounts import put_state
 from .batch import Amount, Batch, Extent, SessionRow, Stored
 
-FORMAT = 5  #: of the tables below; raised when they change, with a step from the one before (1 was never released)
-_LOST = """
-CREATE TABLE lost (
-  session INTEGER NOT NULL, reason TEXT NOT NULL, first_seq INTEGER NOT NULL DEFAULT 0,
-  next_seq INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL, points INTEGER NOT NULL, time REAL NOT NULL,
-  PRIMARY KEY (session, reason, first_seq)) WITHOUT ROWID;
-"""
+FORMAT = 1  #: of the tables below; raised when they change, with a way to bring those of the one before along
 
-#: format to what makes the next one of it
-UPGRADES = {
-    2: "ALTER TABLE dead_letters ADD COLUMN replayed REAL",
-    3: f"ALTER TABLE lost RENAME TO lost_3; {_LOST}"
-    "INSERT INTO lost SELECT session, reason, 0, 0, rows, points, time FROM lost_3; DROP TABLE lost_3",
-    4: "ALTER TABLE sinks ADD COLUMN kind TEXT; ALTER TABLE sinks ADD COLUMN sum INTEGER; "
-    "ALTER TABLE cursors ADD COLUMN sum INTEGER; ALTER TABLE state ADD COLUMN sum INTEGER",
-}
-
-TABLES = f"""
+TABLES = """
 CREATE TABLE sessions (
   key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, record BLOB NOT NULL,
   next_seq INTEGER NOT NULL DEFAULT 0, next_point INTEGER NOT NULL DEFAULT 0, started REAL NOT NULL, ended REAL,
@@ -44,8 +29,8 @@ CREATE TABLE batches (
 CREATE INDEX batches_by_session ON batches (session);
 CREATE INDEX batches_by_rows_file ON batches (rows_file);
 CREATE INDEX batches_by_events_file ON batches (events_file);
-CREATE TABLE sinks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, books TEXT NOT NULL,
-  kind TEXT, sum INTEGER) WITHOUT ROWID;
+CREATE TABLE sinks (name TEXT PRIMARY KEY, position INTEGER NOT NULL, books TEXT NOT NULL, kind TEXT,
+  sum INTEGER) WITHOUT ROWID;
 CREATE TABLE cursors (sink TEXT NOT NULL, session INTEGER NOT NULL, cursor TEXT NOT NULL, sum INTEGER,
   PRIMARY KEY (sink, session)) WITHOUT ROWID;
 CREATE TABLE state (owner TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum INTEGER,
@@ -55,7 +40,11 @@ CREATE TABLE dead_letters (
   seq INTEGER NOT NULL, reason TEXT NOT NULL, points INTEGER NOT NULL, record BLOB NOT NULL, replayed REAL);
 CREATE INDEX dead_letters_by_sink ON dead_letters (sink, id);
 CREATE INDEX dead_letters_by_session ON dead_letters (session);
-{_LOST}"""
+CREATE TABLE lost (
+  session INTEGER NOT NULL, reason TEXT NOT NULL, first_seq INTEGER NOT NULL, next_seq INTEGER NOT NULL,
+  rows INTEGER NOT NULL, points INTEGER NOT NULL, time REAL NOT NULL,
+  PRIMARY KEY (session, reason, first_seq)) WITHOUT ROWID;
+"""
 
 _SPOOL = "(spool)"  # an owner of kept state that no sink can be called
 

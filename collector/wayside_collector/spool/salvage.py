@@ -259,12 +259,10 @@ def _copy_accounts(db: sqlite3.Connection, damaged: Path) -> list[str]:
     """Tables that the damaged database still gives whole."""
     rescued = []
     for table in _TABLES:
-        known = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        columns = ", ".join(row[1] for row in db.execute(f"PRAGMA table_info({table})"))
         try:
             with contextlib.closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as old:
                 old.text_factory = _text  # one text that is none any more does not cost the whole table
-                there = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
-                columns = ", ".join(name for name in known if name in there)  # an older format has fewer
                 rows = old.execute(f"SELECT {columns} FROM {table}").fetchall()
             marks = ",".join("?" * len(columns.split(",")))
             db.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
