@@ -44,6 +44,20 @@ def test_each_run_waits_for_itself() -> None:
     assert (aside.next_due, aside.error, aside.failures, aside.oldest) == (None, None, 0, None)
 
 
+@pytest.mark.parametrize("runs", [["a"], ["a", "b"]])
+def test_who_is_forgiven_while_he_waits_waits_no_longer(runs: list[str]) -> None:
+    """A dead letter of a run set aside is replayed, and taken or refused: the run may be tried again at once."""
+    aside = Aside()
+    for run_id in ("a", "b"):
+        aside.put(run_id, "no", 5.0)
+        aside.wait(run_id, lambda: 1.0, 160.0, 100.0)
+    aside.forgive(runs)
+    assert [aside.holds(run_id) for run_id in ("a", "b")] == [False, "b" not in runs]
+    assert aside.next_due == (160.0 if "b" not in runs else None)
+    aside.wake(101.0)
+    assert aside.put("a", "no", 5.0) == 1
+
+
 def test_a_run_that_is_refused_for_ever_holds_no_other() -> None:
     """The others are delivered at once, whatever comes for the one; it waits, in the books and in the status, and is
     tried once a minute at least; when it is let in, all of it arrives in order.

@@ -24,17 +24,22 @@ ROWS = 6
 
 
 class Picky(MemorySink):
-    """Refuses rows by their seq. hold: sends wait for it after they arrived, as if the answer were on its way."""
+    """Refuses rows by their seq. hold: sends wait for it after they arrived, as if the answer were on its way.
+    forbidden: runs that it does not take for ten minutes.
+    """
 
     def __init__(self, refuses: Callable[[int], bool]) -> None:
         super().__init__()
         self.refuses = refuses
         self.hold: asyncio.Event | None = None
         self.down = False
+        self.forbidden: set[str] = set()
 
     async def send(self, parcel: Parcel) -> Changes:
         if self.down:
             raise Retry("down")
+        if self.forbidden:
+            raise Retry("forbidden", runs=self.forbidden, not_before=time.time() + 600)
         if self.hold is not None:
             self.parts.extend(parcel.parts)
             await self.hold.wait()
@@ -129,6 +134,28 @@ async def test_what_is_refused_again_is_a_dead_letter_again(tmp_path: Path) -> N
                 check(pump, 3, 3, 3 * turn)
                 assert pump.status().dead_letters == 3
             assert sink.seqs == [0, 2, 4]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "refused again"])
+async def test_a_letter_of_a_run_set_aside_ends_its_trouble(tmp_path: Path, accepted: bool) -> None:
+    """Whether it is taken or refused, the run is tried again at once, and the pump goes on."""
+    with opened(tmp_path) as spool:
+        put(spool, make_batch(begin(spool).key, 0, rows=1))
+        sink = Picky(lambda seq: True)
+        async with running(spool, sink) as (pump, letters):
+            await until(lambda: pump.idle)
+            sink.forbidden = {"r1"}
+            (batch,) = put(spool, make_batch(begin(spool).key, 1, rows=ROWS - 1))
+            pump._shared.election.see(batch, 0.0)
+            pump.stored([batch])
+            await until(lambda: pump.status().failures > 0)
+            sink.forbidden = set()
+            sink.refuses = lambda seq: not accepted and seq == 0
+            assert await letters.replay(Wanted()) == {"picky": 1}
+            await until(lambda: pump.idle)
+            check(pump, ROWS - (not accepted), int(not accepted), 1)
+            assert pump.status().failures == 0
 
 
 @pytest.mark.asyncio

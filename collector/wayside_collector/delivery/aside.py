@@ -51,8 +51,9 @@ class Aside:
         self._waiting = frozenset(run for run in self._waiting if self._troubles[run].due > now)
 
     def forgive(self, runs: Iterable[str]) -> None:
-        """Something of these was delivered, or refused for good."""
+        """Something of these was delivered, or refused for good; a dead letter of theirs may be, while they wait."""
         for run in runs:
+            self._waiting -= {run}
             self._troubles.pop(run, None)
 
     @property
