@@ -7,13 +7,20 @@
 # /metrics and the probes are everybody's there; the rest wants a token (docs/security.md). On a machine of one's own,
 # -e WAYSIDE_PUBLIC__ANONYMOUS=reader -p 127.0.0.1:9750:9750 shows it without.
 #
-# BASE        both stages; give a digest to build the same image again: --build-arg BASE=python@sha256:…
+# BASE        the last two stages; give a digest to build the same image again: --build-arg BASE=python@sha256:…
 # EXTRAS      of the collector: `all`, or for instance `mqtt` for a smaller image without the W&B sink
+# NODE        builds the page, and stays behind
 # REVISION    the commit, for the label
 #
 # Packages are pinned by requirements.txt. Wheels and compiled files carry SOURCE_DATE_EPOCH or no time at all; for
 # equal layers let BuildKit set the times of files: --output type=image,name=…,rewrite-timestamp=true
 ARG BASE=python:3.11-slim-bookworm
+ARG NODE=node:22-bookworm-slim
+
+FROM ${NODE} AS page
+WORKDIR /src/page
+COPY page ./
+RUN npm ci && npm run build
 
 FROM ${BASE} AS build
 ARG SOURCE_DATE_EPOCH=1767225600
@@ -25,6 +32,7 @@ RUN pip install --no-cache-dir --constraint requirements.txt hatchling
 COPY client client
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
+COPY --from=page /src/collector/wayside_collector/web/page collector/wayside_collector/web/page
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels ./client .
 # Compiled here, since a read-only root takes no .pyc later; by hash, so that the files' times do not matter.
 RUN python -m venv --without-pip /opt/wayside/venv \

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST ?= tests
+PAGE := collector/wayside_collector/web/page/index.html
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
 
 .PHONY: setup run fmt check test test-all soak bench clean lock help
@@ -19,25 +20,35 @@ $(READY): requirements.txt pyproject.toml client/pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e client -e .
 	@touch $@
 
-setup: $(READY) ## build the virtual environment with the pinned dependencies
+# Without Node everything but the page works: a plain one is served in its place.
+$(PAGE): page/package-lock.json page/index.html page/vite.config.ts $(shell find page/src -type f)
+	@if ! command -v npm >/dev/null; then \
+		echo "no npm here: the page is not built, and the collector serves a plain one (Debian: apt-get install npm)"; \
+	else \
+		echo "building the page" && cd page && npm ci --loglevel error && npm run --silent build -- --logLevel warn; \
+	fi
 
-run: $(READY) ## collector, a real training run of two ranks, the books; serves until Ctrl-C (ONCE=1 stops)
+setup: $(READY) $(PAGE) ## build the virtual environment with the pinned dependencies, and the page where npm is
+
+run: $(READY) $(PAGE) ## collector, a real training run of two ranks, the books; serves until Ctrl-C (ONCE=1 stops)
 	$(BIN)/python examples/main_job.py $(if $(ONCE),--once)
 
 fmt: $(READY) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	@if [ -d page/node_modules ]; then cd page && npm run --silent fmt; fi
 
-check: $(READY) ## ruff, mypy strict, import-linter
+check: $(READY) $(PAGE) ## ruff, mypy strict, import-linter; of the page TypeScript strict, Prettier, and its unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if [ -d page/node_modules ]; then cd page && npm run --silent check && npm test --silent; fi
 
-test: $(READY) ## the tests, under 15 minutes
+test: $(READY) $(PAGE) ## the tests, under 15 minutes
 	$(PYTEST) -m "not long" $(TEST)
 
-test-all: $(READY) ## the long ones, too
+test-all: $(READY) $(PAGE) ## the long ones, too
 	$(PYTEST) $(TEST)
 
 soak: $(READY) ## random faults from a seed until 1,000 kills (KILLS=…, SEED=…): nothing lost, nothing doubled; then five minutes of fuzzing

@@ -1,4 +1,4 @@
-"""The Dockerfile's first stage, carried out in a folder: its own commands, with the image's paths mapped into it."""
+"""The Dockerfile's stage `build`, carried out in a folder: its own commands, with the image's paths mapped into it."""
 
 import os
 import shutil
@@ -42,8 +42,8 @@ class Built:
 
 
 def build(root: Path, arguments: dict[str, str], context: Path = PATH.parent) -> Built:
-    """Carry out the first stage below `root`. arguments: as of --build-arg. Takes a minute, most of it pip's."""
-    built, stage = Built(root), stages()[0]
+    """Carry out the stage below `root`. arguments: as of --build-arg. Takes a minute, most of it pip's."""
+    built, stage = Built(root), stages()[1]
     tools = root / "tools"
     subprocess.run([sys.executable, "-m", "venv", tools], check=True)
     environ = {
@@ -60,6 +60,8 @@ def build(root: Path, arguments: dict[str, str], context: Path = PATH.parent) ->
             folder.mkdir(parents=True)
         elif word == "COPY":
             *sources, target = rest.split()
+            if sources[0] == "--from=page":
+                continue  # where it was built in the working tree, it came with `collector`
             for source in sources:
                 _copy(context / source, folder / target / (source if target == "./" else ""))
         elif word == "RUN":

@@ -120,4 +120,4 @@ def test_a_collector_that_comes_back_at_another_port(machine: Machine, transport
     wait_finishes(machine, [trainer], second)
     second.wait_delivered()
     trainer.check(machine)
-    assert trainer.log.read_text().splitlines()[-1].rstrip("/") == second.url
+    assert trainer.log.read_text().splitlines()[-1] == f"{second.url}/runs/r1"

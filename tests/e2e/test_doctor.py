@@ -139,7 +139,8 @@ def test_what_is_shown_can_be_opened(machine: Machine) -> None:
     done = machine.run(sys.executable, "-c", program, WAYSIDE_QUIET="1")
     assert done.stderr == ""
     assert "</html>" in fetch(done.stdout.strip())
-    assert done.stdout.strip() in ask(machine)[1]["checks"]["collector"]["found"]
+    assert done.stdout.startswith(f"{collector.url}/runs/")
+    assert collector.url in ask(machine)[1]["checks"]["collector"]["found"]
     public = str(collector.status()["listen_public"])
     assert "0.0.0.0" not in public
     assert fetch(f"{public}livez") == "ok\n"

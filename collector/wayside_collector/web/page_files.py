@@ -34,9 +34,9 @@ class File(NamedTuple):
 
 
 def page_routes(plain: Handler, folder: Path = BUILT) -> list[Route]:
-    """plain: what answers `/` where the page was not built."""
+    """plain: what answers where the page was not built."""
     if not (folder / "index.html").is_file():
-        return [Route("GET", "/", plain, Role.READER)]
+        return [Route("GET", address, plain, Role.READER) for address in ADDRESSES]
     files = functools.cache(functools.partial(read_files, folder))
 
     async def index(request: web.Request) -> web.Response:

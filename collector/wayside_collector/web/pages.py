@@ -24,7 +24,7 @@ def landing_page(status: dict[str, Any]) -> str:
         f"<td>{session['state']}"
         for session in status["sessions"]
     )
-    return _page(
+    return page(
         f"""<h1>Wayside {html.escape(__version__)}</h1>
 <p><a href="/metrics">/metrics</a> for Prometheus · <a href="/status">/status</a> as JSON ·
 <a href="/livez">/livez</a> · <a href="/readyz">/readyz</a></p>
@@ -35,7 +35,7 @@ def landing_page(status: dict[str, Any]) -> str:
 
 def login_page(goes_on: str, problem: str) -> str:
     """A form that asks for a token. goes_on: the path to show afterwards."""
-    return _page(
+    return page(
         f"""<h1>Wayside</h1>
 <p>{html.escape(problem or "This page is shown to those who have a token of this collector.")}</p>
 <form method="post" action="/login"><input type="hidden" name="next" value="{html.escape(own_path(goes_on))}">
@@ -49,7 +49,8 @@ def own_path(text: str) -> str:
     return text if re.fullmatch(r"/(?![/\\])[!-~]{0,2000}", text) else "/"
 
 
-def _page(body: str) -> str:
+def page(body: str) -> str:
+    """A whole page around this."""
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Wayside</title>
 <meta name="viewport" content="width=device-width">
 <style>{_STYLE}</style>

@@ -2,9 +2,8 @@
 
 import { isAbort, Problem } from "../api";
 import { fill, h } from "../dom";
-import { clock, inUnit, moment, toNumber, whole } from "../format";
+import { clock, inUnit, moment, short, toNumber, whole } from "../format";
 import type { Axis } from "../state";
-import { lineColor } from "../theme";
 import type { Curve } from "../types";
 import type { Plan } from "./plan";
 import { type Mark, Plot, type PlotEvents } from "./plot";
@@ -77,10 +76,7 @@ export class Card {
     if (anew) this.plot.restyle();
     this.width = this.canvas.clientWidth;
     const size = { width: this.width, height: this.canvas.clientHeight || 180 };
-    this.plot.draw(
-      { ...look, traces: this.traces, style, unit: (value) => inUnit(this.plan.title, value, this.plan.rate) },
-      size,
-    );
+    this.plot.draw({ ...look, traces: this.traces, style, unit: (value) => tick(this.plan, value) }, size);
     this.say(points ? "" : look.from === null ? "nothing was logged" : "nothing here: double-click shows all");
     this.canvas.setAttribute("aria-label", this.describe(look));
     this.read(null);
@@ -172,9 +168,9 @@ export class Card {
   }
 }
 
-/** The colours of a run's lines, by their order. */
-export function colorOf(place: number): string {
-  return lineColor(place);
+/** A value beside the axis: short, and with its unit where the name tells one. */
+function tick(plan: Plan, value: number): string {
+  return plan.kind === "system" ? inUnit(plan.title, value, plan.rate) : short(value);
 }
 
 export function place(axis: Axis, at: number | null | undefined): string {

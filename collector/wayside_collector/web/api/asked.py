@@ -67,8 +67,8 @@ def _converted(kind: Any, name: str, value: Any) -> Any:
         text = str(problem).partition(" - at")[0]
         shown = show(value if isinstance(value, str) or len(value) != 1 else value[0])
         raise BadQuestion(f"{name}: {text}; it is {shown}") from None
-    if isinstance(found, float) and found != found:
-        raise BadQuestion(f"{name}: must be a number; it is {show(value)}")
+    if found is None or (isinstance(found, float) and found != found):  # which "null" and "nan" are taken for
+        raise BadQuestion(f"{name}: must be given or left out; it is {show(value)}")
     return found
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from ...store import Reader
 
+COMMAS = "x-commas"  #: in the schema of a parameter of several values: they stand in one, with commas between
 Lens = Literal["configured", "envelope"]
 
 

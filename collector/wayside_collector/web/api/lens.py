@@ -7,6 +7,7 @@ asks page by page (`limit`, `next`). See docs/api.md for what else is different 
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ PROGRESS = frozenset({"iteration", "target_iteration"})
 Milliseconds = Annotated[
     str, Meta(description="Unix milliseconds", extra_json_schema={"pattern": "^(-?[0-9]{1,15})?$"})
 ]
+Instant = Annotated[str, Meta(description="Unix milliseconds", extra_json_schema={"pattern": "^-?[0-9]{1,15}$"})]
 Name = Annotated[str, Meta(max_length=2000)]
 Uid = Annotated[str, Meta(min_length=1, max_length=2000, description="the workload's UID")]
 Source = Annotated[Name, Meta(description="`wandb`; others have no rows here")]
@@ -64,7 +66,10 @@ class PagedAsked(TimedAsked, frozen=True, kw_only=True):
     """limit: rows of a page."""
 
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="page by page: rows (steps) of a page")] | None = None
-    after: Annotated[Name | None, Meta(description="`next` of the page before")] = None
+    after: Annotated[
+        Name,
+        Meta(description="`next` of the page before", extra_json_schema={"pattern": "^(-?[1-9][0-9]{0,17}~[!-~]*)?$"}),
+    ] = ""
 
 
 class DataAsked(PagedAsked, frozen=True, kw_only=True):
@@ -178,8 +183,8 @@ def _iterations(points: Iterable[PerformancePoint]) -> Iterator[PerformancePoint
 class PerformanceAsked(WorkloadAsked, frozen=True, kw_only=True):
     """start, end: both must be given."""
 
-    start: Milliseconds
-    end: Milliseconds
+    start: Instant
+    end: Instant
 
 
 def _training_performance(reader: Reader, asked: PerformanceAsked) -> list[SampleTold]:
@@ -218,7 +223,7 @@ def _next(page: PerformancePage) -> str:
     return "" if page.next is None else f"{page.next[1]}~{page.next[0]}"
 
 
-def _after(text: str | None) -> tuple[str, int] | None:
+def _after(text: str) -> tuple[str, int] | None:
     if not text:
         return None
     step, _, run = text.partition("~")
@@ -262,10 +267,9 @@ def between(start: str, end: str) -> tuple[float | None, float | None]:
         return None, None
     found = []
     for name, text in (("start", start), ("end", end)):
-        try:
-            found.append(msgspec.convert(text, int, strict=False) / 1000)
-        except msgspec.ValidationError:
-            raise BadQuestion(f"invalid {name} time format") from None
+        if not re.fullmatch("-?[0-9]{1,15}", text):
+            raise BadQuestion(f"invalid {name} time format")
+        found.append(int(text) / 1000)
     return found[0], found[1]
 
 

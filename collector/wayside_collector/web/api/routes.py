@@ -1,6 +1,7 @@
 """From declarations to routes: read what is asked, answer it in a thread, hand on the bytes."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,17 +12,23 @@ from ...store.reader import NotFound
 from ..roles import Role, Route
 from . import envelope
 from .asked import BadQuestion, read_asked
+from .docs import docs_page
 from .encoding import WORTH, compress, encode
 from .endpoint import Endpoint
 from .lens import LENS
 from .lens_diag import LENS_DIAG
 from .live import INTERVAL, Live
+from .openapi import document
 from .readers import Readers, Unavailable
 from .runs import RUNS
 from .series import SERIES
 
 PREFIXES = ("/api/v1", "/v1")
 ENDPOINTS = (*RUNS, *SERIES, *LENS, *LENS_DIAG)
+STREAMS = {
+    "/live": "Server-sent events: `runs` with those that have changed",
+    "/runs/{id}/live": "Server-sent events: `update` with the last points, `alert`, and `end` when the run is over",
+}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -47,6 +54,8 @@ class QueryApi:
                 for path, handler in live.items()
             ),
             *(Route("GET", path, _healthy, Role.NONE) for path in health),
+            Route("GET", "/api/openapi.json", _show_document, Role.READER),
+            Route("GET", "/api/docs", _show_docs, Role.READER),
         ]
 
     def _routes(self, endpoints: Iterable[Endpoint]) -> Iterator[Route]:
@@ -131,6 +140,20 @@ def accepts_gzip(accepted: str) -> bool:
         if coding in ("gzip", "*"):
             return not weight or weight.strip("0.") != ""
     return False
+
+
+@lru_cache(maxsize=1)
+def written() -> dict[str, Any]:
+    """The OpenAPI document; made when first asked for, since no start needs it."""
+    return document(ENDPOINTS, STREAMS)
+
+
+async def _show_document(request: web.Request) -> web.Response:
+    return _json(msgspec.json.encode(written()))
+
+
+async def _show_docs(request: web.Request) -> web.Response:
+    return web.Response(text=docs_page(written()), content_type="text/html")
 
 
 async def _healthy(request: web.Request) -> web.Response:

@@ -16,12 +16,21 @@ from ...store.answers import (
     WorkloadPage,
 )  # fmt: skip
 from .asked import BadQuestion
-from .endpoint import Endpoint
+from .endpoint import COMMAS, Endpoint
 
 Text = Annotated[str, Meta(max_length=2000)]
 Limit = Annotated[int, Meta(ge=1, le=1000, description="how many at most")]
 Offset = Annotated[int, Meta(ge=0, le=1 << 31, description="how many of the first to leave out")]
 RunId = Annotated[str, Meta(min_length=1, max_length=2000, description="a run's id")]
+Place = Annotated[
+    Text,
+    Meta(
+        description="`next` of the answer before",
+        extra_json_schema={"pattern": r"^-?(0|[1-9][0-9]{0,10})(\.[0-9]{1,9})?~[!-~]*~(0|[1-9][0-9]{0,17})$"},
+    ),
+]
+Listed = Annotated[str, Meta(max_length=6000, extra_json_schema={"pattern": "^[^,]+$"})]
+TWO_TO_FIVE = {"minItems": 2, "maxItems": 5, "uniqueItems": True}
 State = Literal["running", "finished", "failed", "crashed"]
 
 
@@ -62,7 +71,7 @@ class EventsAsked(msgspec.Struct, frozen=True, kw_only=True):
     id: RunId
     kind: Annotated[tuple[Text, ...], Meta(max_length=50, description="only these kinds")] = ()
     limit: Limit = 1000
-    after: Annotated[Text | None, Meta(description="`next` of the answer before")] = None
+    after: Place | None = None
 
 
 class AlertsAsked(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,13 +79,16 @@ class AlertsAsked(msgspec.Struct, frozen=True, kw_only=True):
 
     id: RunId
     limit: Limit = 1000
-    after: Annotated[Text | None, Meta(description="`next` of the answer before")] = None
+    after: Place | None = None
 
 
 class CompareAsked(msgspec.Struct, frozen=True, kw_only=True):
     """Two to five runs."""
 
-    runs: Annotated[tuple[Text, ...], Meta(max_length=50, description="ids with commas between; or given repeatedly")]
+    runs: Annotated[
+        tuple[Listed, ...],
+        Meta(description="ids with commas between", extra_json_schema={**TWO_TO_FIVE, COMMAS: True}),
+    ]
 
 
 class RunDetail(RunProgress, frozen=True, kw_only=True):
@@ -153,7 +165,7 @@ def _place(text: str) -> tuple[float, str, int]:
 
 
 def _compare(reader: Reader, asked: CompareAsked) -> Comparison:
-    runs = asked.runs if len(asked.runs) != 1 else tuple(id for id in asked.runs[0].split(",") if id)
+    runs = [id for text in asked.runs for id in text.split(",") if id]
     try:
         return reader.compare(runs)
     except ValueError as problem:
