@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from wayside.row import TEXT
+from wayside_collector.session import read_session
 from wayside_collector.sinks.base import Changes, Context, Retry
+from wayside_collector.sinks.introductions import Introduced
 from wayside_collector.sinks.jsonl import JsonlOptions, JsonlSink
 from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
@@ -215,3 +217,35 @@ async def test_a_full_disk_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(Retry, match="No space left on device") as caught:
         await desk.send(*make_rows(1))
     assert str(tmp_path) in str(caught.value)
+
+
+async def test_who_the_sessions_are(tmp_path: Path) -> None:
+    """A file beside the rows says all that a session said of itself, once, and anew after a restart; rows say nothing of
+    it. A sampler's session also says for whose runs it measured, where that changes.
+    """
+    desk = await Desk(tmp_path).open()
+    await desk.steps(0, 3)
+    (path,) = tmp_path.glob("sessions-*.ndjson")
+    (line,) = path.read_text().splitlines()
+    assert read_session(strict(line)["record"]) == desk.session
+    await desk.open()
+    await desk.steps(3, 1)
+    assert len(path.read_text().splitlines()) == 2
+    system = make_session("system", kind="system", id="6" * 32)
+    for seq, open_runs in ((4, (desk.session,)), (5, (desk.session,)), (6, ())):
+        parcel = make_parcel(system, make_rows(1, seq=seq), open_runs=open_runs)
+        desk.state.update((key, value) for key, value in (await desk.sink.send(parcel)).items() if value)
+    told = Introduced([path])
+    assert set(told.sessions) == {desk.session.id, system.id}
+    assert [told.open_runs(system.id, seq) for seq in (3, 4, 5, 6)] == [None, [desk.session], [desk.session], []]
+
+
+async def test_what_was_not_written_is_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that failed leaves the session untold, so that it is told with the next one."""
+    desk = await Desk(tmp_path).open()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", lambda fd: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+        with pytest.raises(Retry):
+            await desk.steps(0, 1)
+    await desk.steps(0, 1)
+    assert list(Introduced(sorted(tmp_path.glob("sessions-*.ndjson"))).sessions) == [desk.session.id]

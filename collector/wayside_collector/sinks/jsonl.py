@@ -6,7 +6,8 @@
 Strict JSON: what is not finite stands as "NaN", "Infinity", "-Infinity". Exactly once: a file is synced before its
 offset is committed with the cursor, and cut back to that offset at a start, so what a crash left half-delivered is
 gone when it comes again. A file that is shorter than its offset, or gone, was damaged by someone else: it is left as it
-is, said, and a new one begun, at a start and before each write.
+is, said, and a new one begun, at a start and before each write. Beside them, `sessions-00000001.ndjson` says who the
+sessions are (`introductions.py`), so that a store can be built again from this folder alone.
 
 With `layout: primus` the files lie and read as those of AMD's exporter: `node_{N}/rank_{local
 rank}/wandb_metrics.jsonl`, one line a row, {"timestamp", "step", "data"}, and events are left out.
@@ -28,8 +29,12 @@ from wayside.row import Event, Row
 from ..session import Session
 from ..units import Bytes
 from .base import Changes, Context, Parcel, Retry, SinkOptions, Traits
+from .introductions import Introductions
 
 log = logging.getLogger(__name__)
+
+
+SESSIONS = "sessions"  #: the files of who they are; of another ending, so that `*.jsonl` is rows and events
 
 
 class JsonlOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,11 +67,13 @@ class JsonlSink:
         self._folder = Path(".")
         self._places: dict[str, Place] = {}
         self._prefixes: dict[str, bytes] = {}
+        self._introductions = Introductions()
 
     async def open(self, context: Context) -> None:
         self._context = context
         self._folder = Path(self.options.path) if self.options.path else context.folder
         self._places = dict(self._kept_places(context.state))
+        self._introductions = Introductions()
         with self._retried():
             await asyncio.to_thread(self._cut_back)
 
@@ -99,8 +106,12 @@ class JsonlSink:
             ) from problem
 
     def _append_all(self, parcel: Parcel) -> Changes:
-        streams = self._primus_lines(parcel) if self.options.layout == "primus" else {"rows": self._lines(parcel)}
-        return self._write({stream: lines for stream, lines in streams.items() if lines})
+        if self.options.layout == "primus":
+            return self._write({stream: lines for stream, lines in self._primus_lines(parcel).items() if lines})
+        streams = {"rows": self._lines(parcel), SESSIONS: self._introductions.lines(parcel.parts)}
+        changes = self._write({stream: lines for stream, lines in streams.items() if lines})
+        self._introductions.done()
+        return changes
 
     # --- lines -----------------------------------------------------------------------------------
 
@@ -146,7 +157,7 @@ class JsonlSink:
     def _path(self, stream: str, number: int) -> Path:
         if self.options.layout == "primus":
             return self._folder / (f"{stream}.jsonl" if number == 1 else f"{stream}-{number:08d}.jsonl")
-        return self._folder / f"{stream}-{number:08d}.jsonl"
+        return self._folder / f"{stream}-{number:08d}.{'ndjson' if stream == SESSIONS else 'jsonl'}"
 
     def _cut_back(self) -> None:
         """Every file to what of it was committed."""

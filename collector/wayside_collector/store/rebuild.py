@@ -1,11 +1,11 @@
-"""A store built again from the files of JSON lines, which hold every row and event.
+"""A store built again from what else is kept: files of JSON lines, and what still stands in the spool.
 
-The lines name the run, the rank and the session; what else a session said of itself (project, tags, workload, host) is
-in the spool as long as it knows the session, and is passed in. Rows that a store holds already are left out, so this
-may also be run over a store that has a part of them.
+The lines name the run, the rank and the session of each row and event; who the sessions are (project, tags, workload,
+host), and for which runs the samplers measured, is told beside them, and passed in. Rows that a store holds already are
+left out, so this may also be run over a store that has a part of them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,31 @@ from .writer import Writer, Written
 
 LINES = 4000  #: of one parcel
 
+Record = Row | Event
+OpenRuns = Callable[[str, int], Sequence[Session] | None]  #: by a sampler's session and its row's seq
+Choice = Callable[[Session, list[Record]], list[Record]]  #: what of a session's records is for this store
+
 
 @dataclass(frozen=True, slots=True)
-class _Lot:
+class Found:
+    """Records of one session that are to be stored. open_runs: of a sampler's, the sessions it measured for."""
+
     session: Session
-    records: list[object]
+    records: list[Record]
     open_runs: tuple[Session, ...] = ()
+
+
+def store_all(writer: Writer, found: Iterable[Found], choose: Choice = lambda _, records: records) -> Written:
+    """Write what was found, in its order. Raises StoreError."""
+    written, parcel, count = Written(), list[Found](), 0
+    for one in found:
+        records = choose(one.session, one.records)
+        if records:
+            parcel.append(Found(one.session, records, one.open_runs))
+            count += len(records)
+        if count >= LINES:
+            written, parcel, count = written.plus(writer.write(parcel)), [], 0
+    return written.plus(writer.write(parcel)) if parcel else written
 
 
 @dataclass(slots=True)
@@ -32,35 +51,40 @@ class _Reading:
     """sessions: known ones, and what the lines tell of others. open: those of runs whose end has not come yet."""
 
     sessions: dict[str, Session]
+    open_runs: OpenRuns
     open: dict[str, Session] = field(default_factory=dict)
 
-    def lot(self, line: dict[str, Any]) -> _Lot:
+    def found(self, line: dict[str, Any]) -> Found:
         session = self.sessions.get(line["session"])
         if session is None:
             session = _session(line)
             self.sessions[session.id] = session
         record = _record(line)
         if session.kind == "system":
-            runs = {one.run.id: one for one in self.open.values() if one.started <= line["time"]}
-            return _Lot(session, [record], tuple(runs.values()))
+            return Found(session, [record], tuple(self._open_at(session, record)))
         if isinstance(record, Event) and record.kind == FINISH:
             self.open.pop(session.id, None)
         else:
             self.open[session.id] = session
-        return _Lot(session, [record])
+        return Found(session, [record])
+
+    def _open_at(self, session: Session, record: Record) -> Iterable[Session]:
+        """As it was told, else all that were open."""
+        told = self.open_runs(session.id, record.seq)
+        if told is not None:
+            return told
+        return {one.run.id: one for one in self.open.values() if one.started <= record.time}.values()
 
 
-def rebuild(writer: Writer, files: Iterable[Path], sessions: Mapping[str, Session]) -> Written:
-    """Write what the files hold, in their order. Lines that are none, as a crash may leave one at the end of a file,
-    are passed over. Raises OSError, StoreError.
+def read_lines(
+    files: Iterable[Path], sessions: Mapping[str, Session], open_runs: OpenRuns = lambda session, seq: None
+) -> Iterator[Found]:
+    """What the files hold, in their order. Lines that are none, as a crash may leave one at the end of a file, are
+    passed over. Raises OSError.
     """
-    reading, written = _Reading(dict(sessions)), Written()
-    lots: list[_Lot] = []
+    reading = _Reading(dict(sessions), open_runs)
     for line in _lines(files):
-        lots.append(reading.lot(line))
-        if len(lots) >= LINES:
-            written, lots = written.plus(writer.write(lots)), []
-    return written.plus(writer.write(lots))
+        yield reading.found(line)
 
 
 def _lines(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
@@ -83,7 +107,7 @@ def _session(line: dict[str, Any]) -> Session:
     )  # fmt: skip
 
 
-def _record(line: dict[str, Any]) -> Row | Event:
+def _record(line: dict[str, Any]) -> Record:
     head = (line["seq"], float(line["time"]), line["step"])
     if "event" in line:
         data = dict(line["event"])
