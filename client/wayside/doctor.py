@@ -1,21 +1,28 @@
-"""The command `wayside`. Only this module of the client exits and prints."""
+"""The command `wayside`: what a training would see here, and journals that nobody reads. Only this module of the client
+exits and prints.
+"""
 
 import argparse
 import json
 import os
 import platform
 import sys
+import time
 from typing import Any, Dict, List, Optional, Sequence
 
 from . import wire
 from ._version import __version__
-from .examination import Report, Value, examine
+from .examination import Report, Value, examine, orphans_of
 from .identity import look
+from .orphans import Orphan, remove
+from .settings import read_settings
 
+MAX_SHOWN = 20  #: journals that are named one by one
 PATIENCE = 10.0  #: seconds a collector has to store the test row: a hundred times what it needs
 
 _EXAMPLES = """examples:
   wayside doctor                                      socket, identity, journal, and a test row there and back
+  wayside clear                                       delete journals that nobody reads, after a question
   wayside doctor --json | jq '.checks[] | select(.ok | not)'
   kubectl exec POD -c CONTAINER -- wayside doctor     what a training process of that container would see
   srun --jobid JOB --overlap wayside doctor           the same within a Slurm job
@@ -24,6 +31,16 @@ _DOCTOR = """Says what a training process started here, with this environment, w
 answers, what the run would be called and which variable said so, and where its journal would lie. Sends the collector
 a test row of a run `wayside-doctor`, which is stored and told as stored, and then left out by every sink. Leaves
 nothing behind.
+"""
+
+
+_CLEAR = """Deletes journals that nobody reads: their process is gone, and no collector took them. They count against
+the limit of all journals in memory. Says first what they hold, and asks. Journals of living processes, and those that
+a running collector is about to take, are left alone.
+"""
+_CLEAR_EXAMPLES = """examples:
+  wayside clear                  all of them, after a question
+  wayside clear 3f2a91c0 --yes   this one, without
 """
 
 
@@ -55,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how long a collector may take to store the test row (default {PATIENCE:g})",
     )
     doctor.set_defaults(run=_doctor)
+    clear = commands.add_parser(
+        "clear", help="delete journals that nobody reads", description=_CLEAR, **dict(style, epilog=_CLEAR_EXAMPLES)
+    )
+    clear.add_argument("sessions", nargs="*", metavar="SESSION", help="only these, by the first letters of their name")
+    clear.add_argument("--yes", action="store_true", help="do not ask")
+    clear.set_defaults(run=_clear)
     return parser
 
 
@@ -71,8 +94,43 @@ def _doctor(chosen: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def _clear(chosen: argparse.Namespace) -> int:
+    found = [orphan for orphan in orphans_of(read_settings(os.environ)) if not orphan.taken]
+    asked = [one for one in found if not chosen.sessions or one.session.startswith(tuple(chosen.sessions))]
+    for name in chosen.sessions:
+        if not any(one.session.startswith(name) for one in found):
+            sys.stderr.write(f"no journal that nobody reads is called {name}; `wayside doctor` names them\n")
+            return 2
+    if not asked:
+        sys.stdout.write("no journals that nobody reads\n")
+        return 0
+    sys.stdout.write("\n".join(_orphans(asked)) + "\n")
+    rows = sum(one.rows for one in asked)
+    sys.stdout.write(f"{len(asked)} journals with {rows} rows and events that were never delivered.\n")
+    for folder in sorted({one.dir for one in asked if one.rows and one.dir}):
+        sys.stdout.write(f"`wayside-collector sync {folder}` would deliver those of that folder.\n")
+    if not chosen.yes and not _agreed():
+        sys.stdout.write("nothing is deleted\n")
+        return 1
+    left = [one for one in asked if not remove(one)]
+    sys.stdout.write(f"{len(asked) - len(left)} deleted\n")
+    for one in left:
+        sys.stderr.write(f"{one.folders[0]} could not be deleted: it belongs to another user, or holds other files\n")
+    return 1 if left else 0
+
+
+def _agreed() -> bool:
+    """Whether a person at a terminal says yes; where nobody sits, nobody does."""
+    if not sys.stdin.isatty():
+        sys.stdout.write("Nobody is asked here: --yes deletes them.\n")
+        return False
+    sys.stdout.write("Delete them for good? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def as_json(report: Report) -> str:
-    """One object: `ok`, `versions`, `settings`, `sockets`, `identity`, `checks`."""
+    """One object: `ok`, `versions`, `settings`, `sockets`, `identity`, `orphans`, `checks`."""
     shown: Dict[str, Any] = {"ok": report.ok, "versions": _versions()}
     for part, rows in report._asdict().items():
         shown[part] = [row._asdict() for row in rows]
@@ -86,12 +144,28 @@ def as_text(report: Report) -> str:
     lines += ["", "settings", *_table(report.settings)]
     if report.sockets:
         lines += ["", "socket", *(f"  {socket.path}: {socket.state}" for socket in report.sockets)]
-    lines += ["", "identity", *_table(report.identity), "", "checks"]
+    lines += ["", "identity", *_table(report.identity)]
+    if report.orphans:
+        lines += ["", "journals that nobody reads", *_orphans(report.orphans)]
+    lines += ["", "checks"]
     for check in report.checks:
         lines.append(f"  {'OK  ' if check.ok else 'FAIL'} {check.name}: {check.found}")
         if check.do:
             lines.append(f"       {check.do}")
     return "\n".join(lines) + "\n"
+
+
+def _orphans(orphans: Sequence[Orphan]) -> List[str]:
+    """A line for each; of many the oldest."""
+    lines = []
+    for one in orphans[:MAX_SHOWN]:
+        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.began))
+        run = f"run {one.run} of project {one.project}" if one.run else "a run that is not known"
+        held = f"{one.rows} rows and events, {one.bytes >> 10} KiB"
+        lines.append(f"  {one.session[:8]}  {run}, begun {begun}: {held}; {one.why}")
+    if len(orphans) > MAX_SHOWN:
+        lines.append(f"  and {len(orphans) - MAX_SHOWN} more")
+    return lines
 
 
 def _versions() -> Dict[str, Any]:

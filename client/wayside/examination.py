@@ -4,9 +4,10 @@ Everything is asked of the parts that training itself uses. Nothing is left behi
 they have shown that they can be made.
 """
 
+import contextlib
 import os
 import tempfile
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import wire
@@ -15,9 +16,10 @@ from .identity import Here, Place, find_place, run_id
 from .journal import Journal
 from .kept import KEPT_SHARE
 from .launchers import rank_problems
+from .orphans import Orphan, find_orphans, judge
 from .peer import Answer
-from .probe import Echo, Socket, look_at, remove, send_row, test_record
-from .roots import held_below, room
+from .probe import Echo, Socket, look_at, missing_folders, remove, send_row, test_record
+from .roots import find_roots, held_below, own_folder, room, show_size
 from .sessions import begin_journal, common_fields
 from .settings import DEFAULT_PROJECT, Settings, read_settings, socket_candidates
 from .whence import whence
@@ -48,6 +50,7 @@ class Report(NamedTuple):
     settings: List[Value]
     sockets: List[Socket]
     identity: List[Value]
+    orphans: List[Orphan]
     checks: List[Check]
 
     @property
@@ -58,16 +61,25 @@ class Report(NamedTuple):
 def examine(environ: Environ, here: Here, patience: float) -> Report:
     """Look at everything; a collector has `patience` seconds to store the test row."""
     settings = read_settings(environ)
+    orphans: List[Orphan] = []
     addresses = socket_candidates(settings) if settings.mode == "online" else []
     sockets = [look_at(address) for address in addresses]
     place = find_place(environ, here)
     fields = common_fields(place.fields(), settings.mode, addresses, os.path.realpath(settings.dir))
+    roots = find_roots(addresses[0] if addresses else None, settings.dir, settings.shared_memory)
+    missing = missing_folders([root.path for root in roots])
     checks = [_check_settings(settings), _check_identity(environ, settings, place)]
     if settings.mode != "disabled":
         checks += [_check_journal(settings, fields), _check_disk(settings, fields["dir"])]
+        orphans = orphans_of(settings)
+        checks.append(Check("orphans", *judge(orphans, _memory(settings))))
     if settings.mode == "online":
         checks += _check_collector(settings, sockets, fields, patience)
-    return Report(_settings(environ, settings), sockets, _identity(environ, here, settings, place), checks)
+    for folder in missing:
+        with contextlib.suppress(OSError):  # by now another process may have it, or it was never made
+            os.rmdir(folder)
+    identity = _identity(environ, here, settings, place)
+    return Report(_settings(environ, settings), sockets, identity, orphans, checks)
 
 
 # --- values and whence they came -------------------------------------------------------------------------------------
@@ -79,7 +91,7 @@ def _settings(environ: Environ, settings: Settings) -> List[Value]:
         "transport": settings.transport,
         "dir": settings.dir,
         "shared_memory": settings.shared_memory,
-        "kept_limit": _size(settings.kept_limit),
+        "kept_limit": show_size(settings.kept_limit),
         "git": "recorded" if settings.git else "not recorded",
         "diff": "recorded" if settings.diff else "not recorded",
     }
@@ -185,7 +197,7 @@ def _check_journal(settings: Settings, fields: Dict[str, Any]) -> Check:
         return Check("journal", False, problem, "free some memory or disk there, or set WAYSIDE_DIR to another folder")
     root, most = journal.shelf.root, room(journal.shelf.root.path, 0)
     remove(journal)
-    found = f"lies in {root.path}, {_free(root.path)} free; a session holds up to {_size(most)}"
+    found = f"lies in {root.path}, {_free(root.path)} free; a session holds up to {show_size(most)}"
     if root.memory:
         return Check("journal", True, f"{found}, in memory")
     slow = "it is on a disk, where a row may have to be dropped in a burst: share a memory-backed folder (/dev/shm)"
@@ -202,9 +214,20 @@ def _check_disk(settings: Settings, folder: str) -> Check:
     found = os.statvfs(above)
     most = min(settings.kept_limit, found.f_bavail * found.f_frsize // KEPT_SHARE)
     held = held_below(folder)
-    waits = f"journals of {_size(held)} lie there; `wayside-collector sync {folder}` delivers those that are over"
-    kept = f"without a collector a session keeps up to {_size(most)} in {folder}, {_free(above)} free"
+    waits = f"journals of {show_size(held)} lie there; `wayside-collector sync {folder}` delivers those that are over"
+    kept = f"without a collector a session keeps up to {show_size(most)} in {folder}, {_free(above)} free"
     return Check("disk", True, kept, waits if held else "")
+
+
+def orphans_of(settings: Settings) -> List[Orphan]:
+    """Journals that nobody reads, in all places where a process with these settings would put its own."""
+    sockets = [os.path.dirname(os.path.realpath(address)) for address in socket_candidates(settings)]
+    answers = lru_cache(maxsize=None)(lambda address: look_at(address).connects)
+    return find_orphans([*sockets, _memory(settings), os.path.realpath(settings.dir)], answers)
+
+
+def _memory(settings: Settings) -> str:
+    return own_folder(os.path.realpath(settings.shared_memory))
 
 
 def _nearest(folder: str) -> str:
@@ -265,12 +288,4 @@ def _way(settings: Settings, answer: Answer, seconds: float) -> Tuple[str, str]:
 
 def _free(path: str) -> str:
     found = os.statvfs(path)
-    return _size(found.f_bavail * found.f_frsize)
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
+    return show_size(found.f_bavail * found.f_frsize)

@@ -10,7 +10,7 @@ import select
 import socket
 import stat
 import time
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from . import row, wire
 from .handover import Handover, Plan
@@ -18,6 +18,7 @@ from .journal import Journal
 from .kept import Keeper
 from .packing import Frame
 from .peer import Answer
+from .segments import JOURNALS
 from .sessions import Identity, new_record
 
 RUN = "wayside-doctor"  #: the test row's run and project
@@ -108,6 +109,17 @@ def send_row(address: str, journal: Journal, plan: Plan, patience: float) -> Ech
     if problem is None:
         return Echo(talk.answer, time.monotonic() - begun)
     return _failed(talk, problem)
+
+
+def missing_folders(roots: Sequence[str]) -> List[str]:
+    """Folders that a journal made now would bring with it, innermost first."""
+    found = set()
+    for root in roots:
+        folder = os.path.join(root, JOURNALS)
+        while not os.path.lexists(folder):
+            found.add(folder)
+            folder = os.path.dirname(folder)
+    return sorted(found, key=len, reverse=True)
 
 
 def remove(journal: Journal) -> None:

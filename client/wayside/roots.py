@@ -88,6 +88,15 @@ def held_below(root: str) -> int:
     return total
 
 
+def show_size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
 def _names(path: str) -> Sequence[str]:
     try:
         return os.listdir(path)

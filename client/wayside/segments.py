@@ -160,11 +160,12 @@ def make_folder(root: str, session: str) -> "JournalFolder":
     journal whose lock is free.
     """
     journals = os.path.join(root, JOURNALS)
-    _make_own(root)
-    _make_own(journals)
     final = os.path.join(journals, session)
     building = os.path.join(journals, f".{session}.{os.getpid()}")
-    os.mkdir(building, 0o770)
+    try:
+        _make_building(root, building)
+    except FileNotFoundError:  # somebody who left removed the folders just now, since they were empty
+        _make_building(root, building)
     try:
         os.chmod(building, FOLDER_MODE)
         lock = os.open(os.path.join(building, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
@@ -183,6 +184,12 @@ def make_folder(root: str, session: str) -> "JournalFolder":
             os.rmdir(building)
         raise
     return JournalFolder(final, lock)
+
+
+def _make_building(root: str, building: str) -> None:
+    _make_own(root)
+    _make_own(os.path.dirname(building))
+    os.mkdir(building, 0o770)
 
 
 class DroppedFile:

@@ -120,9 +120,14 @@ def begin_journal(
     frame = wire.json_frame(wire.HELLO, hello)
     for root in find_roots(addresses[0] if addresses else None, overflow, shared_memory):
         try:
-            return Journal(root, hello["session"], frame)
+            journal = Journal(root, hello["session"], frame)
         except OSError as problem:
             problems.append(f"{root.path}: {problem.strerror or problem}")
+            continue
+        if problems and not root.memory:
+            slow = f"the journal lies on a disk, in {root.path}, where a burst may lose rows"
+            tell("memory", f"{slow}, since memory has no place for it ({'; '.join(problems)}); ask `wayside doctor`")
+        return journal
     tell("nowhere", f"no place for the journal, so nothing is kept for now: {'; '.join(problems)}; set WAYSIDE_DIR")
     return None
 

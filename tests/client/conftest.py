@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import wayside
 from hypothesis import HealthCheck, settings
-from memory import ENVIRON, make_folder
+from memory import make_folder
 from wayside import api
 
 # The machine is shared and busy: how long an example takes says nothing.
@@ -36,7 +36,7 @@ class Place:
             "WAYSIDE_SOCKET": str(self.socket),
             "WAYSIDE_DIR": str(self.overflow),
             "WAYSIDE_DISABLE_GIT": "1",
-            **ENVIRON,
+            "WAYSIDE_SHARED_MEMORY": str(self.beside),
         }
 
     def journals(self) -> list[Path]:

@@ -29,9 +29,11 @@ HERE = Here(argv=("wayside", "doctor"), host="here", parent="p")
 
 
 def look(place: Place, patience: float = 10.0, **environ: str) -> Report:
-    """What the doctor finds. Wherever it looked, it leaves no journal."""
+    """What the doctor finds. Wherever it looked, it leaves no journal, and no folder for one."""
+    before = [path.exists() for path in (place.beside / "journals", place.overflow)]
     report = examine({**place.environ, **environ}, HERE, patience)
     assert place.journals() == []
+    assert [path.exists() for path in (place.beside / "journals", place.overflow)] == before
     as_text(report)
     json.loads(as_json(report))
     return report
@@ -263,7 +265,7 @@ def test_offline_is_well(place: Place) -> None:
     report = look(place, WAYSIDE_MODE="offline")
     assert report.ok
     assert report.sockets == []
-    assert [check.name for check in report.checks] == ["settings", "identity", "journal", "disk"]
+    assert [check.name for check in report.checks] == ["settings", "identity", "journal", "disk", "orphans"]
 
 
 def test_disabled_is_not(place: Place) -> None:
@@ -414,13 +416,13 @@ def test_it_says_what_it_found_and_ends_with_a_code(place: Place, capsys: pytest
         main(["doctor", "--json"])
     assert ended.value.code == 1
     told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"ok", "versions", "settings", "sockets", "identity", "checks"}
+    assert set(told) == {"ok", "versions", "settings", "sockets", "identity", "orphans", "checks"}
     assert told["ok"] is False
     with answering_collector(place.socket, stores), pytest.raises(SystemExit) as ended:
         main(["doctor"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert text.count("  OK   ") == 6
+    assert text.count("  OK   ") == 7
     assert "FAIL" not in text
 
 

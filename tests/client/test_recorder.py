@@ -39,7 +39,9 @@ def test_a_run_without_a_place_does_not_say_that_it_keeps(
     """The line that greets says what the line about the place says."""
     blocked = place.beside / "file"
     blocked.write_text("x")
-    monkeypatch.setattr("wayside.sessions.find_roots", lambda socket, overflow, memory: [Root(f"{blocked}/below", True)])
+    monkeypatch.setattr(
+        "wayside.sessions.find_roots", lambda socket, overflow, memory: [Root(f"{blocked}/below", True)]
+    )
     run = wayside.init()
     run.log({"loss": 0.5})
     run.finish()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from memory import ENVIRON, make_folder
+from memory import make_folder
 
 PATIENCE = 30.0  #: seconds: only a broken program needs them
 HERE = Path(__file__).parent
@@ -137,14 +137,16 @@ class Machine:
         self.folder = folder
         self.dir = folder / "wayside"
         # Short, since a socket's path is at most 107 bytes, which pytest's folders may be by themselves.
-        self.beside = make_folder("e2e-") if memory else Path(tempfile.mkdtemp(prefix="wayside-e2e-", dir="/tmp"))
+        self.memory = make_folder("e2e-")
+        self.beside = self.memory if memory else Path(tempfile.mkdtemp(prefix="wayside-e2e-", dir="/tmp"))
         self.socket = self.beside / "wayside.sock"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._logs = 0
 
     def environ(self, **more: str) -> dict[str, str]:
         found = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        found.update(ENVIRON, WAYSIDE_SOCKET=str(self.socket), WAYSIDE_DIR=str(self.dir), WAYSIDE_LISTEN="127.0.0.1:0")
+        found.update(WAYSIDE_SOCKET=str(self.socket), WAYSIDE_DIR=str(self.dir), WAYSIDE_LISTEN="127.0.0.1:0")
+        found["WAYSIDE_SHARED_MEMORY"] = str(self.memory)
         return {**found, **more}
 
     def collector(self, config: Mapping[str, Any] = QUIET, **environ: str) -> Collector:
@@ -193,12 +195,13 @@ class Machine:
         return [line["event"] for line in self.lines(run, b'"event":{"kind":"%b"' % kind.encode()) if "event" in line]
 
     def close(self) -> None:
-        """End what still runs and remove the socket's folder."""
+        """End what still runs and remove the folders beside pytest's own."""
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        shutil.rmtree(self.beside, ignore_errors=True)
+        for folder in (self.beside, self.memory):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -144,3 +144,24 @@ def test_what_is_shown_can_be_opened(machine: Machine) -> None:
     public = str(collector.status()["listen_public"])
     assert "0.0.0.0" not in public
     assert fetch(f"{public}livez") == "ok\n"
+
+
+def test_what_nobody_read_is_named_and_delivered(machine: Machine) -> None:
+    """A run killed with its collector gone: the doctor names it with a command, which delivers every row of it, and
+    then there is nothing to name and nothing left in memory.
+    """
+    program = (
+        "import os, wayside\nrun = wayside.init(id='left')\nfor step in range(50): run.log({'loss': 0.5}, step=step)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    assert machine.run(sys.executable, "-c", program).returncode == -signal.SIGKILL
+    (orphan,) = ask(machine)[1]["orphans"]
+    assert (orphan["run"], orphan["dir"]) == ("left", str(machine.dir))
+    check = ask(machine)[1]["checks"]["orphans"]
+    command = f"wayside-collector sync {machine.dir}"
+    assert f"`{command}`" in check["do"]
+    done = machine.wayside_collector(*command.split()[1:])
+    assert done.returncode == 0, done.stderr
+    assert len(machine.rows("left")) == 50
+    assert ask(machine)[1]["orphans"] == []
+    assert journals(machine) == []
