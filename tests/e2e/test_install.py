@@ -43,14 +43,15 @@ def python(version: str) -> str:
 
 def test_both_wheels_are_built(wheels: dict[str, Path]) -> None:
     """`wayside` and `wayside_collector`, for any Python 3 and platform, with the marker of their types and nothing of
-    the tests.
+    the tests; the client's has the one line that Python runs at its start.
     """
     assert set(wheels) == {"wayside", "wayside_collector"}
     for name, path in wheels.items():
         assert path.name.endswith("-py3-none-any.whl")
         names = zipfile.ZipFile(path).namelist()
         assert f"{name}/py.typed" in names
-        assert {found.split("/")[0].partition("-")[0] for found in names} == {name}
+        tops = {found.split("/")[0].partition("-")[0] for found in names}
+        assert tops == {name, "wayside.pth"} if name == "wayside" else tops == {name}
 
 
 def install(machine: Machine, version: str, wheel: Path) -> Path:
@@ -81,6 +82,24 @@ def test_the_clients_command(wheels: dict[str, Path], machine: Machine, version:
     done = machine.run(command, "--help")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     assert "doctor" in done.stdout
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_the_hook_waits_for_wandb(wheels: dict[str, Path], machine: Machine, version: str) -> None:
+    """Python's start imports nothing of ours where the hook is off, and next to nothing where it is on; it says
+    nothing; and what was installed goes with the package.
+    """
+    mine = str(install(machine, version, wheels["wayside"]) / "python")
+    ours = "import sys; print(*sorted(name for name in sys.modules if name.startswith('wayside')))"
+    off = machine.run(mine, "-W", "error", "-c", ours, WAYSIDE_SOCKET="")
+    assert (off.stdout, off.stderr) == ("\n", "")
+    on = machine.run(mine, "-W", "error", "-c", ours, WAYSIDE_WANDB_HOOK="mirror")
+    hook = [f"wayside.hook.{name}" for name in ("activate", "finder", "switch")]
+    assert (on.stdout.split(), on.stderr) == (["wayside", "wayside._version", "wayside.hook", *hook], "")
+    run(
+        mine, "-m", "pip", "uninstall", "--quiet", "--yes", "--disable-pip-version-check", "wayside", cwd=machine.folder
+    )
+    assert not list((machine.folder / "env").glob("lib/*/site-packages/wayside*"))
 
 
 def test_both_together(wheels: dict[str, Path], machine: Machine) -> None:
