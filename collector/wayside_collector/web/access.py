@@ -96,7 +96,7 @@ class Guard:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         if self.origins:
-            response.headers[hdrs.VARY] = "Origin"
+            response.headers[hdrs.VARY] = ", ".join(filter(None, (response.headers.get(hdrs.VARY), "Origin")))
             if (origin := request.headers.get(hdrs.ORIGIN)) in self.origins:
                 response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = str(origin)
 

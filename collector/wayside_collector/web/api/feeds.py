@@ -38,9 +38,9 @@ def event(name: str, data: Any) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
 
 
-def look_at(feeds: Iterable[Feed], reader: Reader) -> list[bytes]:
-    """What each of them tells. Raises StoreError."""
-    return [feed.look(reader) for feed in feeds]
+def look_at(feeds: Iterable[tuple[str | None, Feed]], reader: Reader) -> list[bytes]:
+    """What each of them tells, which sees the runs of its namespace alone. Raises StoreError."""
+    return [feed.look(reader.within(namespace)) for namespace, feed in feeds]
 
 
 class RunFeed:

@@ -15,6 +15,7 @@ from functools import partial
 from aiohttp import hdrs, web
 
 from ...store import StoreError
+from ..access import NAMESPACE
 from .feeds import Feed, RunFeed, RunsFeed, look_at
 from .readers import Readers, Unavailable
 
@@ -41,6 +42,9 @@ class _Listener:
                 self._request.transport.abort()  # closing would wait until he has taken what is on the way
 
 
+_Key = tuple[str | None, str | None]  # the namespace of those who listen, and the run; None for all
+
+
 @dataclass(frozen=True, slots=True)
 class _Channel:
     """What some listen to."""
@@ -60,7 +64,7 @@ class Live:
         self._readers = readers
         self._interval = interval
         self._heartbeat = heartbeat
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[_Key, _Channel] = {}
         self._looking: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
 
@@ -70,16 +74,16 @@ class Live:
 
     async def run(self, request: web.Request) -> web.StreamResponse:
         """One run. Raises NotFound, Unavailable and StoreError, as `runs` does."""
-        id = request.match_info["id"]
-        await self._readers.ask(lambda reader: reader.run(id))
-        return await self._stream(request, f"run {id}", lambda: RunFeed(id))
+        id, namespace = request.match_info["id"], request[NAMESPACE]
+        await self._readers.ask(lambda reader: reader.within(namespace).run(id))
+        return await self._stream(request, (namespace, id), lambda: RunFeed(id))
 
     async def runs(self, request: web.Request) -> web.StreamResponse:
         """The list of runs."""
         await self._readers.ask(lambda reader: reader.runs(limit=1))
-        return await self._stream(request, "runs", RunsFeed)
+        return await self._stream(request, (request[NAMESPACE], None), RunsFeed)
 
-    async def _stream(self, request: web.Request, key: str, make: Callable[[], Feed]) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, key: _Key, make: Callable[[], Feed]) -> web.StreamResponse:
         if self.listeners >= MAX_LISTENERS:
             raise Unavailable(f"{MAX_LISTENERS} listen already, the limit: ask again later")
         response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store", "X-Accel-Buffering": "no"})
@@ -101,7 +105,7 @@ class Live:
             return b": still here\n\n"
 
     @contextlib.contextmanager
-    def _joined(self, key: str, make: Callable[[], Feed], listener: _Listener) -> Iterator[None]:
+    def _joined(self, key: _Key, make: Callable[[], Feed], listener: _Listener) -> Iterator[None]:
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = _Channel(make())
@@ -123,7 +127,7 @@ class Live:
         while self._channels:
             self._woken.clear()
             channels = dict(self._channels)
-            feeds = [channel.feed for channel in channels.values()]
+            feeds = [(namespace, channel.feed) for (namespace, _), channel in channels.items()]
             try:
                 told = await self._readers.ask(partial(look_at, feeds))
             except (Unavailable, StoreError) as problem:

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from ...store import Reader, StoreError
 from ...store.reader import NotFound
+from ..access import NAMESPACE
 from ..roles import Role, Route
 from . import envelope
 from .asked import BadQuestion, read_asked
@@ -49,20 +50,20 @@ class QueryApi:
         return [
             *self._routes(ENDPOINTS),
             *(
-                Route("GET", p + path, _in_words(handler), Role.READER)
+                Route("GET", p + path, _in_words(handler), Role.READER, scoped=True)
                 for p in PREFIXES
                 for path, handler in live.items()
             ),
             *(Route("GET", path, _healthy, Role.NONE) for path in health),
-            Route("GET", "/api/openapi.json", _show_document, Role.READER),
-            Route("GET", "/api/docs", _show_docs, Role.READER),
+            Route("GET", "/api/openapi.json", _show_document, Role.READER, scoped=True),
+            Route("GET", "/api/docs", _show_docs, Role.READER, scoped=True),
         ]
 
     def _routes(self, endpoints: Iterable[Endpoint]) -> Iterator[Route]:
         for endpoint in endpoints:
             handler = self._lens(endpoint) if endpoint.lens else self._own(endpoint)
             for prefix in PREFIXES:
-                yield Route("GET", prefix + endpoint.path, handler, Role.READER)
+                yield Route("GET", prefix + endpoint.path, handler, Role.READER, scoped=True)
 
     def _own(self, endpoint: Endpoint) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -104,9 +105,10 @@ class QueryApi:
         self, request: web.Request, endpoint: Endpoint, question: Callable[[Reader], bytes]
     ) -> web.StreamResponse:
         zips = accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+        namespace = request[NAMESPACE]
 
         def bytes_of(reader: Reader) -> tuple[bytes, bool]:
-            body = question(reader)
+            body = question(reader.within(namespace))
             return (compress(body), True) if zips and len(body) >= WORTH else (body, False)
 
         body, is_zipped = await self._readers.ask(bytes_of, heavy=endpoint.heavy)
