@@ -1,10 +1,11 @@
 """What the contract suite needs to make one of each kind of sink: options that work here, and parcels in its unit."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from standins.gateway_server import gateway_server
 from standins.lens_server import LensServer
 from wayside.row import Row
 from wayside_collector import config
@@ -13,8 +14,9 @@ from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Changes, Parcel, Record, Ref, Reject, Retry, Sink, Step
 from wayside_collector.testing import make_parcel, make_rows, make_session
 
-#: What a kind cannot be made without: the test's own places in the place of LENS and FOLDER.
+#: What a kind cannot be made without: the test's own places in the place of LENS and GATEWAY.
 REQUIRED: dict[str, dict[str, str]] = {
+    "gateway": {"endpoint": "GATEWAY", "interval": "0.05"},
     "lens": {"endpoint": "LENS", "workload_uid": "w1", "workload_wait": "1"},
     "wandb": {"mode": "offline"},
 }
@@ -32,8 +34,13 @@ def options_of(name: str, **places: str) -> Any:
 async def made(name: str, folder: Path) -> AsyncIterator[Sink]:
     """A sink of this kind that can deliver, closed at the end."""
     kind = SINKS[name]
-    async with LensServer() as lens:
-        options = options_of(name, LENS=lens.base)
+    async with AsyncExitStack() as stack:
+        places = {}
+        if name == "lens":
+            places["LENS"] = (await stack.enter_async_context(LensServer())).base
+        if name == "gateway":
+            places["GATEWAY"] = (await stack.enter_async_context(gateway_server())).endpoint
+        options = options_of(name, **places)
         make = config.load_name(kind.sink)
         sink: Sink = make(options, reserved=FAMILIES) if kind.page else make(options)
         try:
