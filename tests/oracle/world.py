@@ -279,10 +279,12 @@ class World:
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
     until = time.monotonic() + seconds
+    pause = 0.02
     while True:
         with contextlib.suppress(OSError, ValueError):
             if condition():
                 return
         if time.monotonic() > until:
             raise TimeoutError(f"waited {seconds:g} s for {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(0.5, pause * 1.1)  # a collector with a thousand sessions has better to do than to tell its status
