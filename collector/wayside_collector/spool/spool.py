@@ -1,6 +1,5 @@
-"""The spool as everyone else knows it: opened, written through futures, read from any thread."""
+"""The spool as everyone else knows it: opened, written through futures, and asked (`answers.py`)."""
 
-import contextlib
 import errno
 import logging
 import os
@@ -15,31 +14,29 @@ from typing import Any
 
 from . import accounts, index, letters, limits, upkeep
 from . import losses as lost
-from .batch import Batch, Extent, Loss, SessionRow, SinkCommit, Stored
-from .database import Database
+from .answers import Answers
+from .batch import Batch, Loss, SessionRow, SinkCommit, Stored
 from .errors import SpoolError, SpoolHeld
-from .files import Damaged, Files, segment_files
-from .letters import Choice, KeptLetter
+from .files import Files, segment_files
+from .letters import Choice
 from .limits import SpoolOptions
 from .lock import Held, take_lock
 from .placing import Placer
 from .writer import Told, Writer
 
 START_GAP = 1 << 20  #: batch numbers left out at a start: no number that a crash left in a file is used again
-MAX_SET_ASIDE = 64  #: damaged blocks kept for a person to look at; the counter has them all
-MAX_REMEMBERED = 4096  #: damaged blocks known as such; beyond it one may be counted twice
 
 NOTHING: Mapping[str, Mapping[str, bytes]] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
 
-class Spool:
+class Spool(Answers):
     """Opened, used, closed. Methods that write return a future, resolved once what they write is on disk, or failed
-    with SpoolError, in which case nothing of it counts. Methods that read raise SpoolError.
+    with SpoolError, in which case nothing of it counts. Those that read are the `Answers`.
 
     on_stored is called in the writer's thread with each cycle's new batches, on_forgotten with keys of sessions that
-    are known no longer. damaged: blocks and kept values that failed their checksum.
+    are known no longer.
     """
 
     def __init__(
@@ -51,16 +48,13 @@ class Spool:
         clock: Callable[[], float] = time.time,
         make_files: Callable[[Path], Files] = Files,
     ) -> None:
+        super().__init__(options.path, make_files(options.path))
         self.options = options
-        self.damaged = 0
         self._told = Told(on_stored, on_forgotten, lambda: clock() - self.options.max_age)
         self._clock = clock
-        self._files = make_files(options.path)
-        self._database = Database(options.path / "spool.db")
         self._writer: Writer | None = None
         self._readers: frozenset[str] | None = None
         self._lock_fd = -1
-        self._set_aside: set[Extent] = set()
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -229,77 +223,7 @@ class Spool:
             return future
         return self._writer.hand_in(batches, apply, lazy=lazy)
 
-    # --- reading, from any thread -----------------------------------------------------------------
-
-    def read(self, extent: Extent) -> bytes:
-        """A part of a batch; raises Damaged, or OSError when it is gone."""
-        try:
-            return self._files.read(extent)
-        except Damaged:
-            if extent not in self._set_aside:
-                self._keep_damaged(extent)
-            raise
-
-    def _keep_damaged(self, extent: Extent) -> None:
-        self.damaged += 1
-        if len(self._set_aside) >= MAX_REMEMBERED:
-            self._set_aside.clear()
-        self._set_aside.add(extent)
-        if self.damaged > MAX_SET_ASIDE:
-            return
-        folder = self.options.path / "damaged"
-        with contextlib.suppress(OSError):  # what cannot be kept is still counted
-            folder.mkdir(exist_ok=True)
-            (folder / f"{extent.file:08d}-{extent.offset}.block").write_bytes(self._files.read_raw(extent))
-
-    def batches(self, after: int, limit: int, session: int | None = None) -> list[Stored]:
-        return self._database.read(lambda db: index.batches(db, after, limit, session))
-
-    def batches_of_file(self, file: int) -> list[Stored]:
-        return self._database.read(lambda db: list(index.batches_of_file(db, file)))
-
-    def count_batches(self) -> int:
-        return self._database.read(index.count_batches)
-
-    def last_batch(self) -> int:
-        return self._database.read(index.last_batch)
-
-    def sessions(self) -> list[SessionRow]:
-        return self._database.read(index.sessions)
-
-    def schemas(self, session: int) -> dict[int, bytes]:
-        """Schema frames of a session, by number."""
-        return self._database.read(lambda db: index.schemas(db, session))
-
-    def lost_by_client(self, session: int) -> tuple[int, int]:
-        """Rows and points of a session that are booked as lost at the client."""
-        return self._database.read(lambda db: lost.of_session(db, session))
-
-    def client_lost(self) -> tuple[int, int]:
-        """Rows and points that clients lost, ever."""
-        return self._database.read(lost.total)
-
-    def client_losses(self, limit: int) -> list[lost.Lost]:
-        """The latest of those, newest first."""
-        return self._database.read(lambda db: lost.newest(db, limit))
-
-    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of any of the spool's tables, in a short transaction."""
-        return self._database.read(lambda db: db.execute(statement, values).fetchall())
-
-    def sink(self, name: str) -> tuple[int, str] | None:
-        """A sink's position and books, or None when it never committed; 0 and "" when that is damaged."""
-        found = self._database.read(lambda db: accounts.sink(db, name))
-        return (found.position, found.books) if found is not None else None
-
-    def kind_of(self, sink: str) -> str | None:
-        """What kind of sink committed last under this name; None when it did not say."""
-        found = self._database.read(lambda db: accounts.sink(db, sink))
-        return found.kind if found is not None else None
-
-    def cursors(self, sink: str) -> dict[int, str]:
-        """Session to text, "" for one that is damaged."""
-        return self._database.read(lambda db: accounts.cursors(db, sink))
+    # --- what is kept, and for how long -----------------------------------------------------------
 
     def state(self, owner: str) -> dict[str, bytes]:
         """What is kept. What is damaged is counted, and kept no longer."""
@@ -309,17 +233,6 @@ class Spool:
             self.damaged += len(damaged)
             self.keep_state(owner, [(key, None) for key in damaged])
         return found
-
-    def dead_letters(self, sink: str) -> int:
-        """How many letters of a sink are dead."""
-        return self.count_letters(Choice(sink, waits=False))
-
-    def letters(self, choice: Choice, limit: int, after: int = 0) -> list[KeptLetter]:
-        """The oldest of these letters, with a number above `after`."""
-        return self._database.read(lambda db: letters.read(db, choice, limit, after))
-
-    def count_letters(self, choice: Choice) -> int:
-        return self._database.read(lambda db: letters.count(db, choice))
 
     def over_limit(self) -> tuple[int, str, str] | None:
         """The next file to drop, its chain, and why; see `limits.py`."""
