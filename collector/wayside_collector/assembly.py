@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from .config import Config, ConfigError, SamplerConfig, SinkConfig, load_name
 from .delivery.dead_letters import DeadLetters
@@ -22,6 +24,7 @@ from .registry import Registry
 from .sinks import SINKS
 from .sinks.base import Sink
 from .sinks.store import StoreOptions
+from .sinks.wandb.options import WandbOptions
 from .sources.base import Sampler
 from .sources.gateway import GatewaySource
 from .sources.journal import JournalSource
@@ -49,7 +52,9 @@ EVERYTHING = Scope()
 
 
 class Parts:
-    """config: what is in force; `follow`ing another is the daemon's. ended: sessions whose end the election knows."""
+    """config: what is in force; `follow`ing another is the daemon's. ended: sessions whose end the election knows.
+    handed: API keys that came over HTTP, by sink; they are kept here alone, in memory.
+    """
 
     def __init__(self, config: Config, environ: Mapping[str, str], scope: Scope) -> None:
         self.config = config
@@ -74,6 +79,7 @@ class Parts:
         self.samplers = Samplers(self.system.emit)
         self.pumps = Pumps(self.spool)
         self.letters = DeadLetters(self.spool, self.registry, self.pumps.get)
+        self.handed: dict[str, str] = {}
         self.socket: SocketSource | None = None
         self.ended: set[int] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -89,7 +95,13 @@ class Parts:
     # --- building ---------------------------------------------------------------------------------
 
     def make_pump(self, sink: SinkConfig) -> Pump:
+        key = self.handed.get(sink.name)
+        if key is not None and isinstance(sink.options, WandbOptions):
+            sink = replace(sink, options=msgspec.structs.replace(sink.options, api_key=key, api_key_file=None))
         return Pump(sink.name, make_sink(sink), sink.options, self._shared, kind=kind_of(sink))
+
+    def wandb_sinks(self) -> list[SinkConfig]:
+        return [sink for sink in self.config.sinks if isinstance(sink.options, WandbOptions)]
 
     @property
     def pages(self) -> list[Any]:

@@ -24,11 +24,13 @@ from .reload import Reload
 from .sources.named import more_roots, still_readable
 from .sources.socket import SocketSource
 from .spool import SpoolError
+from .studio import studio_of
 from .views import CollectorViews
 from .web.api import QueryApi, Readers
 from .web.batches import batch_routes
 from .web.dead_letters import dead_letter_routes
 from .web.ingest import ingest_routes
+from .web.peft import peft_routes
 from .web.server import WebServer
 
 TICK = 0.5  #: seconds between two looks of the election at what has waited long enough
@@ -52,9 +54,11 @@ class Collector:
             *batch_routes(self.parts.gateway),
             *QueryApi(self.readers).routes(),
             *ingest_routes(self.parts.posted),
+            *peft_routes(studio_of(self.parts, self.readers, self._hand_over, self.views.status)),
         ]
         self.web = WebServer(self.views, *config.address, outside, self.parts.refusals, routes)
         self._group: asyncio.TaskGroup | None = None
+        self._exchanging = asyncio.Lock()
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -195,17 +199,28 @@ class Collector:
         fresh = {*changes.samplers.added, *changes.samplers.changed}
         samplers = [(one, make_sampler(one)) for one in config.samplers if one.name in fresh]
         parts.config = config
-        set_up_log(config)
+        set_up_log(config, parts.handed.values())
         parts.spool.set_limits(config.top.spool.max_size, config.top.spool.max_age)
         for name in (*changes.samplers.removed, *changes.samplers.changed):
             await parts.samplers.stop(name)
         for one, sampler in samplers:
             parts.samplers.start(one.name, sampler, one.options.interval, group)
-        await asyncio.gather(
-            *(parts.pumps.remove(name, config.top.grace) for name in changes.sinks.removed),
-            *(self._exchange(sink) for sink in config.sinks if sink.name in new),
-        )
+        async with self._exchanging:
+            await asyncio.gather(
+                *(parts.pumps.remove(name, config.top.grace) for name in changes.sinks.removed),
+                *(self._exchange(sink) for sink in config.sinks if sink.name in new),
+            )
         parts.pumps.sort(sink.name for sink in config.sinks)
+
+    async def _hand_over(self, key: str) -> None:
+        """The W&B sinks go on with this API key."""
+        parts = self.parts
+        async with self._exchanging:
+            fresh = [sink for sink in parts.wandb_sinks() if parts.handed.get(sink.name) != key]
+            parts.handed.update((sink.name, key) for sink in fresh)
+            set_up_log(parts.config, parts.handed.values())
+            for sink in fresh:
+                await self._exchange(sink)
 
     async def _exchange(self, sink: SinkConfig) -> None:
         """A new sink, or another one in its place. One of another kind is a new one: the old one ends as if removed."""

@@ -2,16 +2,17 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from typing import TextIO
 
 from .config import Config, environment
 from .redaction import Redaction, secrets_in
 
 
-def set_up_log(config: Config) -> None:
-    """The log on stderr, as configured, without the configuration's secrets."""
+def set_up_log(config: Config, handed: Iterable[str] = ()) -> None:
+    """The log on stderr, as configured, without the configuration's secrets, and those handed over since."""
     options = config.top.log
-    handler = HidingHandler(Redaction(secrets_in(config, environment())))
+    handler = HidingHandler(Redaction(secrets_in(config, environment(), handed)))
     if options.format == "json":
         handler.setFormatter(JsonFormatter())
     else:

@@ -22,9 +22,9 @@ _USER = re.compile(r"[^:/\s]+://[^:@/\s]*:(.*)@")  # greedy: an @ may stand in t
 _SCHEMES = frozenset({"bearer", "basic", "digest", "token", "apikey"})  # before a header's secret, and no secret
 
 
-def secrets_in(config: Config, environ: Mapping[str, str]) -> frozenset[str]:
-    """Every value of the configuration, and of the environment, that must not be shown."""
-    found: set[str] = set()
+def secrets_in(config: Config, environ: Mapping[str, str], handed: Iterable[str] = ()) -> frozenset[str]:
+    """Every value of the configuration, of the environment, and handed over since, that must not be shown."""
+    found = set(handed)
     for sink in config.sinks:
         for name in sink.options.__struct_fields__:
             found.update(_of_option(name, getattr(sink.options, name), environ))

@@ -65,7 +65,7 @@ class CollectorViews:
         counters = asdict(parts.intake.counters)
         counters["set_aside"] = parts.journals.set_aside
         counters["samples_dropped"] = parts.system.dropped
-        redaction = Redaction(secrets_in(parts.config, environment()))
+        redaction = Redaction(secrets_in(parts.config, environment(), parts.handed.values()))
         sessions = [session_as_status(known) for known in parts.registry.all() if known.session.kind == "run"]
         status = {
             "version": __version__,

@@ -70,7 +70,7 @@ class PostedSessions:
         return list(self._places)
 
     def known(self, run: str) -> Session | None:
-        """The first session of this run that is known, however it came."""
+        """The first session of this run that is known, however it came: it is what said most."""
         sessions = (known.session for known in self._intake.registry.all())
         return next((one for one in sessions if one.kind == "run" and one.run.id == run), None)
 
@@ -153,10 +153,16 @@ class PostedSessions:
             await asyncio.sleep(LOOK)
             await self.end_silent()
 
+    def _goes_on(self, place: _Place) -> bool:
+        """Whether somebody else logs into its run, another way."""
+        run = place.scribe.inlet.known.session.run.id if place.scribe is not None else None
+        return any(one.session.run.id == run and not one.session.posted for one in self._intake.registry.alive())
+
     async def end_silent(self) -> None:
         for mark, place in list(self._places.items()):
             async with place.turn:
-                if self._places.get(mark) is place and self._clock() - place.heard > self._silence:
+                silent = self._clock() - place.heard > self._silence
+                if self._places.get(mark) is place and silent and not self._goes_on(place):
                     try:
                         await self._end(mark, place, "silent")
                     except SpoolError as problem:

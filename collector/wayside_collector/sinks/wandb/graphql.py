@@ -57,6 +57,15 @@ def errors(body: bytes) -> str | None:
     return str(first.get("message", first) if isinstance(first, dict) else first)
 
 
+def entity_of(body: bytes) -> str | None:
+    """Whose project a run was put into, as the answer to an UpsertBucket says."""
+    try:
+        found = json.loads(body)["data"]["upsertBucket"]["bucket"]["project"]["entity"]["name"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return found if isinstance(found, str) and found else None
+
+
 def standing(body: bytes) -> Standing | None:
     """What a RunResumeStatus answer says, None when it cannot be read."""
     value = _load(body)

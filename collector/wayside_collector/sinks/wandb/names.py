@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from urllib.parse import quote
 
 from ...session import Run, Session
 from .flight import STEP, RunKey
@@ -57,6 +58,17 @@ def metric_name(name: str) -> str:
 def run_key(run: Run, options: WandbOptions) -> RunKey:
     """Where a run stands at W&B."""
     return RunKey(run.entity or options.entity, project_name(run.project or options.project), run_id(run.id))
+
+
+def page(run: Run, options: WandbOptions, own: str | None) -> str | None:
+    """Where the run is to be seen at W&B; own: the API key's own entity. None where that is not known."""
+    key = run_key(run, options)
+    entity = key.entity or own
+    if entity is None or options.mode == "offline":
+        return None
+    base = options.base_url.rstrip("/")
+    site = "https://wandb.ai" if base == "https://api.wandb.ai" else base
+    return f"{site}/{quote(entity, safe='')}/{quote(key.project, safe='')}/runs/{quote(key.id, safe='')}"
 
 
 def identity(key: RunKey, session: Session, options: WandbOptions, about: dict[str, object]) -> Identity:

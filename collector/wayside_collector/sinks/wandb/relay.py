@@ -52,11 +52,13 @@ class _Held(Exception):
 class Relay:
     """`start` before `admit`; `stop` is safe without, and twice. `changed` is set whenever a feed has changed.
 
-    pause: seconds after which the SDK is to come again, at least.
+    pause: seconds after which the SDK is to come again, at least. entity: the API key's own, once a run that names none
+    was opened.
     """
 
     def __init__(self, upstream: Upstream, limits: Limits, pause: float, on_refused: OnRefused) -> None:
         self.changed = asyncio.Event()
+        self.entity: str | None = None
         self._upstream = upstream
         self._limits = limits
         self._pause = pause
@@ -154,6 +156,8 @@ class Relay:
             back = graphql.lower_summary(answer.body)
         elif asked.operation == graphql.UPSERT:
             feed.upserted(asked.variables)
+            if feed.key.entity is None:
+                self.entity = graphql.entity_of(answer.body) or self.entity
         return web.Response(status=answer.status, body=back, headers=_back(answer.headers))
 
     async def _file_stream(self, feed: Feed, path: str, request: web.Request) -> web.Response:

@@ -22,12 +22,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from ...session import Run
 from ..base import Changes, Context, Parcel, Retry, Traits
 from .encode import encode
 from .feed import Feed, Problem
 from .kept import State
 from .ledger import Ledger
 from .limits import Limits
+from .names import page
 from .options import WandbOptions, read_key
 from .process import Child, ChildFailed, ChildLost, reap
 from .protocol import Start
@@ -65,6 +67,7 @@ class WandbSink:
         self._lock = asyncio.Lock()
         self._tools: Tools | None = None
         self._upstream: Upstream | None = None
+        self._own_entity: str | None = None
         self._full: Problem | None = None
         self._measured = 0.0
         self._warned = -WARN_INTERVAL
@@ -99,6 +102,12 @@ class WandbSink:
     @property
     def _processes(self) -> Path:
         return self._context.folder / "processes"
+
+    def page(self, run: Run) -> str | None:
+        """Where the run is to be seen at W&B; None where that is not known yet."""
+        relay = self._tools.relay if self._tools is not None else None
+        self._own_entity = (relay.entity if relay is not None else None) or self._own_entity
+        return page(run, self._options, self._own_entity)
 
     async def _start_relay(self) -> Relay:
         self._upstream = Upstream(self._options, self._limits)

@@ -51,7 +51,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def run_routes(runs: Runs) -> list[Route]:
     async def create(request: web.Request) -> web.Response:
-        id, begun = await runs.create(_convert(read_object(request[BODY]), NewRun), caller(request))
+        id, begun = await runs.create(convert(read_object(request[BODY]), NewRun), caller(request))
         return web.json_response({"run": id, "begun": begun, "page": f"/runs/{id}"}, status=201 if begun else 200)
 
     async def log(request: web.Request) -> web.Response:
@@ -73,14 +73,14 @@ def run_routes(runs: Runs) -> list[Route]:
     def telling(kind: str) -> Handler:
         async def tell(request: web.Request) -> web.Response:
             found = read_object(request[BODY])
-            data = msgspec.to_builtins(_convert(found, Alert)) if kind == row.ALERT else {"set": found, "remove": []}
+            data = msgspec.to_builtins(convert(found, Alert)) if kind == row.ALERT else {"set": found, "remove": []}
             await runs.tell(request.match_info["id"], kind, data, caller(request))
             return web.json_response({"run": request.match_info["id"], "accepted": 1})
 
         return tell
 
     async def finish(request: web.Request) -> web.Response:
-        asked = _convert(read_object(request[BODY]), Finish)
+        asked = convert(read_object(request[BODY]), Finish)
         ended = await runs.finish(request.match_info["id"], asked.exit_code, caller(request))
         if not ended:
             raise BadBody(404, f"no run {request.match_info['id']!r:.80} is open that is posted here")
@@ -124,7 +124,7 @@ def _told(problems: list[Any]) -> dict[str, Any]:
     return {"refused": len(problems), "problems": [{"row": p.place, "error": p.text} for p in problems[:MAX_TOLD]]}
 
 
-def _convert(value: Any, kind: type[Kind]) -> Kind:
+def convert(value: Any, kind: type[Kind]) -> Kind:
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeError) as problem:  # the latter of a lone surrogate

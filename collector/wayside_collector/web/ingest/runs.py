@@ -42,10 +42,13 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who sends. host: the machine, as far as is known. namespace: the only one it may write for, None for all."""
+    """Who sends. host: the machine, as far as is known. namespace: the only one it may write for, None for all.
+    launcher: what sessions begun for it are known by.
+    """
 
     host: str
     namespace: str | None = None
+    launcher: str | None = None
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -130,6 +133,7 @@ class Runs:
         if known is not None:
             record["run"] = {**msgspec.to_builtins(known.run), **record["run"]}
             record["workload"] = record["workload"] or known.workload
+            record["launcher"] = record["launcher"] or known.launcher
         record["run"].setdefault("project", "default")
         record["run"].setdefault("name", new.id)
         return record
@@ -161,6 +165,7 @@ def _new_record(new: NewRun, caller: Caller, rank: int | None) -> dict[str, Any]
         "run": {key: value for key, value in said.items() if value},
         "rank": rank,
         "workload": new.workload,
+        "launcher": caller.launcher,
         "host": new.host or caller.host,
         "started": time.time(),
         "origin": "http",
