@@ -1,12 +1,13 @@
 """The main job in one command: a collector, a real training run of two ranks, and the books at the end.
 
-make run              serves the pages until Ctrl-C
+make run              serves the pages until Ctrl-C, which is its ordinary end; before the table is there, exit code 130
 make run ONCE=1       exits 0 when everything is delivered, the books balance and the model learned something
 """
 
 import argparse
 import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,9 +17,6 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
-
-from wayside_collector import config
-from wayside_collector.table import format_sinks
 
 HERE = Path(__file__).parent
 STARTS_WITHIN = 20.0  # seconds
@@ -31,6 +29,16 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="exit when everything is delivered")
     parser.add_argument("--steps", type=int, default=400)
     chosen = parser.parse_args()
+    try:
+        return run(chosen.steps, once=chosen.once)
+    except KeyboardInterrupt:
+        print("\nstopped before the end", flush=True)
+        return 128 + signal.SIGINT
+
+
+def run(steps: int, *, once: bool) -> int:
+    from wayside_collector import config  # within reach of the handler of Ctrl-C
+
     found = config.load(None, config.environment())
     host, port = found.address
     url = f"http://{host}:{port}"
@@ -40,21 +48,41 @@ def main() -> int:
     )
     try:
         wait_until_ready(url, collector)
-        accuracy = train(url, chosen.steps)
+        accuracy = train(url, steps)
         status, problems = wait_until_delivered(url)
         if accuracy < ENOUGH:
             problems.append(f"accuracy {accuracy:.4f} is under {ENOUGH}")
         report(status, accuracy, problems)
         print(f"\nlook at {url}/ and {url}/metrics; the rows are in {found.dir}/jsonl/", flush=True)
-        if not chosen.once:
+        if not once:
             print("\nserving until Ctrl-C", flush=True)
-            collector.wait()
-    except KeyboardInterrupt:
-        problems = []
+            problems += serve(collector)
+    except OSError as problem:
+        sys.exit(f"the collector at {url} answers no more ({problem}); what it said stands above")
     finally:
-        collector.send_signal(signal.SIGTERM)
-        collector.wait()
+        stop(collector)
     return 1 if problems else 0
+
+
+def serve(collector: "subprocess.Popen[bytes]") -> list[str]:
+    """Wait for Ctrl-C, which is the ordinary end; any other is a problem."""
+    try:
+        collector.wait()
+    except KeyboardInterrupt:
+        print("\nstopping", flush=True)
+        return []
+    print(f"PROBLEM: the collector ended with exit code {collector.returncode}", flush=True)
+    return ["it ended"]
+
+
+def stop(collector: "subprocess.Popen[bytes]") -> None:
+    """In order, or at once when Ctrl-C comes again."""
+    collector.send_signal(signal.SIGTERM)
+    while collector.returncode is None:
+        try:
+            collector.wait()
+        except KeyboardInterrupt:
+            collector.kill()
 
 
 def wait_until_ready(url: str, collector: "subprocess.Popen[bytes]") -> None:
@@ -76,8 +104,25 @@ def train(url: str, steps: int) -> float:
     """Run the training, showing how far it is by what the collector itself tells; returns the accuracy."""
     print(f"training: {steps} steps on 2 ranks", flush=True)
     job = subprocess.Popen(
-        [sys.executable, str(HERE / "train_digits.py"), "--steps", str(steps)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / "train_digits.py"), "--steps", str(steps)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us here, too
     )
+    try:
+        output = follow(url, job, steps)
+    finally:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGTERM)
+            job.wait()
+    found = re.search(r"accuracy ([0-9.]+)", output)
+    if job.returncode or not found:
+        sys.exit(f"the training failed with exit code {job.returncode}")
+    return float(found[1])
+
+
+def follow(url: str, job: "subprocess.Popen[str]", steps: int) -> str:
+    """The training's output, once it is over; shows on the way how far it is."""
     live = sys.stderr.isatty()
     while job.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -86,11 +131,9 @@ def train(url: str, steps: int) -> float:
         if step is not None and loss is not None and job.poll() is None:
             shown = f"training: step {step + 1:.0f} of {steps}, loss {loss:.3f}"
             print(f"\r{shown}" if live else shown, end="" if live else "\n", file=sys.stderr, flush=True)
-    output = job.communicate()[0]
-    found = re.search(r"accuracy ([0-9.]+)", output)
-    if job.returncode or not found:
-        sys.exit(f"the training failed with exit code {job.returncode}")
-    return float(found[1])
+    if live:
+        print(file=sys.stderr, flush=True)
+    return job.communicate()[0]
 
 
 def read_metric(url: str, name: str) -> float | None:
@@ -132,6 +175,8 @@ def unbalanced(status: dict[str, Any]) -> list[str]:
 
 
 def report(status: dict[str, Any], accuracy: float, problems: list[str]) -> None:
+    from wayside_collector.table import format_sinks
+
     stored, lost = status["ingest"]["received_points"], status["ingest"]["lost_points"]
     print(f"\naccuracy {accuracy:.4f}; {stored + lost} points logged, {lost} of them lost by clients\n")
     print(format_sinks(status["sinks"]))
