@@ -7,7 +7,7 @@ touches the network, and all problems are found at once.
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,7 @@ import msgspec
 from wayside.variables import PREFIX, unknown
 
 from .access import ClientsSection, IngestSection, Outside, PublicSection, listen_problems, split_address
-from .options import Problems, Text, read_struct, read_text
+from .options import Problems, Text, is_below, read_struct, read_text, with_place
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
 from .sources import SAMPLERS, SamplerKind
@@ -98,14 +98,15 @@ class SamplerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything, checked. listen_given: whether `listen` is somebody's wish, and not the default. unknown: what to
-    tell of variables that look like ours and mean nothing.
+    """Everything, checked. listen_given, level_given: whether `listen` and the log's level are somebody's wish, and not
+    the default. unknown: what to tell of variables that look like ours and mean nothing.
     """
 
     top: Top
     sinks: tuple[SinkConfig, ...]
     samplers: tuple[SamplerConfig, ...]
     listen_given: bool = True
+    level_given: bool = True
     unknown: tuple[str, ...] = ()
 
     @property
@@ -165,27 +166,14 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         return build(tree, environ)
     except ConfigError as error:
         places = _places(text, environ)
-        raise ConfigError([_with_place(problem, places) for problem in error.problems]) from None
+        raise ConfigError([with_place(problem, places) for problem in error.problems]) from None
 
 
 def _places(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Where each option was given: a line of the file, or the variable that goes over it."""
     over = {".".join(keys): name for name, keys in _asked(environ)}
     lines = {option: f"line {line}" for option, line in lines_of(text).items()}
-    return {option: line for option, line in lines.items() if not _is_below(option, over)} | over
-
-
-def _is_below(option: str, branches: Iterable[str]) -> bool:
-    return any(option.startswith(f"{branch}.") for branch in branches)
-
-
-def _with_place(problem: str, places: Mapping[str, str]) -> str:
-    """A problem with the place of its option: its own, or that of the branch it should stand in."""
-    path, colon, said = problem.partition(": ")
-    above = path
-    while above and above not in places:
-        above = above.rpartition(".")[0]
-    return f"{path} ({places[above]}){colon}{said}" if above else problem
+    return {option: line for option, line in lines.items() if not is_below(option, over)} | over
 
 
 def _asked(environ: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
@@ -223,8 +211,14 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
         tuple(SinkConfig(name, kind, options) for name, kind, options in sinks),
         tuple(SamplerConfig(name, kind, options) for name, kind, options in samplers),
         "listen" in tree,
+        _gives_level(tree.get("log")),
         tuple(unknown(environ, _nested())),
     )
+
+
+def _gives_level(log: Any) -> bool:
+    section = read_text(log) if isinstance(log, Text) else log
+    return isinstance(section, dict) and "level" in section
 
 
 def _nested() -> Iterator[str]:

@@ -3,6 +3,7 @@ with them found at once. Pure; which parts there are, and where values come from
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,3 +110,17 @@ def _with_unit(kind: Any, value: Any) -> Any:
 def _join(path: str, key: object) -> str:
     name = key if isinstance(key, str) else show(key)
     return f"{path}.{name}" if path else name
+
+
+def is_below(option: str, branches: Iterable[str]) -> bool:
+    """Whether an option stands in one of these branches."""
+    return any(option.startswith(f"{branch}.") for branch in branches)
+
+
+def with_place(problem: str, places: Mapping[str, str]) -> str:
+    """A problem with the place of its option: its own, or that of the branch it should stand in."""
+    path, colon, said = problem.partition(": ")
+    above = path
+    while above and above not in places:
+        above = above.rpartition(".")[0]
+    return f"{path} ({places[above]}){colon}{said}" if above else problem

@@ -50,6 +50,14 @@ def test_exec_ends_as_the_job_does(machine: Machine, transport: str, code: int) 
     assert "jsonl" in said
 
 
+def test_exec_is_quiet(machine: Machine) -> None:
+    """Of its collector's life nothing is told, unless the log's level is somebody's wish."""
+    _, _, said = run_beside(machine, sys.executable, "-c", LOG_THREE)
+    assert " INFO " not in said
+    done = machine.wayside_collector("exec", "--", "true", WAYSIDE_LOG__LEVEL="info", WAYSIDE_SOURCES="{}")
+    assert " INFO " in done.stderr
+
+
 def test_exec_tells_of_a_job_that_was_killed(machine: Machine) -> None:
     """A job that dies of a signal gives 128 and the signal's number, as a shell does, and its rows arrive."""
     ended, _, said = run_beside(machine, sys.executable, "-c", LOG_THREE + "import os; os.kill(os.getpid(), 9)")

@@ -30,6 +30,9 @@ def _run(chosen: argparse.Namespace) -> int:
         return EXIT_CONFIG
     environ = config.environment()
     loaded = read(chosen.config, environ)
+    if not loaded.config.level_given:
+        environ = {**environ, "WAYSIDE_LOG__LEVEL": "warning"}  # the terminal is the job's
+        loaded = read(chosen.config, environ)
     set_up_log(loaded.config)
     path = socket_path(loaded.config, environ)
     holder = holder_of(path.parent / "collector.lock")
