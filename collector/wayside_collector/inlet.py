@@ -65,7 +65,7 @@ class Inlet:
     there on it is a session of its own here, and is told and asked in its own numbers.
 
     next_seq, next_point: totals including what is drafted; `stored_seq` what is on disk. finished: a FINISH event was
-    stored.
+    stored. finish: where one of ours was put in. setbacks: how often what was taken was not stored.
     """
 
     def __init__(self, known: Known, next_seq: int, next_point: int, counters: Counters) -> None:
@@ -77,12 +77,15 @@ class Inlet:
         self.next_seq = self.stored_seq = next_seq
         self.next_point = self._stored_point = next_point
         self.finished = False
+        self.finish: tuple[int, int] | None = None
+        self.setbacks = 0
         self.counters = counters
         self.losses: list[Loss] = []
         self.batches: list[Batch] = []
         self.problem: str | None = None
         # One hand-over to the spool at a time: a later one must not succeed without the earlier.
         self.turn = asyncio.Lock()
+        self.ending = asyncio.Lock()  # ended twice at once it would get two finishes
         self._slots = sum(len(names) for names in known.schemas.values())
         self._defined = set(known.schemas)
         self._stored_definitions = set(known.schemas)
@@ -280,6 +283,7 @@ class Inlet:
 
     def not_stored(self) -> None:
         """It is not, nor will be what was drafted since: as if none of it had come."""
+        self.setbacks += 1
         self._draft = None
         self.batches, self.losses = [], []
         self._defined = set(self._stored_definitions)

@@ -73,9 +73,15 @@ class Intake:
         session = _checked(record)
         inlet = self._inlets.get(session.id)
         self._check_owner(session.id, via, namespace)
-        if inlet is not None and inlet.known.ended is None:
-            return inlet
+        if inlet is not None:
+            async with inlet.ending:
+                pass
+            if inlet.finish is not None:
+                await self.end(inlet)  # it may be half done; what comes now goes on as another session
+            if inlet.known.ended is None:
+                return inlet
         limit = MAX_SESSIONS if via is None else MAX_RELAYED
+        inlet = self._inlets.get(session.id)
         if inlet is None and len(self._inlets) >= limit:
             raise Full(f"{limit} sessions are open, the limit; end some, or run another collector")
         fields = {key: value for key, value in record.items() if key not in _OURS}
@@ -133,48 +139,55 @@ class Intake:
         for stored in self.spool.sessions():
             if stored.ended is None:
                 inlet = self._inlet(stored)
-                inlet.finished = self._holds_finish(stored.key)
+                finish = self._read_finish(stored.key)
+                inlet.finished = finish is not None
+                if finish is not None and "reason" in finish.data:  # ours: clients give none
+                    inlet.finish = finish.seq, stored.next_point
                 self._inlets[inlet.client_id] = inlet
                 found.append((inlet, stored.journals))
         return found
 
-    def _holds_finish(self, key: int) -> bool:
-        """Whether the last event stored of a session is its finish: it was all but ended when we stopped."""
+    def _read_finish(self, key: int) -> row.Event | None:
+        """The last event stored of a session, if it is its finish: it was all but ended when we stopped."""
         last = self.spool.query("SELECT max(id) FROM batches WHERE session = ? AND events > 0", key)[0][0]
         for batch in self.spool.batches(last - 1, 1, key) if last is not None else ():
             with contextlib.suppress(Damaged, OSError, wire.WireError):
                 data = self.spool.read(batch.events) if batch.events is not None else b""
                 events = [span for span in wire.scan(data).spans if span.type == wire.EVENT]
-                return bool(events) and wire.read_event(data, events[-1], 0).kind == row.FINISH
-        return False
+                event = wire.read_event(data, events[-1], batch.next_seq - 1) if events else None
+                return event if event is not None and event.kind == row.FINISH else None
+        return None
 
     async def store(self, inlets: Sequence[Inlet], note: Note | None = None) -> None:
-        """Everything these inlets hold is on disk when this returns; raises SpoolError, and then nothing of it is.
-        note: state that is kept in the same transaction, owner to changes, once it is known what that stores.
+        """Everything these inlets hold is on disk when this returns; raises SpoolError, and then nothing of it is, also
+        where somebody else's call had taken it along and failed. note: state that is kept in the same transaction,
+        owner to changes, once it is known what that stores.
 
         Whoever is cancelled here leaves the hand-over to finish by itself, so that no inlet is left in doubt.
         """
         if any(inlet.batches or inlet.losses for inlet in inlets):
-            task = asyncio.get_running_loop().create_task(
-                self._store(sorted(inlets, key=lambda inlet: inlet.key), note)
-            )
+            ordered = sorted(inlets, key=lambda inlet: inlet.key)
+            storing = self._store(ordered, note, [inlet.setbacks for inlet in ordered])
+            task = asyncio.get_running_loop().create_task(storing)
             self._storing.add(task)
             task.add_done_callback(self._settled)
             await asyncio.shield(task)
 
-    async def _store(self, inlets: Sequence[Inlet], note: Note | None) -> None:
+    async def _store(self, inlets: Sequence[Inlet], note: Note | None, setbacks: Sequence[int]) -> None:
         async with contextlib.AsyncExitStack() as turns:
             for inlet in inlets:
                 await turns.enter_async_context(inlet.turn)
-            handed = [(inlet, *inlet.hand_over()) for inlet in inlets]
-            batches = [batch for _, found, _ in handed for batch in found]
-            losses = [loss for _, _, found in handed for loss in found]
             try:
+                if any(inlet.setbacks != before for inlet, before in zip(inlets, setbacks, strict=True)):
+                    raise SpoolError("what a session sent before could not be stored")
+                handed = [(inlet, *inlet.hand_over()) for inlet in inlets]
+                batches = [batch for _, found, _ in handed for batch in found]
+                losses = [loss for _, _, found in handed for loss in found]
                 if batches or losses:
                     kept = () if note is None else (note(batches),)
                     await asyncio.wrap_future(self.spool.append(batches, losses, *kept))
             except SpoolError:
-                for inlet, _, _ in handed:
+                for inlet in inlets:
                     inlet.not_stored()
                 raise
             for inlet, mine, lost in handed:
@@ -192,19 +205,30 @@ class Intake:
             await asyncio.wait(list(self._storing))
 
     async def end(self, inlet: Inlet, *, reason: str = "crashed") -> None:
-        """The session is over and all of it is stored; one that never said so gets a finish of ours."""
-        if inlet.known.ended is not None:
-            return
-        now = time.time()
-        finish = None
-        if not inlet.finished:
-            finish = inlet.next_seq, inlet.next_point
-            inlet.take(inlet.stream(), wire.event_frame(now, None, row.FINISH, {"exit_code": None, "reason": reason}))
-            await self.store([inlet])
-        await asyncio.wrap_future(self.spool.end_session(inlet.key, now, finish))
-        inlet.known.ended, inlet.known.finish = now, finish
-        self._inlets.pop(inlet.client_id, None)
+        """The session is over and all of it is stored; one that never said so gets a finish of ours. Whoever asks for
+        it at the same time waits for the same end. Raises SpoolError; then it may be asked for again.
+        """
+        async with inlet.ending:
+            if inlet.known.ended is not None:
+                return
+            now = time.time()
+            if not inlet.finished:
+                inlet.finish = inlet.next_seq, inlet.next_point
+                data = {"exit_code": None, "reason": reason}
+                inlet.take(inlet.stream(), wire.event_frame(now, None, row.FINISH, data))
+                try:
+                    await self.store([inlet])
+                except SpoolError:
+                    inlet.finish = None
+                    raise
+            await asyncio.wrap_future(self.spool.end_session(inlet.key, now, inlet.finish))
+            inlet.known.ended, inlet.known.finish = now, inlet.finish
+            self._let_go(inlet)
         log.info("session %s of run %s ended", inlet.known.session.id[:8], inlet.known.session.run.id)
+
+    def _let_go(self, inlet: Inlet) -> None:
+        self._inlets.pop(inlet.client_id, None)
+        self._said.discard(inlet.known.session.id)
 
     async def let_go(self, inlet: Inlet, at: float | None = None) -> None:
         """Nothing more is expected of a session for now, and no end of ours is put into it: its numbers are its own,
@@ -214,7 +238,7 @@ class Intake:
             now = time.time()
             await asyncio.wrap_future(self.spool.end_session(inlet.key, now))
             inlet.known.ended = now if at is None else at
-            self._inlets.pop(inlet.client_id, None)
+            self._let_go(inlet)
 
     def find(self, client_id: str) -> Inlet | None:
         """The inlet of an open session, by what it calls itself."""
