@@ -13,6 +13,7 @@ from wayside import wire
 from wayside.row import FINISH
 from wayside_collector import __version__
 from wayside_collector import intake as intakes
+from wayside_collector.sources import listening
 from wayside_collector.sources import socket as sockets
 
 
@@ -279,12 +280,12 @@ async def test_many_at_once(place: Place) -> None:
 @pytest.mark.asyncio
 async def test_a_socket_that_cannot_be_made_again_is_tried_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder in the place of a deleted socket stops nothing: the collector listens as soon as it can."""
-    monkeypatch.setattr(sockets, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setattr(listening, "LOOK_INTERVAL", 0.01)
     await asyncio.sleep(0)
     place.socket.path.unlink()
     place.socket.path.mkdir()
     tried = asyncio.Event()
-    monkeypatch.setattr(sockets.log, "warning", lambda text, *values: tried.set() if "tried" in text else None)
+    monkeypatch.setattr(listening.log, "warning", lambda text, *values: tried.set() if "tried" in text else None)
     async with asyncio.timeout(10):
         await tried.wait()
     place.socket.path.rmdir()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from sources.place import opened_place
-from wayside_collector.sources.socket import SocketHeld
+from wayside_collector.sources.listening import SocketHeld
 
 _HOLDER = """
 import sys

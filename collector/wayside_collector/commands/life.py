@@ -33,7 +33,7 @@ def signals(stop: asyncio.Event, reload: Callable[[], None] | None = None) -> It
 
 def guarded(work: Callable[[], Any]) -> int:
     """Run the collector; what an operator must act on becomes a sentence and an exit code."""
-    from ..sources.socket import SocketHeld
+    from ..sources.listening import SocketHeld
     from ..spool import SpoolError, SpoolHeld
 
     try:

@@ -1,4 +1,4 @@
-"""The Unix socket: where sessions say hello, hand over frames, and hear what is stored.
+"""What is said on the Unix socket: sessions say hello, hand over frames, and hear what is stored.
 
 Two dialects on one socket, told apart by the first byte: `{` begins JSON lines (`json_lines.py`), anything else the
 frames of `wayside.wire`. What is malformed, too large, unknown or too many is answered with an error to that peer and
@@ -8,7 +8,6 @@ counted; nobody else notices.
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Coroutine
 from pathlib import Path
@@ -21,12 +20,10 @@ from ..access import ANYBODY, ClientsSection
 from ..intake import Full, Inlet, Intake, Refused, Stream
 from ..refusals import Refusals
 from ..spool import SpoolError
-from ..spool.lock import Held, take_lock
 from .journal import JournalSource
-from .json_lines import MAX_LINE, LineSession, LineTalk, error_line
-from .making import making_socket
+from .json_lines import LineSession, LineTalk, error_line
+from .listening import Listening
 from .named import NamedJournals, more_roots
-from .note import Note
 from .peers import Admission, Peer, peer_of
 
 MAX_CONNECTIONS = 1024  #: a thousand processes of one pod; each costs a descriptor and some kilobytes
@@ -34,16 +31,11 @@ READ_SIZE = 256 << 10
 HELLO_TIMEOUT = 10.0  #: seconds a new peer may take to say who it is
 GONE_AFTER = 10.0  #: seconds a session without a journal may be away before it counts as ended
 RETRY = 0.25  #: seconds before storing again after the spool could not take rows
-LOOK_INTERVAL = 1.0  #: seconds between looks whether the socket is still there
 MAX_UNREAD = 256 << 10  #: bytes of ours that a peer may leave unread: ten minutes of STORED frames at their fastest
 REFUSAL_PATIENCE = 1.0  #: seconds for the first byte of a peer that is not let in: it says which dialect it reads
 MOST_TOLD = 100  #: users whose refusal is logged; the counter has them all
 
 log = logging.getLogger(__name__)
-
-
-class SocketHeld(Exception):
-    """Another collector listens here; the message says which."""
 
 
 class SocketSource:
@@ -64,11 +56,10 @@ class SocketSource:
         self.refusals = refusals or Refusals()
         self._admission = Admission(path, clients)
         self._named = NamedJournals(path.parent, [*journals.roots, *more_roots(clients)])
-        self._note = Note(path.parent / "collector.json")
+        self._listening = Listening(path, self._admission, url, MAX_CONNECTIONS)
         self._told_of: set[int] = set()  # users whose refusal stands in the log
         self._intake = intake
         self._journals = journals
-        self._lock_fd = -1
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         journals.on_stored = self._say_stored
@@ -76,14 +67,7 @@ class SocketSource:
 
     async def run(self) -> None:
         try:
-            await self._serve()
-            while True:
-                log.warning("%s is gone: made again", self.path)
-                try:
-                    await self._serve()
-                except OSError as problem:  # the folder may go again while it is made
-                    log.warning("%s cannot be made again, tried each second: %s", self.path, problem)
-                    await asyncio.sleep(LOOK_INTERVAL)
+            await self._listening.run(self._greet)
         finally:
             await self._hang_up()
 
@@ -93,42 +77,6 @@ class SocketSource:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _serve(self) -> None:
-        """Listen until the socket's file is not ours any more: someone deleted it, perhaps with its whole folder."""
-        with making_socket(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._take_lock(self.path.parent / "collector.lock")
-        ours: int | None = None
-        try:
-            # All processes of a pod may begin at the same instant: whom the backlog has no room for is sent away.
-            try:
-                listening = self._admission.bind()
-            except FileNotFoundError:
-                return  # deleted while it was made
-            server = await asyncio.start_unix_server(
-                self._greet, sock=listening, limit=MAX_LINE, backlog=MAX_CONNECTIONS
-            )
-            ours = _inode(self.path)
-            log.info("listening on %s", self.path)
-            try:
-                while ours is not None and _inode(self.path) == ours:  # None: it was gone before we had looked
-                    self._note.leave(self.url)
-                    await asyncio.sleep(LOOK_INTERVAL)  # nothing tells of a file that is deleted
-            finally:
-                server.close()
-        finally:
-            if ours is not None and _inode(self.path) == ours:
-                self._note.remove()
-                with contextlib.suppress(OSError):
-                    self.path.unlink()
-            os.close(self._lock_fd)
-
-    def _take_lock(self, path: Path) -> None:
-        try:
-            self._lock_fd = take_lock(path)
-        except Held as holder:
-            raise SocketHeld(f"{holder} listens on {self.path}: stop it, or set another socket") from None
 
     # --- one peer --------------------------------------------------------------------------------
 
@@ -322,10 +270,3 @@ class SocketSource:
             except SpoolError as problem:
                 log.error("%s; a session's end waits", problem)
                 await asyncio.sleep(GONE_AFTER)
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.lstat().st_ino
-    except OSError:
-        return None
