@@ -1,11 +1,14 @@
 """The journal source: what is read when, what waits, and what becomes of what cannot be read."""
 
 import asyncio
+import errno
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sources.place import RECORD, Place, opened_place
+from sources.place import RECORD, FailingSpool, Place, opened_place
 from wayside import wire
 from wayside.journal import Journal
 from wayside.packing import Frame
@@ -14,6 +17,7 @@ from wayside.segments import JOURNALS
 from wayside_collector import intake as intakes
 from wayside_collector.sources import aside as asides
 from wayside_collector.sources import journal as sources
+from wayside_collector.spool import SpoolError
 from wayside_collector.testing import FakeClock
 
 ID = str(RECORD["session"])
@@ -172,3 +176,95 @@ async def test_who_was_served_lets_the_others_come_first(monkeypatch: pytest.Mon
         assert 0 < first == second < 500
         for journal in written:
             journal.close()
+
+
+class Unreadable:
+    """Reading these files fails, as of a disk that fails or a server that is away."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
+        self._inodes = {path.stat().st_ino for path in paths}
+        self._pread = os.pread
+        monkeypatch.setattr(os, "pread", self.pread)
+
+    def pread(self, fd: int, size: int, offset: int) -> bytes:
+        if os.fstat(fd).st_ino in self._inodes:
+            raise OSError(errno.EIO, "Input/output error")
+        return self._pread(fd, size, offset)
+
+    def heal(self) -> None:
+        self._inodes.clear()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("begun", [False, True], ids=["before it is opened", "while it is read"])
+async def test_a_file_that_cannot_be_read_now_stops_nobody(monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+    """One living journal on a failing disk: the others are read, it is told once and counted, and read later."""
+    clock = FakeClock(100.0)
+    async with opened_place(clock) as place:
+        written = {session: write(place.folder, 3, session=session) for session in (ID, "0" * 32)}
+        inlets = {}
+        place.journals.is_connected = lambda inlet: True
+        for session in written:
+            inlets[session] = await place.intake.begin({**RECORD, "session": session})
+            place.journals.follow(inlets[session], [place.folder / JOURNALS / session])
+        if begun:
+            await place.journals.look()
+            for journal in written.values():
+                journal.append(a_row(3))
+        failing = Unreadable(monkeypatch, *(place.folder / JOURNALS / ID).glob("*.seg"))
+        for _ in range(3):
+            await place.journals.look()
+            clock.forward(6.0)
+        assert inlets["0" * 32].stored_seq == 3 + begun
+        assert (inlets[ID].stored_seq, place.journals.set_aside) == (3 * begun, 1)
+        failing.heal()
+        await place.journals.look()
+        assert inlets[ID].stored_seq == 3 + begun
+        assert place.intake.counters.malformed == 0
+        for journal in written.values():
+            journal.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("adopted", [False, True], ids=["not yet adopted", "adopted"])
+async def test_a_dead_ones_file_that_cannot_be_read_now_is_not_removed(
+    monkeypatch: pytest.MonkeyPatch, adopted: bool
+) -> None:
+    """The journal of a dead process waits until it can be read, is told once, and all of it arrives."""
+    clock = FakeClock(time.time() + 100.0)
+    async with opened_place(clock) as place:
+        orphan = _leave(place, 5)
+        if adopted:
+            await place.journals.look_for_orphans()
+        failing = Unreadable(monkeypatch, *orphan.glob("*.seg"))
+        old = time.time() - 100
+        os.utime(orphan, (old, old))
+        for _ in range(3):
+            await place.journals.look_for_orphans()
+            await place.journals.look()
+            clock.forward(6.0)
+        assert (place.intake.counters.received_rows, place.journals.set_aside) == (0, 1)
+        failing.heal()
+        await _adopt(place, orphan)
+        assert place.intake.counters.received_rows == 5
+
+
+@pytest.mark.asyncio
+async def test_a_session_whose_end_found_no_room_is_ended_later() -> None:
+    """The disk is full at the moment an orphan was read to its end: nobody forgets that it has to be ended."""
+    async with opened_place() as place:
+        orphan = _leave(place, 5)
+        spool = FailingSpool(place)
+        await place.journals.look_for_orphans()
+        inlet = place.intake.find(ID)
+        assert inlet is not None
+        place.journals.on_stored = lambda inlet: setattr(spool, "fails", True)
+        with pytest.raises(SpoolError):
+            await place.journals.look()
+        with pytest.raises(SpoolError):
+            await place.journals.look()
+        spool.fails = False
+        await _adopt(place, orphan)
+        await place.journals.look()
+        assert inlet.known.ended is not None
+        assert (place.journals.idle, place.intake.counters.received_rows) == (True, 5)

@@ -13,6 +13,7 @@ from .aside import Aside
 from .segments import OpenSegment, Segments, written_pages
 
 HOLD = 5.0  #: seconds a walk may fail to reach the committed position before the rest is set aside
+RETRY = 5.0  #: seconds before the next attempt at files that the system cannot read now: each may take it long
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Followed:
         self._done: list[OpenSegment] = []  # read to the end, not yet known to be stored
         self._held_since = 0.0
         self._missing_since = 0.0
+        self._unreadable_until: float | None = None
 
     @property
     def has_done(self) -> bool:
@@ -49,36 +51,60 @@ class Followed:
     @property
     def at_end(self) -> bool:
         """Whether everything there is was read, stored, and let go."""
-        if self._segment is not None or self._done:
+        if self._segment is not None or self._done or self._unreadable_until is not None:
             return False
-        found = self._segments.find(self._number)
+        try:
+            found = self._segments.find(self._number)
+        except OSError as problem:
+            self._put_off(problem)
+            return False
         if found is not None:
             found.close()
         return found is None
 
     def read(self, most: int) -> int:
-        """Take frames, at most `most` bytes; returns how many bytes were taken."""
-        taken = 0
-        while taken < most:
-            segment = self._segment or self._next_segment()
-            if segment is None:
-                break
-            position, sealed = segment.committed()
-            if position > segment.read:
-                step = self._take(segment, position, most - taken)
+        """Take frames, at most `most` bytes; returns how many bytes were taken. What the system cannot read now is told
+        once, and tried again.
+        """
+        if self._unreadable_until is not None and self._clock() < self._unreadable_until:
+            return 0
+        taken, more = 0, True
+        try:
+            while more and taken < most:
+                step, more = self._step(most - taken)
                 taken += step
-                if not step:
-                    break
-            if segment.read < position:
-                continue
-            if not sealed and not self.orphan:
-                break
-            if not sealed and segment.committed()[0] > segment.read:
-                continue
+            self._unreadable_until = None
+        except OSError as problem:
+            self._put_off(problem)
+        return taken
+
+    def _step(self, most: int) -> tuple[int, bool]:
+        """Take what one segment has; how many bytes, and whether there may be more."""
+        segment = self._segment or self._next_segment()
+        if segment is None:
+            return 0, False
+        step = 0
+        position, sealed = segment.committed()
+        if position > segment.read:
+            step = self._take(segment, position, most)
+            if not step or segment.read < position:
+                return step, step > 0
+        if not sealed and not self.orphan:
+            return step, False
+        if sealed or segment.committed()[0] <= segment.read:
             self._done.append(segment)
             self._segment = None
             self._number = segment.header.number + 1
-        return taken
+        return step, True
+
+    def _put_off(self, problem: OSError) -> None:
+        if self._unreadable_until is None:
+            self._aside.count += 1
+            log.error("the journal %s cannot be read, tried again: %s", self.folders[0], problem)
+        self._unreadable_until = self._clock() + RETRY
+        if self._segment is not None:
+            self._segment.close()  # NFS may want it opened anew; what was taken of it is refused as doubles
+            self._segment = None
 
     def rewind(self) -> None:
         """What was read could not be stored: read it again from the oldest segment not yet let go."""

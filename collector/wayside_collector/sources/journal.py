@@ -63,6 +63,7 @@ class JournalSource:
         self._clock = clock
         self._followed: dict[str, Followed] = {}
         self._ignored: set[Path] = set()
+        self._unreadable: set[Path] = set()
         self._wake = asyncio.Event()
         self._stopping = False
         self._looking = asyncio.Lock()  # two looks at once would adopt a journal twice
@@ -163,9 +164,10 @@ class JournalSource:
                 await self._book_untold(followed)
                 for folder in followed.folders:
                     bury(folder, self._aside)
-                del self._followed[id]
+                await self.intake.end(followed.inlet)  # before it is forgotten: where that fails, it is tried again
+                if self._followed.get(id) is followed:
+                    del self._followed[id]
                 followed.close()
-                await self.intake.end(followed.inlet)
 
     def _is_dead(self, followed: Followed, now: float) -> bool:
         """A free lock is proof. A folder that is gone is not: its owner, if it lives, begins another and says hello."""
@@ -196,13 +198,18 @@ class JournalSource:
         async with self._looking:
             folders = [folder for root in self.roots for folder in journal_folders(root)]
             self._ignored.intersection_update(folders)
+            self._unreadable.intersection_update(folders)
             for folder in folders:
                 if folder.name in self._followed or folder in self._ignored or owner_of(folder) != Owner.DEAD:
                     continue
                 await self._adopt(folder)
 
     async def _adopt(self, folder: Path) -> None:
-        segment = any_segment(folder)
+        try:
+            segment = any_segment(folder)
+        except OSError as problem:
+            self._put_off(folder, problem)
+            return
         if segment is None:
             self._adopt_account(folder)
             return
@@ -218,6 +225,9 @@ class JournalSource:
         except (Full, SpoolError) as problem:
             self.last_error = str(problem)  # later: it waits where it is
             return
+        except OSError as problem:
+            self._put_off(folder, problem)
+            return
         except (wire.WireError, IndexError, Refused) as problem:
             taken = set_aside(folder, self._aside)
             place = f"set aside in {self._aside.folder}" if taken else "left where it is"
@@ -230,6 +240,13 @@ class JournalSource:
         folders += [path for path in _elsewhere(folder, record) if path not in folders]
         log.info("adopted the journal of session %s of run %s", inlet.known.session.id[:8], inlet.known.session.run.id)
         self._follow_orphan(folder.name, inlet, folders)
+
+    def _put_off(self, folder: Path, problem: OSError) -> None:
+        """The system cannot read it now: it waits where it is for the next look."""
+        if folder not in self._unreadable:
+            self._unreadable.add(folder)
+            self._aside.count += 1
+            log.error("the journal %s cannot be read, tried again: %s", folder, problem)
 
     def _adopt_account(self, folder: Path) -> None:
         """A folder of which every segment was let go: what its owner dropped may still have to be booked. Not before

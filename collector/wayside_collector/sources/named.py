@@ -101,7 +101,10 @@ def still_readable(paths: Sequence[str], roots: list[Path]) -> list[Path]:
 
 
 def _holds_session(folder: Path) -> bool:
-    found = any_segment(folder)
+    try:
+        found = any_segment(folder)
+    except OSError:
+        return False
     if found is not None:
         found.close()
     return found is not None

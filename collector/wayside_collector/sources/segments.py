@@ -6,7 +6,9 @@ what the bytes mean; `sources/journal.py` does.
 
 import contextlib
 import enum
+import errno
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from ..spool.lock import is_held
 from .confined import journal_folder, open_plain, remove_same
 
 PAGE = 4096
+#: Errors that say nothing about a file: what cannot be read now may be readable later, and is not taken for absent.
+PASSING = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT})
 MAX_SEGMENT = 2 * wire.MAX_FRAME  #: bytes of a file: a segment holds 256 KiB, or one frame that is larger
 
 
@@ -116,9 +120,19 @@ def read_record(journal: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
+@contextlib.contextmanager
+def _where_allowed() -> Iterator[None]:
+    """What is not there, or not to be opened, is passed over. Raises OSError where nobody can tell (`PASSING`)."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in PASSING:
+            raise
+
+
 def any_segment(folder: Path) -> OpenSegment | None:
-    """One that this folder's session has begun, whichever: each opens with the session's record."""
-    with contextlib.suppress(OSError), journal_folder(folder) as opened:
+    """One that this folder's session has begun, whichever: each opens with the session's record. Raises OSError."""
+    with _where_allowed(), journal_folder(folder) as opened:
         for name in _segment_names(opened):
             found = _read_ours(opened, folder / name)
             if found is not None:
@@ -139,7 +153,7 @@ class Segments:
     def find(self, number: int) -> OpenSegment | None:
         """The begun segment with the lowest number that is at least `number`; of two copies the one with more in it.
 
-        A file that is no segment is left where it is.
+        A file that is no segment is left where it is. Raises OSError.
         """
         return self._find_sealed(number) or self._search(number)
 
@@ -148,26 +162,31 @@ class Segments:
         for path in self._places.get(number, ()):
             found = self._open(path, number)
             if found is not None:
-                if found.committed()[1]:
-                    return found
-                found.close()
+                with contextlib.ExitStack() as unless_sealed:
+                    unless_sealed.callback(found.close)
+                    if found.committed()[1]:
+                        unless_sealed.pop_all()
+                        return found
         return None
 
     def _search(self, number: int) -> OpenSegment | None:
         self._look()
-        for lowest in sorted(known for known in self._places if known >= number):
-            best: OpenSegment | None = None
-            for path in self._places[lowest]:
-                found = self._open(path, lowest)
-                if found is None:
-                    continue
-                if best is None or found.committed()[0] > best.committed()[0]:
-                    best, found = found, best
-                if found is not None:
+        fullest = (self._fullest(known) for known in sorted(self._places) if known >= number)
+        return next((found for found in fullest if found is not None), None)
+
+    def _fullest(self, number: int) -> OpenSegment | None:
+        opened: list[OpenSegment] = []
+        best: OpenSegment | None = None
+        try:
+            for path in self._places[number]:
+                if (found := self._open(path, number)) is not None:
+                    opened.append(found)
+            best = max(opened, key=lambda segment: segment.committed()[0], default=None)
+            return best
+        finally:
+            for found in opened:
+                if found is not best:
                     found.close()
-            if best is not None:
-                return best
-        return None
 
     def _look(self) -> None:
         """Learn the numbers of files that are new, and forget those of files that are gone."""
@@ -179,7 +198,7 @@ class Segments:
 
     def _open(self, path: Path, number: int) -> OpenSegment | None:
         """What still has this number."""
-        with contextlib.suppress(OSError), journal_folder(path.parent) as opened:
+        with _where_allowed(), journal_folder(path.parent) as opened:
             found = _read_ours(opened, path)
             if found is None or found.header.number == number:
                 return found
@@ -191,7 +210,7 @@ class Segments:
 def _numbers_in(folder: Path, known: dict[str, int]) -> dict[str, int]:
     """The segments begun in a folder, by file name."""
     numbers: dict[str, int] = {}
-    with contextlib.suppress(OSError), journal_folder(folder) as opened:
+    with _where_allowed(), journal_folder(folder) as opened:
         for name in _segment_names(opened):
             number = known.get(name)
             if number is None and (found := _read_ours(opened, folder / name)) is not None:
@@ -208,7 +227,7 @@ def _segment_names(opened: int) -> list[str]:
 
 def _read_ours(opened: int, path: Path) -> OpenSegment | None:
     """A segment that the folder's session has begun; None for anything else."""
-    with contextlib.suppress(OSError, wire.WireError):
+    with _where_allowed(), contextlib.suppress(wire.WireError):
         found = read_segment(opened, path)
         if found is None or found.header.session.hex() == path.parent.name:
             return found
