@@ -12,6 +12,7 @@ from ..notices import say
 from ..runs import Run
 from .asked import ask, called, may_divert
 from .counterpart import begin
+from .silent import MARK as SILENT_MARK
 from .silent import is_silent, take_over
 from .switch import DIVERT
 
@@ -91,14 +92,13 @@ def _guarded(ours: Callable[..., None], *args: Any, **named: Any) -> None:
 
 
 def _begin(wandb: Any, run: Any, asked: Optional[Dict[str, Any]], diverted: bool) -> None:
-    if run is None or run in _runs:  # wandb gave an open run back
+    if run is None or SILENT_MARK in vars(type(run)):  # wandb gave an open run back
         return
-    if not is_silent(run):
+    if is_silent(run):
+        ours = begin(called(asked or {}), dict(run.config), "wayside" if diverted else "wandb")
+        take_over(wandb, run, ours, diverted)
+    elif run not in _runs:
         _runs[run] = _mirror(run)
-        return
-    ours = begin(called(asked or {}), dict(run.config), "wayside" if diverted else "wandb")
-    _runs[run] = ours
-    take_over(wandb, run, ours, diverted)
 
 
 def _mirror(run: Any) -> Run:

@@ -10,6 +10,7 @@ from typing import Any, Dict
 
 from ..runs import Run
 
+MARK = "_wayside_run"  #: what the class of a run that was taken over holds
 _REBOUND = ("log", "define_metric", "alert", "summary")  # names that wandb.init binds in the module
 _FACTS = ("id", "name", "project", "entity", "group", "job_type", "tags", "notes", "url", "step", "dir")
 
@@ -21,12 +22,12 @@ def is_silent(run: Any) -> bool:
 
 def take_over(wandb: Any, run: Any, ours: Run, diverted: bool) -> None:
     """Have a silent run tell ours. diverted: it shows our id, name and address, which are those W&B will get."""
-    members = _methods(ours, run.finish, run.define_metric)
+    members = {MARK: ours, **_methods(ours, run.finish, run.define_metric)}
     if diverted:
         members.update({name: _shown(ours, name) for name in _FACTS})
     for name in members:
         getattr(run, "__dict__", {}).pop(name, None)
-    run.__class__ = type(type(run).__name__, (type(run),), members)
+    object.__setattr__(run, "__class__", type(type(run).__name__, (type(run),), members))
     _hear_config_and_summary(run, ours)
     if wandb.run is run:
         for name in _REBOUND:
