@@ -23,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
     asking.TOP,
     dead_letters.COMMAND,
     recover.COMMAND,
+    asking.REBUILD,
 )
 
 _EXAMPLES = {

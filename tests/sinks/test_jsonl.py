@@ -220,12 +220,12 @@ async def test_a_full_disk_is_tried_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 async def test_who_the_sessions_are(tmp_path: Path) -> None:
-    """A file beside the rows says all that a session said of itself, once, and anew after a restart; rows say nothing of
-    it. A sampler's session also says for whose runs it measured, where that changes.
+    """A file beside the rows says all that a session said of itself, once, and anew after a restart; rows say nothing
+    of it. A sampler's session also says for whose runs it measured, where that changes.
     """
     desk = await Desk(tmp_path).open()
     await desk.steps(0, 3)
-    (path,) = tmp_path.glob("sessions-*.ndjson")
+    path = tmp_path / "sessions-00000001.ndjson"
     (line,) = path.read_text().splitlines()
     assert read_session(strict(line)["record"]) == desk.session
     await desk.open()
@@ -248,4 +248,4 @@ async def test_what_was_not_written_is_told_again(tmp_path: Path, monkeypatch: p
         with pytest.raises(Retry):
             await desk.steps(0, 1)
     await desk.steps(0, 1)
-    assert list(Introduced(sorted(tmp_path.glob("sessions-*.ndjson"))).sessions) == [desk.session.id]
+    assert list(Introduced([tmp_path / "sessions-00000001.ndjson"]).sessions) == [desk.session.id]

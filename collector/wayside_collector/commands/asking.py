@@ -225,3 +225,29 @@ TOP = Command(
     _top_arguments,
     _answer("top:show_top"),
 )
+
+
+# --- rebuild ---------------------------------------------------------------------------------------------------------
+
+
+def _rebuild_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", metavar="PLACE", help="build it there: a file, or postgresql://…; the store stays")
+    parser.add_argument(
+        "--lines", type=Path, action="append", metavar="FOLDER",
+        help="a folder of JSON lines; may be repeated (default: the configuration's)",
+    )  # fmt: skip
+    parser.add_argument("--anew", action="store_true", help="also where the store there is has more in it")
+    add_config(parser)
+
+
+REBUILD = Command(
+    "rebuild",
+    "build the store anew, from the JSON lines and the spool",
+    {
+        "wayside-collector rebuild": "of the configuration, its collector stopped; the old store is kept beside it",
+        "wayside-collector rebuild --to /tmp/other.db": "into another file",
+        "wayside-collector rebuild --to postgresql://wayside@db/wayside": "from files to PostgreSQL",
+    },
+    _rebuild_arguments,
+    _answer("rebuild:rebuild_store"),
+)
