@@ -55,7 +55,8 @@ class PublicSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     token_file: a file with a line `reader TOKEN` or `writer TOKEN` for each token; read anew when it changes.
     anonymous: what those may do who show no token: "nothing", or as a "reader" see everything. cert_file, key_file:
     our certificate (PEM), for https; read anew when they change. origins: pages elsewhere, like
-    "https://dash.example", whose scripts may use the API with a token (CORS).
+    "https://dash.example", whose scripts may use the API with a token (CORS). max_connections: open at once, each with
+    a descriptor: for a gateway one for each collector that feeds it.
     """
 
     token_file: str | None = None
@@ -63,6 +64,7 @@ class PublicSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cert_file: str | None = None
     key_file: str | None = None
     origins: tuple[str, ...] = ()
+    max_connections: Annotated[int, msgspec.Meta(ge=16, le=65536)] = 256
 
     def check(self) -> list[str]:
         """What is wrong with these options, each text beginning with the option's name; empty when nothing is."""

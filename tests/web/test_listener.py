@@ -178,3 +178,11 @@ def test_two_listeners_need_two_ports() -> None:
     assert listen_problems("127.0.0.1:9750", "0.0.0.0:9750")[0].startswith("listen_public: port 9750")
     assert listen_problems("127.0.0.1:0", "0.0.0.0:0") == []
     assert listen_problems("127.0.0.1:65536", "0.0.0.0:99999999999")[1].startswith("listen_public: ")
+
+
+@pytest.mark.asyncio
+async def test_the_public_listener_has_a_limit_of_its_own() -> None:
+    """A gateway's, to which each collector that feeds it holds a connection."""
+    async with served(Outside("127.0.0.1:0", PublicSection(max_connections=1000))) as s:
+        local, public = s.server.listeners
+        assert (local.max_connections, public.max_connections) == (256, 1000)

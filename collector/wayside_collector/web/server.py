@@ -68,6 +68,7 @@ class WebServer:
         if outside.listen is not None:
             tls = None if public.cert_file is None else Certificate(public.cert_file, public.key_file)
             self.listeners.append(Listener("listen_public", *split_address(outside.listen), self.refusals, tls))
+            self.listeners[-1].max_connections = public.max_connections
         tokens = Tokens(None if public.token_file is None else Path(public.token_file).expanduser())
         self.access = Access(outside, tokens)
         self._views = views
