@@ -22,7 +22,7 @@ export function bind(mine: readonly Key[], signal: AbortSignal): void {
 export function startKeys(always: readonly Key[]): void {
   keys = [...always];
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const target = event.target as HTMLElement;
     if (event.key === "Escape" && target.matches("input, select, textarea")) {
       target.blur();
