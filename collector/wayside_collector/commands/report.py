@@ -44,7 +44,7 @@ def write_report(chosen: argparse.Namespace) -> int:
 
 
 def _story(history: History, run: RunInfo) -> RunStory:
-    every = history.events(run.id, limit=10 * EVENTS)
+    every = history.events(run.id, limit=5 * EVENTS)
     about = next((event.data for event in every if event.kind == "about"), {})
     alerts = history.events(run.id, ("alert",), limit=EVENTS)
     told = [event for event in every if event.kind not in QUIET]
