@@ -90,7 +90,7 @@ class Commits:
         commit = SinkCommit(self._name, position, cursors, text, *told, kind=self._kind)
         try:
             gone, cancelled = await outcome(asyncio.wrap_future(self._spool.commit(commit, lazy=not self._busy)))
-        except SpoolError:
+        except (SpoolError, asyncio.CancelledError):
             for session in cursors:
                 self._reading.standing.touch(session)
             raise
