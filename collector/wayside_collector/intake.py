@@ -56,6 +56,7 @@ class Intake:
         self.counters = Counters()
         self._on_session = on_session
         self._inlets: dict[str, Inlet] = {}
+        self._beginning = 0
         self._said: set[str] = set()
         self._storing: set[asyncio.Task[None]] = set()
 
@@ -82,7 +83,7 @@ class Intake:
                 return inlet
         limit = MAX_SESSIONS if via is None else MAX_RELAYED
         inlet = self._inlets.get(session.id)
-        if inlet is None and len(self._inlets) >= limit:
+        if inlet is None and len(self._inlets) + self._beginning >= limit:
             raise Full(f"{limit} sessions are open, the limit; end some, or run another collector")
         fields = {key: value for key, value in record.items() if key not in _OURS}
         fields |= {key: value for key, value in (("via", via), ("namespace", namespace)) if value is not None}
@@ -95,7 +96,11 @@ class Intake:
                 f"the session record is {len(frame)} bytes long, the limit is {MAX_RECORD}: shorten its texts"
             )
         begun = self.spool.begin_session(fields["session"], frame, session.started or time.time(), journals)
-        stored = await asyncio.wrap_future(begun)
+        self._beginning += 1
+        try:
+            stored = await asyncio.wrap_future(begun)
+        finally:
+            self._beginning -= 1
         known = self.registry.add(stored)
         inlet = self._inlets.get(session.id)
         if inlet is None or inlet.known is not known:  # else it was begun twice at once, and the other was faster

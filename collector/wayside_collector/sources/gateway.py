@@ -21,9 +21,10 @@ from ..session import in_namespace
 from ..spool import Batch, SpoolError
 from .feeders import MAX_FEEDERS, OWNER, Feeder, Feeders
 
-MAX_AT_ONCE = 64  #: deliveries in hand: a commit holds what all of them brought, and takes a hundredth of a second
+MAX_AT_ONCE = 256  #: deliveries in hand: a commit holds what all of them brought, and takes a hundredth of a second
 BACKLOG_SHARE = 0.9  #: of the spool's size limit, beyond which deliveries are put off: what is here would be dropped
 BUSY_PAUSE = 5  #: seconds after which a delivery that was put off may come again, at least; at most twice that
+CROWDED_PAUSE = 1  #: likewise, where only too many came at once
 SILENT = 600.0  #: seconds after which the sessions of a collector that says nothing are let go
 UNHEARD = 60.0  #: seconds a session stays of which nothing comes, and which its collector does not call alive
 LOOK = 5.0  #: seconds between two looks for such sessions
@@ -124,10 +125,10 @@ class GatewaySource:
         if spool.size > BACKLOG_SHARE * spool.options.max_size:
             raise self._busy("the gateway's spool is all but full: its sinks are behind")
         if self._in_hand >= MAX_AT_ONCE:
-            raise self._busy(f"{MAX_AT_ONCE} deliveries are in hand")
+            raise self._busy(f"{MAX_AT_ONCE} deliveries are in hand", CROWDED_PAUSE)
 
-    def _busy(self, message: str) -> Busy:
-        return Busy(message, BUSY_PAUSE + round(BUSY_PAUSE * self._chance()))
+    def _busy(self, message: str, pause: int = BUSY_PAUSE) -> Busy:
+        return Busy(message, pause + round(pause * self._chance()))
 
     async def take(self, delivery: Delivery, namespace: str | None) -> Receipt:
         """Everything in it is on disk when this returns, but for what the receipt says. Raises Busy, and then nothing
@@ -153,15 +154,20 @@ class GatewaySource:
         refused: dict[str, str] = {}
         later: dict[str, str] = {}
         lots: list[tuple[RelayedInlet, Lot]] = []
-        for lot in delivery.lots:
+        # All at once: each that is new costs a commit, which they share.
+        begun = await asyncio.gather(
+            *(self._begin(lot, id, namespace) for lot in delivery.lots), return_exceptions=True
+        )
+        for lot, came in zip(delivery.lots, begun, strict=True):
             session = str(lot.record.get("session"))[:32]
-            try:
-                inlet = await self._begin(lot, id, namespace)
-                lots.append((inlet, lot))
-            except Full as problem:
-                later[session] = str(problem)
-            except Refused as problem:
-                refused[session] = str(problem)
+            if isinstance(came, RelayedInlet):
+                lots.append((came, lot))
+            elif isinstance(came, Full):
+                later[session] = str(came)
+            elif isinstance(came, Refused):
+                refused[session] = str(came)
+            else:
+                raise came
         doubles, malformed = await self._store(feeder, lots, refused)
         await self._end(id, lots, delivery.sender.alive)
         alive = [session for session in delivery.sender.alive if session not in self._over]
