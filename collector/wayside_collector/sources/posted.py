@@ -69,6 +69,11 @@ class PostedSessions:
         """Those of the sessions that are open."""
         return list(self._places)
 
+    def count(self, *, doubles: int = 0, refused: int = 0) -> None:
+        """Rows of a request that did not come as far as an inlet, which counts the others."""
+        self._intake.counters.doubles += doubles
+        self._intake.counters.malformed += refused
+
     def known(self, run: str) -> Session | None:
         """The first session of this run that is known, however it came: it is what said most."""
         sessions = (known.session for known in self._intake.registry.all())

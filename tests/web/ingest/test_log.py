@@ -211,4 +211,15 @@ async def test_half_a_character_becomes_a_question_mark(post: Post) -> None:
     assert (await post(LOG, b'{"metrics": {"a\\ud800": 1}}')).body["accepted"] == 1
     assert [one.metrics for one in post.rows("r1")] == [{"a?": 1.0}]
     answer = await post(LOG, b'{"metrics": {"a\\ud800": 1, "a\\ud801": 2}}')
-    assert (answer.body["accepted"], answer.body["refused"]) == (0, 1)
+    assert (answer.status, answer.body["refused"]) == (422, 1)
+
+
+@pytest.mark.asyncio
+async def test_doubles_and_refused_rows_are_counted(post: Post) -> None:
+    """Beside those of the socket and the journals, where `/status` and `/metrics` have them."""
+    for _ in range(2):
+        await post(LOG, {"session": "s", "seq": 0, "rows": [row(0), row(1), {"metrics": {"a": "x"}}]})
+    await post(LOG, [{"metrics": {"a": "x"}}])
+    await post("/v1/wandb/metrics", {"workload_uid": "w", "metrics": [{"name": "a", "value": 1}, {"name": ""}]})
+    counters = post.place.intake.counters
+    assert (counters.doubles, counters.malformed, counters.received_rows) == (2, 4, 3)

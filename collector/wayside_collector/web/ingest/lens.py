@@ -59,7 +59,9 @@ class LensRuns:
                 except wire.WireError as problem:
                     problems.append(str(problem))
             await scribe.store()
-        return Taken(points, entries.refused + len(problems) - len(entries.problems), problems)
+        refused = entries.refused + len(problems) - len(entries.problems)
+        self._posted.count(refused=refused)
+        return Taken(points, refused, problems)
 
     async def detection(self, found: Detection, caller: Caller) -> None:
         """A process begins. Raises as `rows` does, and Malformed."""

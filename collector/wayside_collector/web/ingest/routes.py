@@ -65,9 +65,9 @@ def run_routes(runs: Runs) -> list[Route]:
             parsed = parse(body, query, id)
         else:
             parsed = await asyncio.to_thread(parse, body, query, id)
-        if parsed.problems and not parsed.rows:
-            return web.json_response({"error": parsed.problems[0].text, **_told(parsed.problems)}, status=422)
         taken = await runs.log(id, parsed, caller(request))
+        if parsed.problems and not taken.accepted and not taken.doubles:
+            return web.json_response({"error": parsed.problems[0].text, **_told(parsed.problems)}, status=422)
         return web.json_response({"run": id, **msgspec.to_builtins(taken), **_told(parsed.problems)})
 
     def telling(kind: str) -> Handler:

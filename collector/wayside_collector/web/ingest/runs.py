@@ -92,7 +92,8 @@ class Runs:
         `create` does.
         """
         head = parsed.head
-        if not parsed.total:
+        if not parsed.rows:
+            self._posted.count(refused=len(parsed.problems))
             return Taken(0, 0, head.seq)
         record = self._record(NewRun(id=run, name=head.name, project=head.project), caller, head.rank)
         mark = _mark(record, head.session, head.rank)
@@ -111,6 +112,7 @@ class Runs:
                     accepted += 1
                 except wire.WireError as problem:
                     parsed.problems.append(Problem(one.place, str(problem)))
+            self._posted.count(doubles=doubles, refused=len(parsed.problems))
             lost = 0 if head.seq is None else max(0, head.seq + parsed.total - scribe.next_seq)
             await scribe.store(lost)
             return Taken(accepted, doubles, None if head.session is None else scribe.next_seq + lost)
