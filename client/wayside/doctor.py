@@ -14,7 +14,7 @@ from . import wire
 from ._version import __version__
 from .examination import Report, Value, examine, orphans_of
 from .identity import look
-from .orphans import Orphan, remove
+from .orphans import Orphan, count, remove
 from .settings import read_settings
 
 MAX_SHOWN = 20  #: journals that are named one by one
@@ -106,9 +106,9 @@ def _clear(chosen: argparse.Namespace) -> int:
         return 0
     sys.stdout.write("\n".join(_orphans(asked)) + "\n")
     rows = sum(one.rows for one in asked)
-    sys.stdout.write(f"{len(asked)} journals with {rows} rows and events that were never delivered.\n")
+    sys.stdout.write(f"{count(len(asked), 'journal')} with {rows} rows and events that were never delivered.\n")
     for folder in sorted({one.dir for one in asked if one.rows and one.dir}):
-        sys.stdout.write(f"`wayside-collector sync {folder}` would deliver those of that folder.\n")
+        sys.stdout.write(f"`wayside-collector sync {folder}` delivers those of that folder.\n")
     if not chosen.yes and not _agreed():
         sys.stdout.write("nothing is deleted\n")
         return 1

@@ -59,7 +59,7 @@ def judge(orphans: Sequence[Orphan], memory: str) -> Tuple[bool, str, str]:
     """Whether all is well with them, what was found, and what to do. memory: the root in memory of the clients here."""
     left = [orphan for orphan in orphans if not orphan.taken]
     rows, size = sum(orphan.rows for orphan in left), sum(orphan.bytes for orphan in left)
-    found = f"{len(left)} of processes that are gone, {rows} rows and events, {show_size(size)}" if left else "none"
+    found = f"{count(len(left), 'journal')} of processes that are gone, {rows} rows and events, {show_size(size)}"
     folders = sorted({orphan.dir for orphan in left if orphan.dir and orphan.rows})
     deliver = " and ".join(f"`wayside-collector sync {folder}`" for folder in folders[:_MAX_FOLDERS])
     do = (
@@ -69,9 +69,13 @@ def judge(orphans: Sequence[Orphan], memory: str) -> Tuple[bool, str, str]:
     )
     held = held_below(memory)
     if held + SEGMENT_SIZE <= FOLDER_LIMIT:
-        return True, found, do if left else ""
+        return (True, found, do) if left else (True, "no journal that nobody reads", "")
     full = f"the journals in {memory} hold {show_size(held)}, the limit: those of new runs lie on a disk"
-    return False, f"{found}; {full}", do if left else "wait until a collector has read them"
+    return False, f"{found if left else 'none is left'}; {full}", do if left else "wait until a collector has read them"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def remove(orphan: Orphan) -> bool:

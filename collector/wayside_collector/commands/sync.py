@@ -28,6 +28,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> int:
     environ = {**config.environment(), "WAYSIDE_LISTEN": "127.0.0.1:0"}
     loaded = read(chosen.config, environ)
+    if not loaded.config.level_given:
+        environ["WAYSIDE_LOG__LEVEL"] = "warning"  # what it found is told at the end
+        loaded = read(chosen.config, environ)
     folder = chosen.path.resolve()
     if not chosen.path.is_dir():  # a run killed young may have left everything in memory, and made no folder yet
         places = journal_roots_of(socket_path(loaded.config, environ), loaded.config.dir, environ)
