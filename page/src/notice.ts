@@ -20,7 +20,9 @@ export function showProblem(root: Element, problem: unknown, signal: AbortSignal
         rest.map((one) => (one instanceof Node ? one : h("p", {}, one))),
       ),
     );
-  if (status === 401 || status === 403) {
+  if (status === 403) {
+    told("Not for this token", text, h("a", { href: "/", class: "button" }, "All runs"));
+  } else if (status === 401) {
     told(
       "You are not logged in",
       "This collector shows its runs to those who have a token.",

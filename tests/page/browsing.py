@@ -37,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """One visitor, with a window and a history. expected: statuses of answers that are no surprise here."""
+    """One visitor, with a window and a history. expected: what an error in the console may have in it here."""
 
     def __init__(self, browser: Browser, url: str, expected: tuple[int, ...] = (), **options: Any) -> None:
         self.url = url.rstrip("/")
@@ -58,7 +58,7 @@ class Visit:
 
     def _hear(self, message: Any) -> None:
         if message.type in ("error", "warning"):
-            if any(f"status of {status}" in message.text for status in self._expected):
+            if any(expected in message.text for expected in self._expected):
                 return
             self.trouble.append(f"console: {message.text}")
 

@@ -49,8 +49,9 @@ def page_routes(plain: Handler, folder: Path = BUILT) -> list[Route]:
             return web.json_response({"error": text}, status=404)
         return _answer(request, found, FOR_GOOD)
 
-    routes = [Route("GET", address, index, Role.READER) for address in ADDRESSES]
-    return [*routes, Route("GET", "/assets/{name}", asset, Role.READER)]
+    # scoped: these files are the same for everybody, and hold nothing of anybody's runs
+    routes = [Route("GET", address, index, Role.READER, scoped=True) for address in ADDRESSES]
+    return [*routes, Route("GET", "/assets/{name}", asset, Role.READER, scoped=True)]
 
 
 def read_files(folder: Path) -> dict[str, File]:

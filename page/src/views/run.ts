@@ -23,7 +23,7 @@ const TABS: [string, string][] = [
   ["events", "Events"],
 ];
 const RENEWED = 15_000; // milliseconds between two fetches of what is on the screen, while rows come
-const SERIES_RENEWED = 10_000; // and of which series there are
+const SERIES_RENEWED = 2_000; // and of which series there are
 
 export function showRun(root: HTMLElement, signal: AbortSignal, id: string): void {
   document.title = `${id} · Wayside`;
