@@ -1,7 +1,7 @@
 """A history to ask: a store with runs that a test knows by heart, and the command line beside it, in this process."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -42,16 +42,16 @@ def session_of(run: str, name: str, rank: int, started: float) -> Session:
     return msgspec.structs.replace(found, run=Run(id=run, name=name, project="demo", tags=(name, "all")))
 
 
-def loss(step: int, rank: int) -> float:
-    return ODD.get(step, 0.5 + 3 / (1 + step / 100) + rank / 8)
+def loss(step: int, rank: int, odd: Mapping[int, float] = ODD) -> float:
+    return odd.get(step, 0.5 + 3 / (1 + step / 100) + rank / 8)
 
 
-def rows_of(rank: int, started: float, rows: int = ROWS) -> list[Row]:
+def rows_of(rank: int, started: float, rows: int = ROWS, odd: Mapping[int, float] = ODD) -> list[Row]:
     """train/loss and lr each step, val/acc each hundredth; the seqs follow three events."""
     found = []
     for step in range(rows):
         names: tuple[str, ...] = ("train/loss", "lr")
-        values: tuple[float, ...] = (loss(step, rank), 0.1 + rank)
+        values: tuple[float, ...] = (loss(step, rank, odd), 0.1 + rank)
         if step % 100 == 0:
             names, values = (*names, "val/acc"), (*values, step / 2000)
         found.append(Row(3 + step, started + step, step, True, False, names, values))
@@ -68,7 +68,7 @@ def events_of(run: str, started: float) -> list[Event]:
     ]
 
 
-def fill(place: str, runs: Sequence[tuple[str, str]], rows: int = ROWS) -> None:
+def fill(place: str, runs: Sequence[tuple[str, str]], rows: int = ROWS, odd: Mapping[int, float] = ODD) -> None:
     """Runs by id and name, an hour apart, of two ranks each; the last one failed with exit code 3."""
     db = connect(place)
     db.migrate()
@@ -79,7 +79,7 @@ def fill(place: str, runs: Sequence[tuple[str, str]], rows: int = ROWS) -> None:
             session = session_of(run, name, rank, started)
             records: list[Row | Event] = [
                 *(events_of(run, started) if rank == 0 else ()),
-                *rows_of(rank, started, rows),
+                *rows_of(rank, started, rows, odd),
             ]
             code = 3 if number == len(runs) - 1 else 0
             records.append(make_event("finish", {"exit_code": code}, seq=9999, time=started + rows))

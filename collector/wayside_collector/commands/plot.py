@@ -62,13 +62,16 @@ def draw_curves(curves: Sequence[Curve], *, log: bool = False) -> str:
 
 
 def _strokes(curve: Curve, log: bool) -> Iterator[Stroke]:
-    """The curve, broken where nothing can be drawn: where it is not finite, or not above zero on a logarithmic axis."""
+    """The curve, broken where nothing can be drawn: where it is not finite, or not above zero on a logarithmic axis. Of
+    points together that reach to infinity the mean of the others is.
+    """
     xs: Sequence[Any] = curve.steps if curve.axis == "step" else curve.times
     lows, highs = curve.mins or curve.values, curve.maxs or curve.values
     found = Stroke([], [], [], [])
     for x, *told in zip(xs, curve.values, lows, highs, strict=True):
         values = [math.log10(y) if y > 0 else math.nan for y in told] if log else told
-        if x is None or not all(map(math.isfinite, values)):
+        values = [value if math.isfinite(value) else values[0] for value in values]
+        if x is None or not math.isfinite(values[0]):
             if found.xs:
                 yield found
                 found = Stroke([], [], [], [])
