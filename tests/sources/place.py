@@ -167,14 +167,16 @@ async def opened_place(clock: Callable[[], float] = time.monotonic) -> AsyncIter
 
 
 class FailingSpool:
-    """Stands before a place's spool, and takes no rows while `fails`."""
+    """Stands before a place's spool, and takes no rows while `fails`. asked: how often it was to take some."""
 
     def __init__(self, place: Place) -> None:
         self.fails = False
+        self.asked = 0
         self._spool = place.spool
         place.intake.spool = self  # type: ignore[assignment]
 
     def append(self, *given: Any) -> "Future[Any]":
+        self.asked += 1
         if not self.fails:
             found: Future[Any] = self._spool.append(*given)
             return found

@@ -367,6 +367,7 @@ class FakeSmi(types.ModuleType):
     def __init__(self) -> None:
         super().__init__("amdsmi")
         self.started = 0
+        self.renamed = False
         self.refused: dict[str, int] = {}
         self.metrics: dict[str, object] = {
             "temperature_edge": "N/A",
@@ -398,11 +399,19 @@ class FakeSmi(types.ModuleType):
 
     def amdsmi_get_energy_count(self, handle: str) -> dict[str, object]:
         self._refuse("energy")
-        return {"energy_accumulator": 2_000_000, "counter_resolution": 15.3, "timestamp": 1}
+        return (
+            {"energy": 2_000_000}
+            if self.renamed
+            else {"energy_accumulator": 2_000_000, "counter_resolution": 15.3, "timestamp": 1}
+        )
 
     def amdsmi_get_gpu_total_ecc_count(self, handle: str) -> dict[str, object]:
         self._refuse("errors")
-        return {"correctable_count": 11, "uncorrectable_count": 2, "deferred_count": 0}
+        return (
+            {"corrected": 11}
+            if self.renamed
+            else {"correctable_count": 11, "uncorrectable_count": 2, "deferred_count": 0}
+        )
 
     def amdsmi_get_gpu_metrics_info(self, handle: str) -> dict[str, object]:
         self._refuse("metrics")
@@ -469,6 +478,18 @@ def test_a_call_the_library_refuses_hides_no_other(tmp_path: Path, smi: FakeSmi)
     third = sampler.sample()
     assert "gpu/0/throttled_sw_power_cap" in third.metrics
     assert "gpu/0/energy_joules_total" not in third.metrics
+
+
+def test_an_answer_with_other_names_hides_no_other(tmp_path: Path, smi: FakeSmi) -> None:
+    """amdsmi renames entries from release to release: one that is missing costs its metric alone."""
+    smi.renamed = True
+    card(tmp_path, 0, "0000:03:00.0", DESKTOP)
+    sample = opened(tmp_path).sample()
+    assert "gpu/0/energy_joules_total" not in sample.metrics
+    assert "gpu/0/ecc_corrected_errors_total" not in sample.metrics
+    assert "gpu/0/throttled_prochot" not in sample.metrics
+    assert len(sample.metrics) > 3
+    assert sample.problems == ("gpu/0: not supported here: ECC errors, energy",)
 
 
 @pytest.mark.parametrize("call", ["init", "find"])

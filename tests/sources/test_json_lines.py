@@ -10,8 +10,7 @@ import pytest
 import pytest_asyncio
 from sources.place import FailingSpool, Peer, Place, opened_place, until
 from wayside.row import FINISH, Event
-from wayside_collector.sources import json_lines
-from wayside_collector.sources import socket as sockets
+from wayside_collector.sources import json_lines, leaving
 from wayside_collector.sources.json_lines import LineError, parse_line
 
 
@@ -180,7 +179,7 @@ async def test_what_the_spool_cannot_take_is_told_and_its_session_ends_later(
     """The line is answered with an error, the next one is taken with the next number; and a connection that closes
     while nothing can be stored leaves no session open for ever.
     """
-    monkeypatch.setattr(sockets, "GONE_AFTER", 0.02)
+    monkeypatch.setattr(leaving, "GONE_AFTER", 0.02)
     spool = FailingSpool(place)
     peer = await place.connect()
     await say(peer, {"metrics": {"a": 1}})
@@ -197,3 +196,29 @@ async def test_what_the_spool_cannot_take_is_told_and_its_session_ends_later(
     assert len(place.registry.alive()) == 1
     spool.fails = False
     await until(lambda: place.registry.alive() == [], "ended")
+
+
+@pytest.mark.asyncio
+async def test_lines_that_come_together_are_stored_together(place: Place) -> None:
+    """A sender at a thousand lines a second is not held back by a commit for each of them."""
+    spool = FailingSpool(place)
+    peer = await place.connect()
+    await peer.send(b"".join(b'{"metrics": {"a": %d}}\n' % number for number in range(1000)))
+    await until(lambda: len(place.rows("json")) == 1000, "all")
+    assert [row.values[0] for row in place.rows("json")] == list(range(1000))
+    assert spool.asked < 100
+
+
+@pytest.mark.asyncio
+async def test_each_line_that_could_not_be_stored_is_answered(place: Place) -> None:
+    """The sender can tell how many of those that came together are lost, and none of them arrives later."""
+    spool = FailingSpool(place)
+    spool.fails = True
+    peer = await place.connect()
+    await say(peer, {"metrics": {"a": 1}}, {"metrics": {"a": 2}}, b"{bad", {"metrics": {"a": 3}})
+    said = [await problem(peer) for _ in range(4)]
+    assert ["no room" in text for text in said].count(True) == 3
+    spool.fails = False
+    await say(peer, {"metrics": {"a": 4}})
+    await until(lambda: place.rows("json"), "the last")
+    assert [row.values for row in place.rows("json")] == [(4.0,)]

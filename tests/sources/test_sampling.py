@@ -349,6 +349,29 @@ async def test_a_close_that_fails_is_said(caplog: pytest.LogCaptureFixture) -> N
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("failing", ["open", "sample"])
+async def test_a_close_that_hangs_is_said_and_the_sampler_tried_again(
+    caplog: pytest.LogCaptureFixture, failing: str
+) -> None:
+    """A library that hangs on its way out, after its driver went, is opened again once it has let go."""
+    held = threading.Event()
+
+    class Hanging(ScriptedSampler):
+        def close(self) -> None:
+            self.calls.append("close")
+            held.wait()
+
+    gone = [Unavailable("the driver went")]
+    sampler = Hanging(opens=list(gone) if failing == "open" else [], samples=list(gone) if failing == "sample" else [])
+    overruns = [[], [], [CLOSE_WITHIN]] if failing == "sample" else [[], [CLOSE_WITHIN]]
+    clock = SteeredClock(1, overruns=overruns)
+    clock.release = held.set
+    async with running(sampler, clock):
+        assert sampler.calls.count("open") == 2
+        assert messages(caplog, logging.WARNING) == ["gpu: closing takes more than 2 s"]
+
+
+@pytest.mark.asyncio
 async def test_one_samplers_trouble_is_its_own() -> None:
     """While one hangs in its driver, another goes on, by the real clock."""
     held = threading.Event()

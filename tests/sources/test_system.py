@@ -5,8 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
-from sources.place import FailingSpool, Place, opened_place, until
+from sources.place import RECORD, FailingSpool, Place, opened_place, until
 from wayside.row import FINISH, Event
+from wayside_collector import intake as intakes
 from wayside_collector.sources import system as systems
 from wayside_collector.sources.base import Sample
 from wayside_collector.sources.system import SystemSession
@@ -103,3 +104,34 @@ async def test_a_sample_that_is_no_row_hides_no_other() -> None:
         session.emit(Sample({"a/b": 1.0}), 1e9)
         await until(lambda: len(place.rows("system")) == 1, "the good one")
         assert session.dropped == 1
+
+
+@pytest.mark.asyncio
+async def test_a_device_whose_description_could_not_be_stored_is_described_again() -> None:
+    """The first sample meets a full disk: which GPU it is comes with the next one."""
+    async with opened_place() as place:
+        spool = FailingSpool(place)
+        spool.fails = True
+        async with running(place) as session:
+            sample = Sample({"gpu/0/power_watts": 9.0}, {"gpu/0": {"uuid": "u"}})
+            session.emit(sample, 1e9)
+            await until(lambda: session.dropped == 1, "counted")
+            spool.fails = False
+            session.emit(sample, 1e9)
+            await until(lambda: len(place.rows("system")) == 1, "the second")
+        events = [record for record in place.records("system") if isinstance(record, Event)]
+        assert events[0].data == {"gpu/0": {"uuid": "u"}}
+
+
+@pytest.mark.asyncio
+async def test_samplers_wait_for_room_among_the_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many sessions are open as may be: nothing is stopped by it, and samples are stored when one has ended."""
+    monkeypatch.setattr(intakes, "MAX_SESSIONS", 1)
+    monkeypatch.setattr(systems, "BEGIN_AGAIN", 0.01)
+    async with opened_place() as place:
+        other = await place.intake.begin(RECORD)
+        async with running(place) as session:
+            session.emit(Sample({"a/b": 1.0}), 1e9)
+            await asyncio.sleep(0)
+            await place.intake.end(other)
+            await until(lambda: len(place.rows("system")) == 1, "the sample")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from ..outage import Outage
 from ..spool import PartName, Spool, SpoolError
 from .pump import Pump
 
@@ -16,12 +17,14 @@ log = logging.getLogger(__name__)
 
 async def keep_limits(spool: Spool, pumps: Callable[[], Iterable[Pump] | None]) -> None:
     """Run until cancelled. pumps: None while it is not known of all of them what they would lose."""
+    outage = Outage(log)
     while True:
         try:
             while (losers := pumps()) is not None and await drop_one(spool, list(losers)):
                 pass
+            outage.end("the spool's limits are kept again")
         except SpoolError as problem:
-            log.error("the spool's limits cannot be kept: %s", problem)
+            outage.go_on("the spool's limits cannot be kept: %s", problem)
         await asyncio.sleep(INTERVAL)
 
 

@@ -68,14 +68,14 @@ class AmdLibrary:
         """The module counts in units of its own, and tells how many microjoules one is."""
         answer = self._ask("amdsmi_get_energy_count", handle)
         count = answer.get("energy_accumulator", answer.get("power"))  # named "power" before ROCm 6.1
-        return [Reading("energy_joules_total", count, answer["counter_resolution"] * 1e-6)]
+        return [Reading("energy_joules_total", count, _entry(answer, "counter_resolution") * 1e-6)]
 
     def errors(self, handle: Any) -> list[Reading]:
         """The memory errors of all blocks together."""
         answer = self._ask("amdsmi_get_gpu_total_ecc_count", handle)
         return [
-            Reading("ecc_corrected_errors_total", answer["correctable_count"]),
-            Reading("ecc_uncorrected_errors_total", answer["uncorrectable_count"]),
+            Reading("ecc_corrected_errors_total", _entry(answer, "correctable_count")),
+            Reading("ecc_uncorrected_errors_total", _entry(answer, "uncorrectable_count")),
         ]
 
     def gpu_metrics(self, handle: Any) -> dict[str, Any]:
@@ -94,6 +94,13 @@ class AmdLibrary:
         except self._module.AmdSmiException as error:
             text = " ".join(str(error).split())  # it spreads its messages over lines
             raise LibraryError(text, unsupported=getattr(error, "err_code", None) in _UNSUPPORTED) from error
+
+
+def _entry(answer: Mapping[str, Any], name: str) -> Any:
+    """The names of entries change from release to release. Raises LibraryError."""
+    if name not in answer:
+        raise LibraryError(f"this amdsmi's answer has no {name}", unsupported=True)
+    return answer[name]
 
 
 def parse_temperatures(metrics: Mapping[str, Any]) -> Iterator[Reading]:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +20,7 @@ from ..intake import Inlet, Intake, Refused
 from ..spool import SpoolError
 from .scribe import Scribe
 
+READ_SIZE = 64 << 10  #: bytes taken at a time, and stored together: a commit a line would hold back a fast sender
 MAX_LINE = 1 << 20  #: bytes of one line: ten thousand metrics
 MAX_RUNS = 64  #: runs on one connection: each costs a session
 DEFAULT_RUN = "json"
@@ -126,32 +127,39 @@ class LineTalk:
 
     async def talk(self, begun: bytes, lines: LineSession) -> None:
         """Take lines, the first of which has begun with these bytes, until the peer is gone."""
-        while (rest := await self._read()) != b"":
-            if rest is None:
-                await self._answer(f"a line of more than {MAX_LINE} bytes, the limit; it is left out")
-            elif (line := begun + rest).strip():
-                await self._take(lines, line)
-            begun = b""
+        async for some in self._lines(begun):
+            taken = 0
+            for line in some:
+                if line is None:
+                    await self._answer(f"a line of more than {MAX_LINE} bytes, the limit; it is left out")
+                elif line.strip():
+                    taken += await self._take(lines, line)
+            try:
+                await lines.store()
+            except SpoolError as problem:
+                for _ in range(taken):
+                    await self._answer(str(problem))
 
-    async def _take(self, lines: LineSession, line: bytes) -> None:
+    async def _take(self, lines: LineSession, line: bytes) -> bool:
         try:
             await lines.take(line)
-            await lines.store()
         except (LineError, SpoolError) as problem:
             await self._answer(str(problem))
+            return False
+        return True
 
-    async def _read(self) -> bytes | None:
-        """The rest of a line; None for one that is too long, which is passed over; empty at the end."""
-        fits = True
-        while True:
-            try:
-                line = await self._reader.readuntil(b"\n")
-                return line if fits else None
-            except asyncio.IncompleteReadError as end:
-                return end.partial if fits else None
-            except asyncio.LimitOverrunError as over:
-                await self._reader.readexactly(over.consumed)
-                fits = False
+    async def _lines(self, rest: bytes) -> AsyncIterator[list[bytes | None]]:
+        """All lines that came together, at the end one without an end; None for one that is too long."""
+        passing = False
+        while data := await self._reader.read(READ_SIZE):
+            *whole, rest = (rest + data).split(b"\n")
+            found: list[bytes | None] = [line if len(line) <= MAX_LINE else None for line in whole]
+            if found and passing:
+                found[0], passing = None, False
+            if len(rest) > MAX_LINE:
+                rest, passing = b"", True
+            yield found
+        yield [None if passing else rest]
 
     async def _answer(self, problem: str) -> None:
         """Tell the peer of a line that is not taken; one that reads no answers is not read from."""

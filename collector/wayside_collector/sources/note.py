@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 
 from .. import __version__
+from ..outage import Outage
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ class Note:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._left = False
+        self._outage = Outage(log)
 
     def leave(self, url: str) -> None:
         """Write it, unless it is there. Where it finds no room it is tried again at the next call: that keeps nobody
@@ -33,8 +35,9 @@ class Note:
             temporary.write_text(text + "\n")
             temporary.replace(self._path)
             self._left = True
+            self._outage.end("%s is written", self._path)
         except OSError as problem:
-            log.warning("%s cannot be written, tried again: %s", self._path, problem)
+            self._outage.go_on("%s cannot be written, tried again: %s", self._path, problem, level=logging.WARNING)
             for path in (temporary, self._path):
                 with contextlib.suppress(OSError):
                     path.unlink()

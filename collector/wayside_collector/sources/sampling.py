@@ -131,7 +131,7 @@ class _Run:
         outcome = job.result()
         if outcome.error is not None:
             self._take_error(outcome.error)
-            self._take_close(await self._start(self._sampler.close))
+            await self._close_for_now()
             return False
         self._health.unavailable = None
         self._say(logging.INFO, "sampling")
@@ -157,11 +157,20 @@ class _Run:
             else:
                 self._take_error(outcome.error)
                 if isinstance(outcome.error, Unavailable):
-                    self._take_close(await self._start(self._sampler.close))
+                    await self._close_for_now()
                     return
             await self.clock.wait(due)
             due, missed = next_tick(due, self.clock.steady(), interval)
             self._health.skipped += missed
+
+    async def _close_for_now(self) -> None:
+        """Before it is opened again. One that hangs holds its thread: the next call waits for that, and says so."""
+        job = self._start(self._sampler.close)
+        await self.clock.wait(self.clock.steady() + CLOSE_WITHIN, job)
+        if job.done():
+            self._take_close(job.result())
+        else:
+            log.warning("%s: closing takes more than %g s", self._name, CLOSE_WITHIN)
 
     async def close(self) -> None:
         """Close the sampler when its thread is free, and wait for that no longer than CLOSE_WITHIN."""
@@ -225,7 +234,7 @@ class _Run:
 def _caught(call: Callable[[], object]) -> tuple[object, Exception | None]:
     try:
         return call(), None
-    except Exception as error:  # noqa: BLE001 - here a sampler's errors end: the runner counts and logs each
+    except Exception as error:  # noqa: BLE001 -- here a sampler's errors end: the runner counts and logs each
         return None, error
 
 

@@ -18,10 +18,12 @@ from wayside import wire
 from .. import __version__
 from ..access import ANYBODY, ClientsSection
 from ..intake import Full, Inlet, Intake, Refused, Stream
+from ..outage import Outage
 from ..refusals import Refusals
 from ..spool import SpoolError
 from .journal import JournalSource
 from .json_lines import LineSession, LineTalk, error_line
+from .leaving import Leaving
 from .listening import Listening
 from .named import NamedJournals, more_roots
 from .peers import Admission, Peer, peer_of
@@ -29,7 +31,6 @@ from .peers import Admission, Peer, peer_of
 MAX_CONNECTIONS = 1024  #: a thousand processes of one pod; each costs a descriptor and some kilobytes
 READ_SIZE = 256 << 10
 HELLO_TIMEOUT = 10.0  #: seconds a new peer may take to say who it is
-GONE_AFTER = 10.0  #: seconds a session without a journal may be away before it counts as ended
 RETRY = 0.25  #: seconds before storing again after the spool could not take rows
 MAX_UNREAD = 256 << 10  #: bytes of ours that a peer may leave unread: ten minutes of STORED frames at their fastest
 REFUSAL_PATIENCE = 1.0  #: seconds for the first byte of a peer that is not let in: it says which dialect it reads
@@ -62,6 +63,8 @@ class SocketSource:
         self._journals = journals
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._outage = Outage(log)
+        self._leaving = Leaving(intake, self._is_here, self._later, self._outage)
         journals.on_stored = self._say_stored
         journals.is_connected = lambda inlet: inlet.client_id in self._writers
 
@@ -194,7 +197,7 @@ class SocketSource:
                 inlet = await self._intake.begin(record, [str(folder) for folder in folders if journal.whole])
                 break
             except SpoolError as problem:
-                log.error("%s; a session waits at the door", problem)
+                self._outage.go_on("%s; sessions wait", problem)
                 await asyncio.sleep(RETRY)
         if folders:
             self._journals.follow(inlet, folders)
@@ -229,9 +232,10 @@ class SocketSource:
         try:
             await self._intake.store([inlet])
         except SpoolError as problem:
-            log.error("%s; a session is put off", problem)
+            self._outage.go_on("%s; sessions wait", problem)
             await asyncio.sleep(RETRY)
             raise ConnectionError("put off") from problem
+        self._outage.end("the spool takes rows again")
 
     async def _more(self, reader: asyncio.StreamReader) -> bytes:
         data = await reader.read(READ_SIZE)
@@ -252,21 +256,13 @@ class SocketSource:
     def expect(self, inlet: Inlet) -> None:
         """A session without a connection: it comes again, has a journal that is read, or is over."""
         if not self._journals.follows(inlet):
-            self._later(self._end_when_gone(inlet), "session-end")
+            self._leaving.expect(inlet)
 
-    def _later(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _is_here(self, inlet: Inlet) -> bool:
+        return inlet.client_id in self._writers or self._journals.follows(inlet)
+
+    def _later(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _end_when_gone(self, inlet: Inlet) -> None:
-        """A session whose frames came on the socket is over when it said so, or when it stays away."""
-        if not inlet.finished:
-            await asyncio.sleep(GONE_AFTER)
-        while inlet.client_id not in self._writers and not self._journals.follows(inlet):
-            try:
-                await self._intake.end(inlet)
-                return
-            except SpoolError as problem:
-                log.error("%s; a session's end waits", problem)
-                await asyncio.sleep(GONE_AFTER)
+        return task

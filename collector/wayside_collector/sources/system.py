@@ -12,12 +12,14 @@ from collections.abc import Mapping
 
 from wayside import wire
 
-from ..intake import Inlet, Intake, Stream
+from ..intake import Full, Inlet, Intake, Stream
 from ..spool import SpoolError
 from .base import Sample
 from .frames import FrameWriter
 
 MAX_WAITING = 256  #: samples kept while the spool cannot take them: four minutes of one a second; the oldest go first
+
+BEGIN_AGAIN = 1.0  #: seconds before the session is begun again, when there was no room for it
 
 
 class SystemSession:
@@ -66,9 +68,9 @@ class SystemSession:
 
     async def _begin(self) -> Inlet:
         while True:
-            with contextlib.suppress(SpoolError):
+            with contextlib.suppress(SpoolError, Full):
                 return await self._intake.begin(self._record)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(BEGIN_AGAIN)
 
     async def _store(self, inlet: Inlet) -> None:
         samples, self._waiting = self._waiting, []
@@ -81,6 +83,7 @@ class SystemSession:
         except SpoolError:
             self.dropped += len(samples)
             self._stream = inlet.stream()
+            self._devices.clear()  # what they are was not stored either
             self._writer.announce_again()
 
     def _frames(self, sample: Sample, at: float) -> bytes:
