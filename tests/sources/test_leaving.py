@@ -19,8 +19,9 @@ def ends() -> list["asyncio.Task[None]"]:
 
 
 @pytest.mark.asyncio
-async def test_who_comes_again_has_his_time_from_the_start() -> None:
+async def test_who_comes_again_has_his_time_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each time a connection breaks the session may be away as long as ever: what was waited before does not count."""
+    monkeypatch.setattr(leaving, "GONE_AFTER", 3600.0)
     async with opened_place() as place, place.listening():
         for _ in range(3):
             peer = await place.connect()
