@@ -11,7 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-BENCHES = ("start", "log", "frozen", "hook", "visible", "ingest", "backlog", "scrape", "scan", "store", "page", "gateway")
+BENCHES = (
+    *("start", "log", "hook", "frozen", "visible", "ingest", "backlog", "scrape", "scan", "store", "page", "gateway"),
+)
 
 
 def main() -> None:

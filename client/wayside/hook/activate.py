@@ -19,14 +19,17 @@ def activate(asked: bool = False) -> bool:
     if problem is not None:
         sys.stderr.write(f"wayside: {problem}\n")
     if mode != OFF:
-        when_imported("wandb", lambda module: _patch(module, mode))
+        when_imported("wandb", _patch)
     return mode != OFF
 
 
-def _patch(wandb: Any, mode: str) -> None:
+def _patch(wandb: Any) -> None:
+    """Hook this module as the environment says now: a script may set it after Python's start."""
     from .patches import patch  # only now: most processes never import wandb
 
+    mode, _ = read_switch(os.environ, asked=True)
     try:
-        patch(wandb, mode)
+        if mode != OFF:
+            patch(wandb, mode)
     except Exception as problem:  # noqa: BLE001 -- the script goes on with wandb as it is
         sys.stderr.write(f"wayside: this wandb cannot be hooked, and runs as ever: {problem!r}\n")
