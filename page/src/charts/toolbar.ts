@@ -72,12 +72,12 @@ export class Toolbar {
     this.view = view;
     if (view.from === null) fill(this.range);
     else {
-      const axis = view.axis;
+      const shown = `${place(view.axis, view.from)} – ${place(view.axis, view.to).replace("step ", "")}`;
       const reset = () => this.change({ from: null, to: null });
+      const name = `${shown}: show all`;
       fill(
         this.range,
-        `${place(axis, view.from)} – ${place(axis, view.to).replace("step ", "")}`,
-        h("button", { type: "button", onclick: reset, title: "Show all (0)" }, "Show all"),
+        h("button", { type: "button", onclick: reset, "aria-label": name, title: "Show all (0)" }, `${shown} ×`),
       );
     }
   }

@@ -2,7 +2,7 @@
 
 import { ask } from "../api";
 import { fill, h } from "../dom";
-import { bytes, duration, value, whole } from "../format";
+import { ago, bytes, duration, value, whole } from "../format";
 import { every } from "../live";
 import { showAway, showProblem } from "../notice";
 import { now, table } from "../parts";
@@ -50,6 +50,7 @@ function health(status: Status): HTMLElement {
     status.ready === true
       ? h("span", { class: "state state-finished" }, h("i", {}, "✓"), "takes rows")
       : h("span", { class: "state state-failed" }, h("i", {}, "✕"), status.ready.join("; "));
+  const open = status.sessions.filter((one) => one.state === "open").length;
   const choose = (one: Unit) => () => {
     const found = params();
     if (one === "points") found.delete("unit");
@@ -63,7 +64,7 @@ function health(status: Status): HTMLElement {
     ready,
     h("span", {}, `version ${status.version}`),
     h("span", {}, `up ${duration(now() - status.started)}`),
-    h("span", {}, `${status.sessions.filter((one) => one.state === "open").length} sessions open`),
+    h("span", {}, open === 1 ? "1 session open" : `${whole(open)} sessions open`),
     h(
       "span",
       { class: "switch", role: "group", "aria-label": "Counted in" },
@@ -155,7 +156,7 @@ function collector(status: Status): HTMLElement {
           h("h2", {}, "Sources"),
           table(
             ["Source", ...Object.keys(sources[0]?.[1] ?? {}).map((name) => name.replaceAll("_", " "))],
-            sources.map(([name, one]) => [name, ...Object.values(one).map(told)]),
+            sources.map(([name, one]) => [name, ...Object.entries(one).map(told)]),
             "Sources",
           ),
         ]
@@ -173,7 +174,8 @@ function collector(status: Status): HTMLElement {
   );
 }
 
-function told(found: unknown): string {
+function told([name, found]: [string, unknown]): string {
+  if (typeof found === "number" && name.endsWith("_time")) return ago(found, now());
   if (typeof found === "number" && !Number.isInteger(found)) return found.toPrecision(3);
   return Array.isArray(found) && !found.length ? "" : value(found);
 }
