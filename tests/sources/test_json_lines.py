@@ -190,6 +190,7 @@ async def test_what_the_spool_cannot_take_is_told_and_its_session_ends_later(
     spool.fails = False
     await say(peer, {"metrics": {"a": 3, "b": 3}})
     await until(lambda: [row.values for row in place.rows("json")] == [(1.0,), (3.0, 3.0)], "the third")
+    assert place.intake.counters.lost_rows == 0
     spool.fails = True
     await peer.close()
     await until(lambda: place.socket.connections == 0, "gone")

@@ -18,7 +18,7 @@ from wayside import row, wire
 
 from ..intake import Inlet, Intake, Refused
 from ..spool import SpoolError
-from .scribe import Scribe
+from .scribe import Scribe, store_all
 
 READ_SIZE = 64 << 10  #: bytes taken at a time, and stored together: a commit a line would hold back a fast sender
 MAX_LINE = 1 << 20  #: bytes of one line: ten thousand metrics
@@ -101,8 +101,7 @@ class LineSession:
 
     async def store(self) -> None:
         """What was taken is on disk when this returns; raises SpoolError, and then it never came."""
-        for scribe in self._open.values():
-            await scribe.store()
+        await store_all(self._intake, self._open.values())
 
     async def end(self) -> list[Inlet]:
         """The connection is closed: its sessions are over. Returns those that the spool could not end now."""

@@ -103,7 +103,7 @@ class PostedSessions:
                     await self._end(mark, place, "finished")
                     continue
                 place.heard = self._clock()
-                place.scribe.renew()
+                await place.scribe.renew()
                 yield place.scribe
                 return
 

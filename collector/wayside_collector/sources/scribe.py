@@ -2,7 +2,7 @@
 HTTP.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wayside import wire
@@ -25,6 +25,7 @@ class Scribe:
         self._stream = self.inlet.stream()
         self.next_seq, self._next_point = self._stream.seq, self._stream.point
         self._frames: list[bytes] = []
+        self._lost = 0
         self._writer.announce_again()
         self._in_doubt = False
 
@@ -46,25 +47,46 @@ class Scribe:
             self._frames.append(wire.seq_frame(seq, self._next_point))
             self.next_seq = seq
 
-    def renew(self) -> None:
+    async def renew(self) -> None:
         """Begin where the session is: what was written and not stored never was."""
-        if self._in_doubt or self._frames:
+        if self._in_doubt:
+            async with self.inlet.turn:  # a hand-over that nobody waits for any more may be under way
+                self._begin_anew()
+        elif self._frames:
             self._begin_anew()
 
     async def store(self, lost: int = 0) -> None:
         """What was written is on disk when this returns; raises SpoolError, and then it never came. lost: rows that
         would have followed, and do not come.
         """
-        if not self._frames and not lost:
-            return
+        self._lost = lost
+        await store_all(self._intake, [self])
+
+    def _hand_in(self) -> bool:
+        """What was written is the inlet's; whether there was anything."""
         frames, self._frames = b"".join(self._frames), []
-        self._in_doubt = True  # should somebody cancel us now, it is known only later what became of it
+        lost, self._lost = self._lost, 0
         self.inlet.take(self._stream, frames)
         if lost:
             self.inlet.book_loss(lost, 0)
-        try:
-            await self._intake.store([self.inlet])
-        except SpoolError:
+        # Should somebody cancel us now, it is known only later what became of it.
+        self._in_doubt = bool(frames or lost)
+        return self._in_doubt
+
+    def _stored(self) -> None:
+        self._in_doubt = False
+        if self.inlet.stream().seq != self._stream.seq:  # some of it was booked as lost, or was none
             self._begin_anew()
-            raise
-        self._in_doubt = bool(lost)
+
+
+async def store_all(intake: Intake, scribes: Iterable[Scribe]) -> None:
+    """What these have written is on disk when this returns; raises SpoolError, and then nothing of it is."""
+    written = [scribe for scribe in scribes if scribe._hand_in()]
+    try:
+        await intake.store([scribe.inlet for scribe in written])
+    except SpoolError:
+        for scribe in written:
+            scribe._begin_anew()
+        raise
+    for scribe in written:
+        scribe._stored()

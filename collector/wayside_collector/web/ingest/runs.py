@@ -115,7 +115,7 @@ class Runs:
             self._posted.count(doubles=doubles, refused=len(parsed.problems))
             lost = 0 if head.seq is None else max(0, head.seq + parsed.total - scribe.next_seq)
             await scribe.store(lost)
-            return Taken(accepted, doubles, None if head.session is None else scribe.next_seq + lost)
+            return Taken(accepted, doubles, None if head.session is None else scribe.next_seq)
 
     async def finish(self, run: str, exit_code: int, caller: Caller) -> int:
         """Ends the run's sessions that are open; how many there were. Raises Unfit and SpoolError."""
