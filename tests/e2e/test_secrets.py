@@ -85,11 +85,12 @@ def every_secret_option(server: str, inputs: Path) -> dict[str, Any]:
         (inputs / name).write_text(SECRETS[name] + "\n")
     (inputs / "tokens").write_text(f"reader {SECRETS['token file']}\n")
     headers = {
-        "workload_uid": "u1",
         "headers": {"Authorization": f"Bearer {SECRETS['header']}", "X-Two": f"id=7, {SECRETS['second word']}"},
         "header_files": {"X-File": str(inputs / "header file")},
         "header_env": {"X-Env": "MY_HEADER"},
     }
+    lens = {"kind": "lens", "workload_uid": "u1", **headers}
+    gateway = {"kind": "gateway", "interval": "50ms", **headers}
     proxy = {name: f"http://user:{quote(password, safe='')}@{closed}" for name, password in PASSWORDS.items()}
     wandb = {"kind": "wandb", "entity": "e", "base_url": server}
     return {
@@ -100,9 +101,11 @@ def every_secret_option(server: str, inputs: Path) -> dict[str, Any]:
         "sinks": {
             "jsonl": {},
             "prometheus": {},
-            "broken": {"kind": "lens", "endpoint": f"{server}/breaks/v1", **headers},
-            "refused": {"kind": "lens", "endpoint": f"{server}/refuses/v1", **headers},
-            "proxied": {"kind": "lens", "endpoint": "http://lens.invalid/v1", "proxy": proxy["proxy"], **headers},
+            "broken": {"endpoint": f"{server}/breaks/v1", **lens},
+            "refused": {"endpoint": f"{server}/refuses/v1", **lens},
+            "proxied": {"endpoint": "http://lens.invalid/v1", "proxy": proxy["proxy"], **lens},
+            "fed": {"endpoint": f"{server}/refuses", **gateway},
+            "fed-by-proxy": {"endpoint": "http://gateway.invalid", "proxy": proxy["proxy"], **gateway},
             "keyed": {**wandb, "api_key": SECRETS["api key"]},
             "filed": {**wandb, "api_key_file": str(inputs / "api key file"), "proxy": proxy["wandbproxy"]},
             "store": {"url": f"postgresql://user:{quote(PASSWORDS['url'], safe='')}@{closed}/metrics"},
@@ -156,7 +159,15 @@ def test_no_secret_can_be_seen(machine: Machine, tmp_path: Path) -> None:
             **environ,
         )
         assert done.returncode == 0, done.stderr
-        failing = ("broken", "refused", "proxied", "keyed", "store")  # `filed` waits for its proxy in patience
+        failing = (
+            "broken",
+            "refused",
+            "proxied",
+            "fed",
+            "fed-by-proxy",
+            "keyed",
+            "store",
+        )  # `filed` waits for its proxy in patience
         until(
             lambda: all(collector.status()["sinks"][name]["last_error"] for name in failing),
             "every sink fails",

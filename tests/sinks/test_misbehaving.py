@@ -11,17 +11,20 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from standins.certificates import make_certificate
+from standins.gateway_server import GatewayServer, gateway_server
 from standins.lens_server import LensServer
 from standins.misbehaving import BEHAVIOURS, Misbehaving, unused_port
 from standins.wandb_backend import WandbBackend
 from standins.wandb_pump import ENVIRON, MiniPump, steps
+from wayside.row import Row
 from wayside_collector import config
 from wayside_collector.sinks import SINKS
-from wayside_collector.sinks.base import Parcel, Retry
+from wayside_collector.sinks.base import Parcel, Record, Retry, Sink
+from wayside_collector.sinks.gateway import GatewayOptions, GatewaySink
 from wayside_collector.sinks.lens import LensOptions, LensSink
 from wayside_collector.sinks.wandb import WandbOptions, WandbSink
 from wayside_collector.sinks.wandb.limits import Limits
-from wayside_collector.testing import make_parcel, make_session
+from wayside_collector.testing import make_parcel, make_rows, make_session
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -41,7 +44,15 @@ def wandb_sink(origin: str, **options: object) -> WandbSink:
     return WandbSink(chosen, FAST, ENVIRON)
 
 
-MAKERS: dict[str, Callable[..., LensSink | WandbSink]] = {"lens": lens_sink, "wandb": wandb_sink}
+def gateway_sink(origin: str, **options: object) -> GatewaySink:
+    return GatewaySink(GatewayOptions(endpoint=origin, timeout=1.0, interval=0.05, **options), environ={})
+
+
+MAKERS: dict[str, Callable[..., GatewaySink | LensSink | WandbSink]] = {
+    "gateway": gateway_sink,
+    "lens": lens_sink,
+    "wandb": wandb_sink,
+}
 
 #: Through the SDK and its pauses each takes three seconds and more.
 QUICK = ("200 and a page", "redirect", "hang")
@@ -65,9 +76,21 @@ class Bench:
 
     def following(self) -> Parcel:
         """The run's next rows."""
-        parcel = make_parcel(SESSION, steps(ROWS, seq=self.sent, step=self.sent))
+        parcel = make_parcel(SESSION, records(self.pump.sink, self.sent))
         self.sent += ROWS
         return parcel
+
+
+def records(sink: Sink, first: int = 0) -> list[Record]:
+    """Some in the sink's unit, each with its own number as its value."""
+    if sink.traits.unit == "row":
+        return [make_rows(1, {"x": float(seq)}, seq=seq, step=seq)[0] for seq in range(first, first + ROWS)]
+    return [*steps(ROWS, seq=first, step=first)]
+
+
+def values_of(gateway: GatewayServer) -> list[float]:
+    there = gateway.place.registry.by_id(SESSION.id) is not None
+    return [row.values[0] for row in gateway.stored(SESSION.id) if isinstance(row, Row)] if there else []
 
 
 @asynccontextmanager
@@ -78,6 +101,10 @@ async def bench(name: str, folder: Path) -> AsyncIterator[Bench]:
             lens = await stack.enter_async_context(LensServer())
             port = lens.port
             arrived = lambda: [row["x"] for row in lens.values("w1").values()]  # noqa: E731 -- beside its server
+        elif name == "gateway":
+            gateway = await stack.enter_async_context(gateway_server())
+            port = int(gateway.endpoint.rpartition(":")[2])
+            arrived = lambda: values_of(gateway)  # noqa: E731
         else:
             backend = stack.enter_context(WandbBackend(key=KEY))
             port = int(backend.url.rpartition(":")[2])
@@ -122,7 +149,7 @@ async def test_rows_survive_a_server_that_misbehaves(shared: Bench, behaviour: s
     assert shared.pump.rejected == {}
 
 
-@pytest.mark.parametrize("name", ["lens", pytest.param("wandb", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["gateway", "lens", pytest.param("wandb", marks=pytest.mark.long)])
 @pytest.mark.parametrize("where", ["nobody there", "no such name", "no TLS", "an unknown authority"])
 async def test_rows_wait_for_a_server_that_cannot_be_reached(name: str, where: str, tmp_path: Path) -> None:
     """Nobody listens, DNS knows no such name, TLS is not spoken or not trusted: the rows wait, and the text says so."""
@@ -139,7 +166,7 @@ async def test_rows_wait_for_a_server_that_cannot_be_reached(name: str, where: s
         }[where]
         pump = MiniPump(WandbOptions(), tmp_path, sink=MAKERS[name](origin))
         await stack.enter_async_context(pump)
-        parcel = make_parcel(SESSION, steps(ROWS))
+        parcel = make_parcel(SESSION, records(pump.sink))
         with pytest.raises(Retry, match=f"(?i){said}"):
             await pump.sink.send(parcel)
         assert tls.requests == []
