@@ -177,6 +177,13 @@ class EventInfo(msgspec.Struct, frozen=True):
     data: dict[str, Any]
 
 
+class EventPage(msgspec.Struct, frozen=True):
+    """Events by time, session and seq. next: what to ask for the next page with, None at the end."""
+
+    events: list[EventInfo]
+    next: tuple[float, str, int] | None
+
+
 class PerformanceRow(msgspec.Struct, frozen=True):
     """What a run logged for one step: the primary rank's metrics. time: of the first row of that step."""
 

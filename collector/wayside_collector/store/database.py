@@ -68,7 +68,9 @@ class Database(Protocol):
         """Whether what was connected to is not there any more, so that what is written now would be seen by nobody."""
 
     def give_up(self) -> None:
-        """From another thread: the snapshot that is being read ends soon, with StoreError. May block for a moment."""
+        """From another thread: what is being read ends soon, with StoreError, and nothing more can be read by this
+        connection. May block for a moment.
+        """
 
     def close(self) -> None:
         """Safe to call twice."""

@@ -77,14 +77,13 @@ class PostgresDatabase:
     def snapshot(self) -> Iterator[None]:
         with self._thread, self._translated():
             connection = self._connected()
-            self._given_up = False
+            self._refuse_if_given_up()
             with connection.transaction(force_rollback=True):
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                 yield
 
     def query(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
-        if self._given_up:
-            raise StoreError("the store in PostgreSQL: the question was given up")
+        self._refuse_if_given_up()
         with self._translated():
             return self._connected().execute(_marked(sql), values, binary=True).fetchall()
 
@@ -161,6 +160,10 @@ class PostgresDatabase:
 
     def lost(self) -> bool:
         return False
+
+    def _refuse_if_given_up(self) -> None:
+        if self._given_up:
+            raise StoreError("the store in PostgreSQL: the question was given up")
 
     def give_up(self) -> None:
         self._given_up = True

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from copy import copy
 from typing import Any, Literal, Self
 
-from . import facts, performance
+from . import events, facts, performance
 from .answers import (
     Axis,
     Comparison,
     Curve,
     EventInfo,
+    EventPage,
     LastPoint,
     MetricInfo,
     PerformancePage,
@@ -29,7 +30,7 @@ from .answers import (
     SourceInfo,
     WorkloadPage,
 )  # fmt: skip
-from .catalog import Key, definitions, describe, find
+from .catalog import Kept, Key, definitions, describe, find
 from .chart import Drawn, draw
 from .comparing import compare
 from .database import Database, connect
@@ -42,7 +43,13 @@ EVERY_STEP = Range("step", None, None)
 EVERYTHING = Wanted()
 
 MAX_POINTS = 20_000  #: points of one curve: several screens wide; more is asked for page by page, as rows
+MAX_VALUES = 300_000  #: points of all curves of one answer: some 30 MB of JSON; so many curves at most have 60 each
+MAX_CURVES = 5000  #: of one answer: a metric of every rank of a large job
 MAX_ROWS = 50_000  #: rows of one page: some 10 MB of JSON
+
+
+class TooMany(ValueError):
+    """More is asked for than one answer has."""
 
 
 class NotFound(LookupError):
@@ -70,7 +77,7 @@ class Reader:
         return self._db.lost()
 
     def give_up(self) -> None:
-        """From another thread: what is being asked ends soon, with StoreError. May block for a moment."""
+        """From another thread: what is being asked ends soon, with StoreError; so does what is asked afterwards."""
         self._db.give_up()
 
     def close(self) -> None:
@@ -138,25 +145,26 @@ class Reader:
         with self._db.snapshot():
             return facts.read(self._db, self._run(run)[0], "summary")
 
-    def events(
-        self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000, after: tuple[float, str, int] | None = None
-    ) -> list[EventInfo]:
-        """The run's events by time, session and seq; `after` is that of the last one known."""
-        sql = (
-            "SELECT s.id, s.rank, e.seq, e.time, e.step, e.kind, e.data FROM events e"
-            " JOIN sessions s ON s.session = e.session WHERE e.run = ?"
-        )
-        values: list[Any] = []
-        if kinds:
-            sql, values = f"{sql} AND e.kind IN ({', '.join('?' * len(kinds))})", [*values, *kinds]
-        if after is not None:
-            time, session, seq = after
-            sql += " AND (e.time > ? OR (e.time = ? AND (s.id > ? OR (s.id = ? AND e.seq > ?))))"
-            values += [time, time, session, session, seq]
+    def event_page(
+        self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000, after: events.Place | None = None
+    ) -> EventPage:
+        """The run's next events by time, session and seq; fewer than `limit` where they are long."""
         with self._db.snapshot():
-            key, _ = self._run(run)
-            found = self._db.query(f"{sql} ORDER BY e.time, s.id, e.seq LIMIT ?", key, *values, limit)
-        return [_event(run, row) for row in found]
+            return events.page(self._db, (self._run(run)[0], run), kinds, limit, after)
+
+    def events(
+        self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000, after: events.Place | None = None
+    ) -> list[EventInfo]:
+        """So many of them, however long."""
+        found: list[EventInfo] = []
+        with self._db.snapshot():
+            known = self._run(run)[0], run
+            while len(found) < limit:
+                page = events.page(self._db, known, kinds, limit - len(found), after)
+                found, after = found + page.events, page.next
+                if after is None:
+                    break
+        return found
 
     def alerts(self, run: str, *, limit: int = 1000) -> list[EventInfo]:
         return self.events(run, ("alert",), limit=limit)
@@ -179,21 +187,26 @@ class Reader:
         ranks: Iterable[int | None] | None = None,
     ) -> list[Curve]:
         """A metric, or several in their order: one curve for each rank (or each of these) and host, of at most so many
-        points: all there are, or buckets whose min and max hold every point there is.
+        points: all there are, or buckets whose min and max hold every point there is. Many curves have fewer points
+        each. Raises TooMany.
         """
-        most = max(1, min(max_points, MAX_POINTS))
-        chosen = None if ranks is None else set(ranks)
-        curves: list[Curve] = []
+        ranks = None if ranks is None else set(ranks)
         unpacked: Unpacked = {}
         with self._db.snapshot():
             run_key, _ = self._run(run)
+            chosen: list[tuple[Key, list[Kept]]] = []
             for name in [names] if isinstance(names, str) else names:
                 found = find(self._db, run_key, name)
-                for key in sorted(found, key=lambda key: key.order):
-                    if chosen is None or key.rank in chosen:
-                        legs = [kept.leg for kept in found[key] if wanted.axis == "time" or kept.stepped]
-                        drawn = draw(*walk(self._db, legs, wanted, most, unpacked), most)
-                        curves.append(_told(run, key, wanted.axis, drawn))
+                chosen += [(key, found[key]) for key in sorted(found, key=lambda key: key.order)]
+            chosen = [(key, some) for key, some in chosen if ranks is None or key.rank in ranks]
+            if len(chosen) > MAX_CURVES:
+                raise TooMany(f"{len(chosen)} curves, and {MAX_CURVES} is the limit: ask for fewer metrics or ranks")
+            most = max(1, min(max_points, MAX_POINTS, MAX_VALUES // max(1, len(chosen))))
+            curves = []
+            for key, some in chosen:
+                legs = [kept.leg for kept in some if wanted.axis == "time" or kept.stepped]
+                drawn = draw(*walk(self._db, legs, wanted, most, unpacked), most)
+                curves.append(_told(run, key, wanted.axis, drawn))
         return curves
 
     # --- rows, as Lens has them -----------------------------------------------------------------------
@@ -268,11 +281,6 @@ class Reader:
 def _session(run: str, row: tuple[Any, ...]) -> SessionInfo:
     id, rank, host, started, active, finished, code, rows, points, record = row
     return SessionInfo(id, run, rank, host, started, active, finished, code, rows, points, json.loads(record))
-
-
-def _event(run: str, row: tuple[Any, ...]) -> EventInfo:
-    session, rank, seq, time, step, kind, data = row
-    return EventInfo(run, session, rank, seq, time, step, kind, json.loads(data))
 
 
 def _told(run: str, key: Key, axis: Axis, drawn: Drawn) -> Curve:

@@ -95,7 +95,7 @@ class SqliteDatabase:
             if self._connection is not None and self._file != _identity(self.path):
                 self.close()  # a damaged store was moved away: this would be the old one for ever
             connection = self._connected()
-            self._given_up = False
+            self._refuse_if_given_up()
             connection.execute("BEGIN")
             try:
                 yield
@@ -104,8 +104,7 @@ class SqliteDatabase:
 
     def query(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
         with self._thread, _translated(self.path):
-            if self._given_up:
-                raise StoreError(f"the store {self.path}: the question was given up")
+            self._refuse_if_given_up()
             return self._connected().execute(sql, values).fetchall()
 
     def run(self, sql: str, *values: Value) -> None:
@@ -144,6 +143,10 @@ class SqliteDatabase:
     def lost(self) -> bool:
         with self._thread, _translated(self.path):
             return self._connection is not None and self._file != _identity(self.path)
+
+    def _refuse_if_given_up(self) -> None:
+        if self._given_up:
+            raise StoreError(f"the store {self.path}: the question was given up")
 
     def give_up(self) -> None:
         self._given_up = True

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ...store import Reader, StoreError
 
@@ -20,6 +20,8 @@ HEAVY = 3  #: of which may be heavy ones: long curves hold no list up
 MAX_WAITING = 256  #: questions that wait: as many as there may be connections on one listener
 DEADLINE = 20.0  #: seconds for a question
 IDLE = 5.0  #: seconds after which a reader nobody needs is closed
+
+STOP = 2.0  #: seconds that what is given up at the end may take
 
 Told = TypeVar("Told")
 
@@ -61,6 +63,7 @@ class Readers:
         self._heavy = asyncio.Semaphore(limits.heavy)
         self._waiting = 0
         self._spare: list[_Spare] = []
+        self._busy: dict[asyncio.Future[Any], Reader] = {}
         self._threads: ThreadPoolExecutor | None = None
 
     @contextlib.asynccontextmanager
@@ -73,9 +76,13 @@ class Readers:
         finally:
             keeper.cancel()
             threads, self._threads = self._threads, None
-            spare, self._spare = self._spare, []
-            for one in spare:
+            for reader in self._busy.values():
+                self._apart(reader.give_up)
+            if self._busy:
+                await asyncio.wait(self._busy, timeout=STOP)
+            for one in self._spare:
                 threads.submit(one.reader.close)
+            self._spare = []
             threads.shutdown(wait=False)
 
     async def ask(self, question: Callable[[Reader], Told], *, heavy: bool = False) -> Told:
@@ -88,42 +95,39 @@ class Readers:
         self._waiting += 1
         try:
             async with asyncio.timeout(self._limits.deadline):
-                return await self._answered(question, location, self._heavy if heavy else None)
+                return await self._answered(question, location, heavy)
         except TimeoutError:
             text = f"the store had no answer within {self._limits.deadline:g} s: ask for less, or again later"
             raise Unavailable(text) from None
         finally:
             self._waiting -= 1
 
-    async def _answered(
-        self, question: Callable[[Reader], Told], location: str, lane: asyncio.Semaphore | None
-    ) -> Told:
-        if lane is not None:
-            await lane.acquire()
-        try:
-            await self._turns.acquire()
-        except BaseException:
-            if lane is not None:
-                lane.release()
-            raise
-        reader = self._take(location)
+    async def _answered(self, question: Callable[[Reader], Told], location: str, heavy: bool) -> Told:
+        with contextlib.ExitStack() as turns:
+            for turn in (self._heavy, self._turns) if heavy else (self._turns,):
+                await turn.acquire()
+                turns.callback(turn.release)
+            if self._threads is None:
+                raise Unavailable("the collector is stopping")
+            reader = self._take(location)
+            future = asyncio.wrap_future(self._threads.submit(question, reader))
+            held = turns.pop_all()  # until the thread is free, whatever becomes of who asked
+        given_up = False
 
         def ended(future: "asyncio.Future[Told]") -> None:
-            self._turns.release()
-            if lane is not None:
-                lane.release()
+            del self._busy[future]
+            held.close()
             # Whoever asked may have gone; that the exception was seen by nobody is no news then.
             problem = None if future.cancelled() else future.exception()
-            self._put_back(reader, location, broken=isinstance(problem, StoreError))
+            self._put_back(reader, location, usable=not given_up and not isinstance(problem, StoreError))
 
-        if self._threads is None:
-            raise Unavailable("the collector is stopping")
-        future = asyncio.wrap_future(self._threads.submit(question, reader))
+        self._busy[future] = reader
         future.add_done_callback(ended)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            self._give_up(reader)
+            given_up = True
+            self._apart(reader.give_up)
             raise
 
     # --- readers ----------------------------------------------------------------------------------
@@ -133,20 +137,14 @@ class Readers:
             spare = self._spare.pop()
             if spare.location == location:
                 return spare.reader
-            self._close(spare.reader)
+            self._apart(spare.reader.close)
         return Reader(location, missing="nothing")
 
-    def _put_back(self, reader: Reader, location: str, *, broken: bool) -> None:
-        if broken or self._threads is None:
-            self._close(reader)
+    def _put_back(self, reader: Reader, location: str, *, usable: bool) -> None:
+        if not usable or self._threads is None:
+            self._apart(reader.close)
         else:
             self._spare.append(_Spare(reader, location, asyncio.get_running_loop().time()))
-
-    def _close(self, reader: Reader) -> None:
-        self._apart(reader.close)
-
-    def _give_up(self, reader: Reader) -> None:
-        self._apart(reader.give_up)
 
     def _apart(self, blocking: Callable[[], None]) -> None:
         """In a thread that no question has."""
@@ -160,7 +158,7 @@ class Readers:
             old = [one for one in self._spare if one.since < before]
             self._spare = [one for one in self._spare if one.since >= before]
             for one in old:
-                self._close(one.reader)
+                self._apart(one.reader.close)
 
 
 def _look(future: "Future[None] | asyncio.Future[None]") -> None:

@@ -97,7 +97,7 @@ class RunDetail(RunProgress, frozen=True, kw_only=True):
     sessions: list[SessionInfo]
 
 
-class EventPage(msgspec.Struct, frozen=True):
+class EventsTold(msgspec.Struct, frozen=True):
     """Events by time. next: what to ask for as `after` for those that follow, None at the end."""
 
     events: list[EventInfo]
@@ -143,15 +143,13 @@ def _summary(reader: Reader, asked: RunAsked) -> dict[str, Any]:
     return reader.summary(asked.id)
 
 
-def _events(reader: Reader, asked: EventsAsked) -> EventPage:
+def _events(reader: Reader, asked: EventsAsked) -> EventsTold:
     after = None if asked.after is None else _place(asked.after)
-    events = reader.events(asked.id, asked.kind, limit=asked.limit + 1, after=after)
-    more = len(events) > asked.limit
-    events = events[: asked.limit]
-    return EventPage(events, f"{events[-1].time!r}~{events[-1].session}~{events[-1].seq}" if more else None)
+    page = reader.event_page(asked.id, asked.kind, limit=asked.limit, after=after)
+    return EventsTold(page.events, None if page.next is None else "~".join(map(str, page.next)))
 
 
-def _alerts(reader: Reader, asked: AlertsAsked) -> EventPage:
+def _alerts(reader: Reader, asked: AlertsAsked) -> EventsTold:
     return _events(reader, EventsAsked(id=asked.id, kind=("alert",), limit=asked.limit, after=asked.after))
 
 
@@ -178,7 +176,7 @@ RUNS = (
     Endpoint("/runs/{id}", "One run and its sessions", RunAsked, RunDetail, _run),
     Endpoint("/runs/{id}/config", "What the run was begun with", RunAsked, dict[str, Any], _config),
     Endpoint("/runs/{id}/summary", "What the run put into its summary", RunAsked, dict[str, Any], _summary),
-    Endpoint("/runs/{id}/events", "What happened beside rows, by time", EventsAsked, EventPage, _events),
-    Endpoint("/runs/{id}/alerts", "The alerts among the events", AlertsAsked, EventPage, _alerts),
+    Endpoint("/runs/{id}/events", "What happened beside rows, by time", EventsAsked, EventsTold, _events),
+    Endpoint("/runs/{id}/alerts", "The alerts among the events", AlertsAsked, EventsTold, _alerts),
     Endpoint("/compare", "Two to five runs side by side", CompareAsked, Comparison, _compare, heavy=True),
 )

@@ -7,8 +7,9 @@ from msgspec import Meta
 
 from ...store import Reader
 from ...store.answers import Axis, Curve, SeriesInfo
-from ...store.reader import MAX_POINTS
+from ...store.reader import MAX_POINTS, TooMany
 from ...store.walk import Range
+from .asked import BadQuestion
 from .endpoint import Endpoint
 from .runs import RunAsked, RunId, Text
 
@@ -50,7 +51,10 @@ def _data(reader: Reader, asked: DataAsked) -> CurvesTold:
     ranks = [None if rank == "none" else rank for rank in asked.rank] or None
     wanted = Range(asked.axis, asked.from_, asked.to)
     names = list(dict.fromkeys(asked.metric))
-    return CurvesTold(reader.curves(asked.id, names, wanted, max_points=asked.max_points, ranks=ranks))
+    try:
+        return CurvesTold(reader.curves(asked.id, names, wanted, max_points=asked.max_points, ranks=ranks))
+    except TooMany as problem:
+        raise BadQuestion(f"metric, rank: {problem}") from problem
 
 
 SERIES = (
