@@ -83,6 +83,27 @@ def test_runs_that_were_open_at_a_time_are_told_by_their_lowest_rank(registry: R
     assert registry.open_runs(50.0) == ()
 
 
+def test_runs_of_one_collector_are_told_apart_from_anothers(registry: Registry) -> None:
+    """What a gateway is fed by one measures the runs of its own machine."""
+    registry.add(stored(1, "1" * 32, run={"id": "mine"}, via="a"))
+    registry.add(stored(2, "2" * 32, run={"id": "other"}, via="b"))
+    registry.add(stored(3, "3" * 32, run={"id": "here"}))
+    for via, run in (("a", "mine"), ("b", "other"), (None, "here")):
+        assert [session.run.id for session in registry.open_runs(200.0, via)] == [run]
+    assert registry.open_runs(200.0, "c") == ()
+
+
+def test_a_run_is_asked_for_its_sessions(registry: Registry) -> None:
+    """Those that live, until they are forgotten."""
+    for key, run in ((1, "r1"), (2, "r1"), (3, "r2")):
+        registry.add(stored(key, str(key) * 32, run={"id": run}))
+    registry.add(stored(2, "2" * 32, run={"id": "r1"}, ended=5.0))
+    assert [known.key for known in registry.alive("r1")] == [1]
+    registry.forget([1, 2, 3])
+    assert registry.alive("r1") == registry.alive() == []
+    assert registry.open_runs(200.0) == ()
+
+
 def test_ranks_have_an_order() -> None:
     """No rank first, then the lowest."""
     sessions = [make_session(rank=rank) for rank in (2, None, 0)]

@@ -7,12 +7,15 @@ the small questions asked of it: whose rows are these, which names has this sche
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 from wayside import wire
 
 from .session import Run, Session, read_session
 from .spool import SessionRow, Spool
+
+Group = TypeVar("Group")
 
 
 @dataclass(slots=True)
@@ -34,6 +37,9 @@ class Registry:
     def __init__(self) -> None:
         self._by_key: dict[int, Known] = {}
         self._by_id: dict[str, Known] = {}
+        # A gateway has thousands, and is asked of one run's, or one collector's, with every parcel.
+        self._by_run: dict[str, dict[int, Known]] = {}
+        self._by_via: dict[str | None, dict[int, Known]] = {}
 
     def load(self, spool: Spool) -> None:
         """Everything the spool knows from before."""
@@ -48,6 +54,8 @@ class Registry:
         known = self._by_key.get(row.key)
         if known is None:
             known = self._by_key[row.key] = self._by_id[row.id] = Known(row.key, _read_record(row))
+            self._by_run.setdefault(known.session.run.id, {})[row.key] = known
+            self._by_via.setdefault(known.session.via, {})[row.key] = known
         known.ended, known.finish = row.ended, row.finish
         return known
 
@@ -56,6 +64,8 @@ class Registry:
         found = [known for key in keys if (known := self._by_key.pop(key, None)) is not None]
         for known in found:
             del self._by_id[known.session.id]
+            _take_out(self._by_run, known.session.run.id, known)
+            _take_out(self._by_via, known.session.via, known)
         return found
 
     def of(self, key: int) -> Known:
@@ -67,28 +77,30 @@ class Registry:
     def all(self) -> Iterator[Known]:
         return iter(list(self._by_key.values()))
 
-    def alive(self) -> list[Known]:
-        """Training sessions that are not over."""
-        return [known for known in self.all() if known.ended is None and known.session.kind == "run"]
+    def alive(self, run: str | None = None) -> list[Known]:
+        """Training sessions that are not over, of one run or of all."""
+        found = self.all() if run is None else list(self._by_run.get(run, {}).values())
+        return [known for known in found if known.ended is None and known.session.kind == "run"]
 
     def open_runs(self, at: float, via: str | None = None) -> tuple[Session, ...]:
         """One session of each run that was open at a time (Unix time in seconds), the lowest rank's. via: of those that
         this collector feeds us; the others' samplers measure other machines, by other clocks.
         """
         found: dict[str, Session] = {}
-        for known in self.all():
+        for known in list(self._by_via.get(via, {}).values()):
             session = known.session
-            if (
-                session.kind != "run"
-                or session.via != via
-                or session.started > at
-                or (known.ended is not None and known.ended < at)
-            ):
+            if session.kind != "run" or session.started > at or (known.ended is not None and known.ended < at):
                 continue
             other = found.get(session.run.id)
             if other is None or rank_order(session) < rank_order(other):
                 found[session.run.id] = session
         return tuple(found.values())
+
+
+def _take_out(groups: dict[Group, dict[int, Known]], of: Group, known: Known) -> None:
+    del groups[of][known.key]
+    if not groups[of]:
+        del groups[of]
 
 
 def rank_order(session: Session) -> int:

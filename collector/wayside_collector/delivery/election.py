@@ -156,8 +156,7 @@ class Election:
 
     def _alive(self, session: int) -> list[Known]:
         """Sessions of a session's run that are not over."""
-        id = self._id_of(session)
-        return [known for known in self._registry.alive() if known.session.run.id == id]
+        return self._registry.alive(self._id_of(session))
 
     def _id_of(self, session: int) -> str:
         return self._registry.of(session).session.run.id
