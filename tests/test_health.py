@@ -1,5 +1,6 @@
 """The books as a scrape and as a person see them."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ from wayside_collector.delivery.pump import PumpStatus
 from wayside_collector.health import FAMILIES, UNITS, Health, books_as_status, losses_as_status, refusals_as_status
 from wayside_collector.intake import Counters
 from wayside_collector.spool import Amount, Lost
-from wayside_collector.table import format_status
+from wayside_collector.table import format_feeders, format_status
 
 BOOKS = Books(
     received=Amount(100, 10, 5),
@@ -83,3 +84,14 @@ def test_what_clients_lost_and_who_was_turned_away_is_told() -> None:
     assert "session abababab seq 100 to 120" in text
     assert "still counting what waits, and not shown below: lens" in text
     assert "turned away since the start: listen: 1 for token; socket: 2 for line, 3 for peer" in text
+
+
+def test_collectors_that_feed_this_one_are_told() -> None:
+    """What is stored of each, what waits there, and when it was heard; the latest of many."""
+    feeder = {"host": "node-1", "namespace": "team-a", "points": 120, "lost_points": 3, "heard": 90.0}
+    feeder["books"] = {"waiting": 34, "dropped": {"age": 5}}
+    told = "\n".join(format_feeders([feeder] * 25, 100.0))
+    assert re.search(r"fed by +namespace +stored +waiting +dropped +lost +heard", told)
+    assert re.search(r"node-1 +team-a +120 +34 +5 +3 +10.0 s ago", told)
+    assert told.endswith("and 5 more")
+    assert format_feeders([], 100.0) == []

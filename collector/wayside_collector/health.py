@@ -49,6 +49,7 @@ FAMILIES = (
     "wayside_client_lost_points_total",
     "wayside_sessions",
     "wayside_connections",
+    "wayside_feeders",
     "wayside_refused_total",
     "wayside_spool_bytes",
     "wayside_spool_limit_bytes",

@@ -6,6 +6,7 @@ from typing import Any
 
 from .units import show_seconds, show_size
 
+MAX_FEEDERS = 20  #: of the collectors that feed this one, those heard last; `/status` has more
 MAX_LOSSES = 3  #: ranges shown; `/status` has more
 
 
@@ -42,6 +43,7 @@ def format_status(status: Mapping[str, Any], now: float) -> str:
             )
     lines += _format_losses(status)
     lines += _format_refusals(status["refusals"])
+    lines += format_feeders(status.get("feeders", []), now)
     sessions = [session for session in status["sessions"] if session["state"] == "open"]
     if sessions:
         rows = [["run", "project", "rank", "host", "pid", "up"]]
@@ -56,6 +58,20 @@ def format_status(status: Mapping[str, Any], now: float) -> str:
         if source["last_error"]:
             lines.append(f"{name}: {source['last_error']}")
     return "\n".join(lines).rstrip()
+
+
+def format_feeders(feeders: Sequence[Mapping[str, Any]], now: float) -> list[str]:
+    """The collectors that feed this one: in points, what is stored of each, and what it says that it still has."""
+    if not feeders:
+        return []
+    rows = [["fed by", "namespace", "stored", "waiting", "dropped", "lost", "heard"]]
+    for feeder in feeders[-MAX_FEEDERS:]:
+        books = feeder["books"]
+        points = (feeder["points"], books["waiting"], sum(books["dropped"].values()), feeder["lost_points"])
+        heard = show_seconds(max(0.0, now - feeder["heard"])) + " ago"
+        rows.append([feeder["host"], feeder["namespace"] or "", *map(str, points), heard])
+    more = [f"and {len(feeders) - MAX_FEEDERS} more"] if len(feeders) > MAX_FEEDERS else []
+    return ["", format_table(rows), *more]
 
 
 def _format_troubles(status: Mapping[str, Any]) -> list[str]:

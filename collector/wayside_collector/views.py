@@ -43,6 +43,7 @@ class CollectorViews:
         return [
             ("sessions", "Sessions that are open now.", len(parts.registry.alive())),
             ("connections", "Connections that are open now.", connections),
+            ("feeders", "Collectors that feed this one and were heard lately.", parts.gateway.alive),
             (f"{last}_successful", "Whether the last attempt to read it succeeded.", reload.last_error is None),
             (f"{last}_success_timestamp_seconds", "When it was last read with success.", reload.loaded),
         ]
