@@ -1,5 +1,7 @@
 """Faults of what lies on disk and in memory: folders that go, pages of another boot, disks that are full or fail."""
 
+import contextlib
+import os
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +14,8 @@ from .held import stored_seqs
 from .producer import read_claims
 from .scene import Scene, bounded
 from .world import SETTLES_WITHIN, World, wait_for
+
+MOVES_WITHIN = 0.3  #: seconds from a journal's new folder to the first row in it
 
 
 def delete_folder(scene: Scene) -> None:
@@ -28,6 +32,7 @@ def delete_folder(scene: Scene) -> None:
     shutil.rmtree(world.beside if whole else world.beside / "journals", ignore_errors=True)
     wait_for(world.note.exists, 60, "the collector to listen again")
     wait_for(lambda: _begun_anew(world), SETTLES_WITHIN, "the journals to be begun anew")
+    time.sleep(MOVES_WITHIN)
     accepted = {one.number: read_claims(str(one.claims))[1] - one.first for one in world.alive()}
     wait_for(lambda: _handed_over(world, accepted), SETTLES_WITHIN, "what was logged until then to be read")
     for producer in forking:
@@ -48,9 +53,23 @@ def _status(pid: int) -> str:
 
 
 def _begun_anew(world: World) -> bool:
-    """Whether everyone who lives has a journal: until then he logs into one that nobody can find."""
+    """Whether everyone who lives has a journal, and has moved what the deleted one held: until then he logs into one
+    that nobody can find.
+    """
     owners = {_owner(folder) for folder in world.journals()}
-    return all(one.process is not None and one.process.pid in owners for one in world.alive())
+    return all(
+        one.process is not None and one.process.pid in owners and not _holds_deleted(one.process.pid)
+        for one in world.alive()
+    )
+
+
+def _holds_deleted(pid: int) -> bool:
+    """Whether a process has a segment open whose name is gone."""
+    for entry in Path(f"/proc/{pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(entry).endswith(".seg (deleted)"):
+                return True
+    return False
 
 
 def _handed_over(world: World, accepted: dict[int, int]) -> bool:
