@@ -48,6 +48,40 @@ def test_rows_arrive_once(machine: Machine, gateway: Gateway) -> None:
     assert sidecar.stop() == there.stop() == 0
 
 
+@pytest.mark.timeout(90)
+def test_runs_look_as_if_they_were_the_gateways_own(machine: Machine, tmp_path: Path) -> None:
+    """Its page of metrics has them, with the hardware of the node they are on, the store joins the two, and the status
+    tells which collector feeds it.
+    """
+    gateway = Gateway(tmp_path / "gateway", prometheus={}, store={})
+    try:
+        there = gateway.start()
+        config = {**feeding(gateway.endpoint), "sources": {"host": {"interval": 0.2}}}
+        sidecar = machine.collector(config).wait_ready()
+        trainer = Trainer(machine, "r1", rows=50, allowed=40)
+        until(lambda: 'run="r1"' in there.metrics(), "its metrics")
+        until(lambda: "wayside_host_memory_used_bytes{" in there.metrics(), "its host's")
+        assert "wayside_feeders 1.0" in there.metrics()
+        reader = gateway.reader()
+
+        def series() -> set[str]:
+            return {one.kind for one in reader.series("r1")} if reader.runs().total else set()
+
+        until(lambda: series() == {"run", "system"}, "both in the store")
+        told = gateway.machine.wayside_collector("status", "--url", there.url).stdout
+        assert "fed by" in told
+        trainer.ledger.allow(0)
+        trainer.end()
+        sidecar.wait_delivered(sinks=("gateway",))
+        until(lambda: reader.run("r1").state == "finished", "its end in the store")
+        reader.close()
+        assert sidecar.stop() == 0
+        until(lambda: there.status()["feeders"][0]["books"]["waiting"] == 0, "the last word")
+        assert there.stop() == 0
+    finally:
+        gateway.machine.close()
+
+
 @pytest.mark.timeout(120)
 def test_kills_of_either_lose_and_double_nothing(machine: Machine, gateway: Gateway) -> None:
     """Sidecar and gateway are killed in turn while two trainers log; in the end each row is there once, in the
