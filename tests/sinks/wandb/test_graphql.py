@@ -8,6 +8,7 @@ from wayside_collector.sinks.wandb.graphql import (
     NOTHING,
     Standing,
     config_of,
+    entity_of,
     errors,
     lower_summary,
     read_request,
@@ -96,3 +97,19 @@ def test_the_stand_in_answers_as_read_here():
     runs.find(None, "p", "r").write({"wandb-history.jsonl": {"offset": 0, "content": ['{"_step": 4}']}})
     body = json.dumps({"data": runs.answer("RunResumeStatus", {"name": "r", "project": "p"}, "")}).encode()
     assert standing(body) == Standing(4, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "entity"),
+    [
+        ({"data": {"upsertBucket": {"bucket": {"project": {"entity": {"name": "me"}}}}}}, "me"),
+        ({"data": {"upsertBucket": {"bucket": {"project": None}}}}, None),
+        ({"data": {"upsertBucket": {"bucket": {"project": {"entity": {"name": 7}}}}}}, None),
+        ({"data": None}, None),
+        ([], None),
+        (b"no JSON", None),
+    ],
+)
+def test_whose_project_it_is_stands_in_the_answer(answer: object, entity: str | None) -> None:
+    """The key's own entity, where a run names none; and None where the answer does not say."""
+    assert entity_of(answer if isinstance(answer, bytes) else json.dumps(answer).encode()) == entity

@@ -17,6 +17,8 @@ from ...sources.posted import Mark, PostedSessions
 from ...sources.scribe import Scribe
 from .lens_form import Detection, Entries, Entry, Malformed, Sender
 from .lens_steps import Steps
+from .pacing import ROWS, paced
+from .rows import MAX_TOLD
 from .runs import Caller
 
 KIND = "lens"  #: the first text of a mark of such sessions
@@ -46,22 +48,15 @@ class LensRuns:
         record = _record(entries.sender, caller)
         if not entries.rows:  # how it is asked whether anybody is here
             return Taken(0, entries.refused, entries.problems)
-        problems = list(entries.problems)
-        points = 0
         async with self._posted.writing(_mark(record, entries.sender), record) as scribe:
             steps = self._steps.get(scribe)
             if steps is None:
                 steps = self._steps[scribe] = Steps(scribe.next_seq if scribe.inlet.known.schemas else 0)
-            for entry in entries.rows:
-                try:
-                    _write(scribe, steps, entry)
-                    points += len(entry.metrics) + len(entry.texts)
-                except wire.WireError as problem:
-                    problems.append(str(problem))
+            points, problems = await paced(len(entries.rows) > ROWS, _write, scribe, steps, entries.rows)
             await scribe.store()
-        refused = entries.refused + len(problems) - len(entries.problems)
+        refused = entries.refused + len(problems)
         self._posted.count(refused=refused)
-        return Taken(points, refused, problems)
+        return Taken(points, refused, [*entries.problems, *problems][:MAX_TOLD])
 
     async def detection(self, found: Detection, caller: Caller) -> None:
         """A process begins. Raises as `rows` does, and Malformed."""
@@ -83,13 +78,22 @@ class LensRuns:
             await scribe.store()
 
 
-def _write(scribe: Scribe, steps: Steps, entry: Entry) -> None:
-    at = entry.time or time.time()
-    step, auto = steps.of(entry.step, entry.metrics or entry.texts)
-    if entry.metrics:
-        scribe.row(at, step, entry.metrics, auto_step=auto)
-    if entry.texts:
-        scribe.event(at, step, row.TEXT, {"values": entry.texts})
+def _write(scribe: Scribe, steps: Steps, rows: list[Entry]) -> tuple[int, list[str]]:
+    """How many points were written, and what is wrong with the others."""
+    points = 0
+    problems: list[str] = []
+    for entry in rows:
+        at = entry.time or time.time()
+        step, auto = steps.of(entry.step, entry.metrics or entry.texts)
+        try:
+            if entry.metrics:
+                scribe.row(at, step, entry.metrics, auto_step=auto)
+            if entry.texts:
+                scribe.event(at, step, row.TEXT, {"values": entry.texts})
+            points += len(entry.metrics) + len(entry.texts)
+        except wire.WireError as problem:
+            problems.append(str(problem))
+    return points, problems
 
 
 def _record(sender: Sender, caller: Caller) -> dict[str, Any]:

@@ -5,14 +5,13 @@ a field that is not there. More than that one reads the bare NaN that the export
 and the good entries among bad ones: the exporter sends nothing twice, so what is refused is lost.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from wayside import wire
 
 from ...plausible import MAX_TIME
-from .rows import MAX_ROWS, MAX_TOLD
+from .rows import MAX_ROWS, MAX_TOLD, read_json
 
 _MAX_STEP = (1 << 63) - 1
 
@@ -63,7 +62,7 @@ class Detection(NamedTuple):
 
 def read_body(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
+        found = read_json(body)
     except (ValueError, RecursionError) as problem:
         raise Malformed(f"not JSON: {problem}") from None
     return _fields(found, "the request")

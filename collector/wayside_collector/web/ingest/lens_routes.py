@@ -2,7 +2,6 @@
 the exporter throws the data away, and does not wait longer than 5 s.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,8 +11,9 @@ from ..body import BODY, BadBody
 from ..roles import Role, Route
 from .lens import LensRuns, NoIdentity, Taken
 from .lens_form import Malformed, read_body, read_detection, read_logs, read_metrics
+from .pacing import BYTES, paced
 from .refusing import refusing
-from .routes import INLINE, MAX_BODY, PREFIXES, caller
+from .routes import MAX_BODY, PREFIXES, caller
 
 _SAID = {
     "metrics": "metrics reported successfully",
@@ -26,10 +26,10 @@ Part = Callable[[web.Request, Any], Awaitable[dict[str, Any]]]
 
 def lens_routes(runs: LensRuns) -> list[Route]:
     async def metrics(request: web.Request, value: Any) -> dict[str, Any]:
-        return _told("metrics", await runs.rows(read_metrics(value), caller(request)))
+        return _told("metrics", await runs.rows(await paced(_is_long(request), read_metrics, value), caller(request)))
 
     async def logs(request: web.Request, value: Any) -> dict[str, Any]:
-        return _told("logs", await runs.rows(read_logs(value), caller(request)))
+        return _told("logs", await runs.rows(await paced(_is_long(request), read_logs, value), caller(request)))
 
     async def detection(request: web.Request, value: Any) -> dict[str, Any]:
         await runs.detection(read_detection(value), caller(request))
@@ -71,13 +71,16 @@ class _Found:
 def _handler(part: Part) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            body = request[BODY]
-            value = read_body(body) if len(body) <= INLINE else await asyncio.to_thread(read_body, body)
+            value = await paced(_is_long(request), read_body, request[BODY])
         except Malformed as problem:
             return _malformed(problem).response()
         return (await _one(part, request, value)).response()
 
     return answer
+
+
+def _is_long(request: web.Request) -> bool:
+    return len(request[BODY]) > BYTES
 
 
 async def _one(part: Part, request: web.Request, value: Any) -> _Found:

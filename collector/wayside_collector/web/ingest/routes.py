@@ -8,7 +8,6 @@ POST /runs/{id}/alert          {"title": …, "text": …, "level": "INFO" | "WA
 POST /runs/{id}/finish         {"exit_code": 0}
 """
 
-import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal, TypeVar
@@ -21,12 +20,12 @@ from ...access import is_loopback
 from ..access import NAMESPACE
 from ..body import BODY, BadBody
 from ..roles import Role, Route
+from .pacing import BYTES, paced
 from .refusing import refusing
 from .rows import MAX_TOLD, Unfit, parse, read_object
 from .runs import Caller, NewRun, Runs
 
 MAX_BODY = 4 << 20  #: of a request: ten thousand rows of thirty metrics
-INLINE = 16 << 10  #: bytes of a body that are parsed on the loop; a longer one is parsed in a thread
 PREFIXES = ("/api/v1", "/v1")
 
 _TYPES = frozenset({"", "application/json", "application/x-ndjson", "application/jsonl", "application/octet-stream"})
@@ -61,10 +60,7 @@ def run_routes(runs: Runs) -> list[Route]:
                 415, f"Content-Type {kind[:80]!r} is not taken: send application/json or application/x-ndjson"
             )
         id, body, query = request.match_info["id"], request[BODY], dict(request.query)
-        if len(body) <= INLINE:
-            parsed = parse(body, query, id)
-        else:
-            parsed = await asyncio.to_thread(parse, body, query, id)
+        parsed = await paced(len(body) > BYTES, parse, body, query, id)
         taken = await runs.log(id, parsed, caller(request))
         if parsed.problems and not taken.accepted and not taken.doubles:
             return web.json_response({"error": parsed.problems[0].text, **_told(parsed.problems)}, status=422)

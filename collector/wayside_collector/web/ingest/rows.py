@@ -104,6 +104,14 @@ def read_object(body: bytes) -> dict[str, Any]:
     return found
 
 
+def read_json(text: bytes) -> Any:
+    """Raises ValueError or RecursionError. msgspec is thrice as fast, and refuses the bare NaN of Python's encoder."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
+
+
 def _convert(value: Any, kind: type[Rows]) -> Rows:
     try:
         return msgspec.convert(value, kind)
@@ -113,7 +121,7 @@ def _convert(value: Any, kind: type[Rows]) -> Rows:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)  # and not msgspec, which refuses the bare NaN that Python's own encoder writes
+        return read_json(body)
     except (ValueError, RecursionError) as problem:
         raise Unfit(400, f'not JSON: {problem}; send rows like {{"metrics": {{"loss": 0.5}}, "step": 3}}') from None
 
@@ -133,7 +141,7 @@ def _values(body: bytes) -> Any:
 def _lines(lines: list[bytes]) -> Iterator[Any]:
     for line in lines:
         try:
-            yield json.loads(line)
+            yield read_json(line)
         except (ValueError, RecursionError) as problem:
             yield LineError(f"not JSON: {problem}")
 

@@ -16,6 +16,7 @@ from ...session import Run, in_namespace
 from ...sources.json_lines import Name
 from ...sources.posted import Mark, PostedSessions
 from ...sources.scribe import Scribe
+from .pacing import ROWS, paced
 from .rows import Parsed, Problem, Unfit
 
 MAX_TAGS = 256
@@ -98,23 +99,9 @@ class Runs:
         record = self._record(NewRun(id=run, name=head.name, project=head.project), caller, head.rank)
         mark = _mark(record, head.session, head.rank)
         async with self._posted.writing(mark, record, numbered=head.session is not None) as scribe:
-            known = scribe.next_seq
-            accepted = doubles = 0
-            now = time.time()
-            for one in parsed.rows:
-                seq = scribe.next_seq if head.seq is None else head.seq + one.place
-                if seq < known:
-                    doubles += 1
-                    continue
-                scribe.skip_to(seq)
-                try:
-                    scribe.row(now if one.time is None else one.time, one.step, one.metrics)
-                    accepted += 1
-                except wire.WireError as problem:
-                    parsed.problems.append(Problem(one.place, str(problem)))
+            accepted, doubles = await paced(len(parsed.rows) > ROWS, _write, scribe, parsed, time.time())
             self._posted.count(doubles=doubles, refused=len(parsed.problems))
-            lost = 0 if head.seq is None else max(0, head.seq + parsed.total - scribe.next_seq)
-            await scribe.store(lost)
+            await scribe.store(0 if head.seq is None else max(0, head.seq + parsed.total - scribe.next_seq))
             return Taken(accepted, doubles, None if head.session is None else scribe.next_seq)
 
     async def finish(self, run: str, exit_code: int, caller: Caller) -> int:
@@ -143,6 +130,24 @@ class Runs:
 
 def _mark(record: Mapping[str, Any], session: str | None = None, rank: int | None = None) -> Mark:
     return KIND, record["run"]["id"], "" if rank is None else str(rank), session or ""
+
+
+def _write(scribe: Scribe, parsed: Parsed, now: float) -> tuple[int, int]:
+    """How many rows were written, and how many are stored already."""
+    accepted = doubles = 0
+    first, known = parsed.head.seq, scribe.next_seq
+    for one in parsed.rows:
+        seq = scribe.next_seq if first is None else first + one.place
+        if seq < known:
+            doubles += 1
+            continue
+        scribe.skip_to(seq)
+        try:
+            scribe.row(now if one.time is None else one.time, one.step, one.metrics)
+            accepted += 1
+        except wire.WireError as problem:
+            parsed.problems.append(Problem(one.place, str(problem)))
+    return accepted, doubles
 
 
 async def _tell(scribe: Scribe, kind: str, data: dict[str, Any]) -> None:
