@@ -46,6 +46,8 @@ def served(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         ["query", "zebra", "train/loss", "--plot", "--rank", "1"],
         ["query", "zebra", "lr", "--axis", "time", "--points", "7"],
         ["report", "llama-a1", "zebra"],
+        ["export", "llama"],
+        ["export", "zebra", "--form", "long", "--format", "json", "--rank", "1", "--metric", "lr"],
     ],
 )
 def test_the_same_answers(
@@ -58,6 +60,15 @@ def test_the_same_answers(
     for where in (["--url", collector.url], ["--url", f"{public}/", "--token-file", str(token)]):
         told = tell(capsys, *arguments, *where)
         assert _timeless(told) == _timeless(direct)
+
+
+def test_an_export_in_pieces(
+    served: tuple[Collector, str, Path], store: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few points an answer may have: each row is put together again once, as the store has it."""
+    direct = tell(capsys, "export", "llama-a1", "--store", store)
+    monkeypatch.setattr("wayside_collector.commands.remote_rows.MAX_POINTS", 170)
+    assert tell(capsys, "export", "llama-a1", "--url", served[0].url) == direct
 
 
 def _timeless(told: Told) -> Told:

@@ -3,16 +3,19 @@
 import argparse
 import contextlib
 import time
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
-from ..store import Reader, connect
+from ..store import connect
 from ..store.answers import RunInfo
 from ..store.catalog import Key
 from ..store.logged import Logged
 from .base import SAY_EVERY, say
 from .choosing import choose_run
-from .history import Misused, Unanswered, place_of
+from .history import History, Misused, Unanswered, opened, place_of
+from .remote_rows import RemoteRows
 from .tables import FORMATS, About, Layout, Table
 from .target import target
 
@@ -24,24 +27,30 @@ def export_run(chosen: argparse.Namespace) -> int:
     name = chosen.format or (chosen.output.suffix.lstrip(".").lower() if chosen.output else "csv")
     if name not in FORMATS:
         raise Misused(f"{chosen.output} ends in none of {', '.join(FORMATS)}: say which by --format")
-    if chosen.url:
-        raise Misused("export reads the store itself: run it where the store is, or give --store postgresql://…")
     make = FORMATS[name].load()
-    place = place_of(chosen)
-    with contextlib.closing(Reader(place)) as reader:
-        run = choose_run(reader, chosen.wanted)
-        about = About(run, reader.config(run.id), reader.summary(run.id))
-    with contextlib.closing(connect(place, reading=True)) as db:
-        logged = Logged(db, run.id, lambda key: _is_wanted(key, chosen))
-        if chosen.metric and not logged.names:
-            raise Unanswered(
-                f"run {run.id} has no metric {', '.join(chosen.metric)}: `wayside-collector query {run.id}`"
-            )
-        layout = Layout(tuple(logged.names), long=chosen.form == "long")
-        with target(chosen.output, FORMATS[name].binary) as file:
-            rows, points = _write(make(file, layout, about), logged)
+    with opened(chosen) as history:
+        run = choose_run(history, chosen.wanted)
+        about = About(run, history.config(run.id), history.summary(run.id))
+        with _rows_of(chosen, history, run) as logged:
+            if chosen.metric and not logged.names:
+                known = f"`wayside-collector query {run.id}`"
+                raise Unanswered(f"run {run.id} has no metric {', '.join(chosen.metric)}: {known}")
+            layout = Layout(tuple(logged.names), long=chosen.form == "long")
+            with target(chosen.output, FORMATS[name].binary) as file:
+                rows, points = _write(make(file, layout, about), logged)
     _say_result(run, chosen.output, rows, points, logged.points, exact=not chosen.system)
     return 0
+
+
+@contextlib.contextmanager
+def _rows_of(chosen: argparse.Namespace, history: History, run: RunInfo) -> Iterator[Logged | RemoteRows]:
+    """Every row that is wanted, from the store, or asked over HTTP."""
+    wanted = partial(_is_wanted, chosen=chosen)
+    if chosen.url:
+        yield RemoteRows(history, run.id, wanted)
+        return
+    with contextlib.closing(connect(place_of(chosen), reading=True)) as db:
+        yield Logged(db, run.id, wanted)
 
 
 def _is_wanted(key: Key, chosen: argparse.Namespace) -> bool:
@@ -51,7 +60,7 @@ def _is_wanted(key: Key, chosen: argparse.Namespace) -> bool:
     return named and (key.kind == "run" or chosen.system)
 
 
-def _write(table: Table, logged: Logged) -> tuple[int, int]:
+def _write(table: Table, logged: Logged | RemoteRows) -> tuple[int, int]:
     """All rows; how many they and their points were."""
     rows = points = 0
     next_word = time.monotonic() + SAY_EVERY

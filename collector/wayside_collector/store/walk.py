@@ -63,16 +63,23 @@ def walk(db: Database, legs: Sequence[Leg], wanted: Range, most: int, unpacked: 
     """What a curve of at most `most` points needs of all legs."""
     ranges = [within(leg, wanted) for leg in legs]
     reached = [reach(db, leg, one) for leg, one in zip(legs, ranges, strict=True)]
-    blocks = sum(last - first + 1 for first, last in reached)
-    level = -1  # the points themselves
-    while blocks // FAN ** (level + 1) >= (most + 1) // 2:
-        level += 1
+    level = level_for(sum(last - first + 1 for first, last in reached), most)
     found = Found([], [])
     for leg, one, (first, last) in zip(legs, ranges, reached, strict=True):
         walker = _Walker(db, leg, one, found, unpacked)
         walker.blocks(level, first, last)
         walker.tail()
     return found
+
+
+def level_for(blocks: int, most: int) -> int:
+    """The level to read so many blocks at; -1: the points themselves. There are at least half as many summaries as may
+    be told, but a quarter of the first level's: a block's points cost 30 times what its summary does.
+    """
+    level = 0 if blocks >= (most + 3) // 4 else -1
+    while level >= 0 and blocks // FAN ** (level + 1) >= (most + 1) // 2:
+        level += 1
+    return level
 
 
 def within(leg: Leg, wanted: Range) -> Range:
