@@ -183,12 +183,12 @@ def _say_no_run(what: str) -> None:
 
 def _look_at_collector(addresses: List[str]) -> Optional[str]:
     """The address of the collector's page, from the note it leaves beside its socket; None when there is no
-    collector.
+    collector: a killed one leaves both.
     """
     import json
 
     for address in addresses:
-        if not os.path.exists(address) or os.path.isdir(address):
+        if not _listens(address):
             continue
         try:
             with open(os.path.join(os.path.dirname(address), "collector.json"), encoding="utf-8") as file:
@@ -197,6 +197,23 @@ def _look_at_collector(addresses: List[str]) -> Optional[str]:
             return ""
         return url if isinstance(url, str) else ""
     return None
+
+
+def _listens(address: str) -> bool:
+    """Whether somebody listens there who lets us in."""
+    import _socket  # the import of `socket` takes ten times as long, and `init` waits
+
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.settimeout(0)
+        connection.connect(address)
+    except BlockingIOError:
+        return True  # it has more to do than it can at once
+    except (OSError, ValueError):
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _folders(addresses: List[str]) -> List[str]:

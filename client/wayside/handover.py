@@ -3,7 +3,6 @@
 Used by the link's thread alone, which also decides what becomes of the rows while there is no collector.
 """
 
-import contextlib
 import os
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, NoReturn, Optional, Union
@@ -94,10 +93,22 @@ class Handover:
             return
         self._next_attempt = now + RECONNECT
         for address in self._addresses:
-            with contextlib.suppress(OSError):
+            try:
                 self.peer = Peer(address, self._hello(address))
                 self._connected_at = now
                 return
+            except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+                continue  # nobody is there, or more come at once than are taken
+            except OSError as problem:
+                self._say_unreachable(address, problem)
+
+    def _say_unreachable(self, address: str, problem: OSError) -> None:
+        from .probe import look_at  # which imports this module
+
+        found = look_at(address)
+        state, do = (str(problem), "") if found.connects else (found.state, found.do)
+        hint = f"; {do}" if do else ""
+        self._plan.tell(f"connect {address}", f"the collector's socket {address} {state}{hint} (tried again)")
 
     def _hello(self, address: str) -> Dict[str, Any]:
         path = self._journal.shelf.folder.path

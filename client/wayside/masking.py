@@ -4,6 +4,8 @@ Pure functions of text. Rather one value too many is hidden than one too few, bu
 value. A secret that has neither a telling name nor a known form is not recognised.
 """
 
+import os
+import time
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Callable, List, Mapping, Match, Optional, Pattern, Sequence
@@ -69,6 +71,9 @@ _RUN = r"[A-Za-z0-9+=]{12,}"
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "PRIVATE KEY-----"
 _LINES_AT_ONCE = 100
 
+_looked_at = float("-inf")
+_known: List[str] = []
+
 
 def mask_command(arguments: Sequence[str], known: Sequence[str] = ()) -> List[str]:
     """A command line with secrets masked, those `known` wherever they stand, at most MAX_ARGUMENTS long."""
@@ -113,6 +118,15 @@ def secrets_of(environ: Mapping[str, str]) -> List[str]:
     texts = {name: value for name, value in environ.items() if len(value) >= SHORTEST and value[0] not in "/.~"}
     found = {value for name, value in texts.items() if _mask_value(name, value)}
     return sorted(found, key=len, reverse=True)
+
+
+def known_secrets() -> List[str]:
+    """Those of this process's environment, which is looked at once a second at most."""
+    global _looked_at, _known
+    now = time.monotonic()
+    if now - _looked_at > 1.0:
+        _looked_at, _known = now, secrets_of(os.environ)
+    return _known
 
 
 def mask_text(text: str) -> str:

@@ -4,6 +4,7 @@ import sys
 from typing import Dict
 
 MAX_TOLD = 50  #: different things told to the user by one run; a training log is not ours to fill
+LOSSES = ("dropped", "lost")  #: what is told however much was told before
 MAX_REASONS = 50  #: reasons counted apart; the rest is "other"
 
 
@@ -17,13 +18,18 @@ class Notices:
 
     def tell(self, key: str, message: str) -> None:
         """Say something to the user, once for each key."""
-        if key in self._told or len(self._told) >= MAX_TOLD:
+        if key in self._told or (len(self._told) >= MAX_TOLD and key not in LOSSES):
             return
         self._told[key] = message
         if len(self._told) == MAX_TOLD:
-            message += f"\nwayside: this was the {MAX_TOLD}th notice; further ones are not told"
+            message += f"\nwayside: this was the {MAX_TOLD}th notice; further ones are not told, but for lost rows"
         if not say(message):
             self.unsaid += 1
+
+    def begin_anew(self) -> None:
+        """In a forked child: what was told stays told, and the parent counts what it refused."""
+        self.refused = {}
+        self.unsaid = 0
 
     def refuse(self, why: str, message: str) -> None:
         """Count something that is not kept, and tell the user, once for each reason: a wide row has thousands of names

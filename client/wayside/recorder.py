@@ -19,7 +19,7 @@ from .link import Link
 from .notices import Notices
 from .packing import Frame
 from .sessions import Identity, Surroundings, begin_session
-from .values import EXACT, MAX_STEP, Taken, as_step, shown, take, text_of
+from .values import EXACT, MAX_STEP, Taken, as_step, problem_of, shown, take
 
 RETRY_PLACE = 10.0  #: seconds before a place for the journal is looked for again, after there was none
 
@@ -129,7 +129,7 @@ class Recorder:
         except Exception as problem:
             if raised_by_handler(problem):
                 raise
-            self.notices.refuse("unreadable", f"a row is not kept: its data cannot be read: {text_of(problem)}")
+            self.notices.refuse("unreadable", f"a row is not kept: its data cannot be read: {problem_of(problem)}")
             return
         if taken is None:
             message = f"log() takes a dictionary of names and numbers, not {type(data).__name__}"
@@ -140,7 +140,8 @@ class Recorder:
         for name, why in taken.refused:
             self.notices.refuse(why, f"{name!r} is not kept: {why} (told once, whichever names follow)")
         for name in taken.rounded:
-            self.notices.tell(f"rounded {name}", f"{name!r} is beyond 2**53 and is rounded to the nearest 64-bit float")
+            told = f"{name!r} is beyond 2**53 and is rounded to the nearest 64-bit float"
+            self.notices.tell("rounded", f"{told} (told once, whichever names follow)")
         self._keep(taken, now, self._asked_step(step), _truth(commit))
 
     def _keep(self, taken: Taken, now: float, step: Optional[int], commit: Optional[bool]) -> None:
@@ -155,7 +156,7 @@ class Recorder:
                 if taken.names or not taken.texts:
                     kept = journal.append(Frame(taken.names, taken.values, now, at, flags, b""))
                 if taken.texts and kept:
-                    encoded = wire.event_frame(now, at, row.TEXT, {"values": taken.texts})
+                    encoded = wire.event_frame(now, at, row.TEXT, {"values": _masked(taken.texts)})
                     kept = journal.append(Frame(None, (), now, at, 0, encoded))
             if kept:
                 return
@@ -170,7 +171,7 @@ class Recorder:
         except Exception as problem:
             if raised_by_handler(problem):
                 raise
-            why = f"step={shown(step)} is no whole number of 64 bits ({text_of(problem)}): the run's own counter"
+            why = f"step={shown(step)} is no whole number of 64 bits ({problem_of(problem)}): the run's own counter"
             self.notices.refuse("not a step", why)
             return None
 
@@ -189,7 +190,7 @@ class Recorder:
     def _event(self, kind: str, data: Dict[str, Any]) -> None:
         now = _time()
         try:
-            encoded = wire.event_frame(now, self._step, kind, data)
+            encoded = wire.event_frame(now, self._step, kind, _masked(data))
         except (wire.WireError, ValueError, TypeError, RecursionError) as problem:
             self.notices.refuse(f"{kind} too large or not JSON", f"a {kind} could not be kept: {problem}")
             return
@@ -229,6 +230,8 @@ class Recorder:
         self._journal = self._link = None
         self._beginning = threading.RLock()  # another thread of the parent may have held it
         self._next_begin = 0.0
+        self._nowhere = 0
+        self.notices.begin_anew()
         self._surroundings = self._surroundings._replace(about=None)  # the parent has said what the run is
 
     # --- counters ------------------------------------------------------------------------------------------------
@@ -248,6 +251,22 @@ class Recorder:
         if journal is not None and journal.shelf.made_late:
             counts["segments_made_late"] = journal.shelf.made_late
         return counts
+
+
+def _masked(data: Dict[str, Any]) -> Dict[str, Any]:
+    """What is said beside the numbers, without keys and passwords: scripts log all their arguments."""
+    if not _has_text(data):
+        return data
+    from .masking import known_secrets, mask_values  # when first needed: it makes regular expressions
+
+    masked: Dict[str, Any] = mask_values(data, known=known_secrets())
+    return masked
+
+
+def _has_text(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_text, value.values()))
+    return isinstance(value, str) or (isinstance(value, list) and any(map(_has_text, value)))
 
 
 def _are_exact(values: Tuple[Any, ...]) -> bool:

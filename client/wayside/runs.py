@@ -1,7 +1,7 @@
 """A run as the training process holds it: what it is, `log()`, and everything said beside the rows."""
 
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 from . import row
 from .exits import code_of, number
@@ -25,20 +25,13 @@ class Run(Recorder):
     def __init__(self, identity: Identity, surroundings: Surroundings, config: Any = None) -> None:
         super().__init__(identity, surroundings)
         self._on_finish: Callable[[Run], None] = lambda run: None
-        self._config = KeyValues(self._tell_config)
+        self._config = KeyValues(lambda found, gone: self._event(row.CONFIG, {"set": found, "remove": gone}))
         self._summary = KeyValues(lambda found, gone: self._event(row.SUMMARY, {"set": found, "remove": gone}))
         if config is not None:
             try:
                 self._config.update(config)
             except TypeError as problem:
                 self.notices.tell("config", str(problem))
-
-    def _tell_config(self, found: Dict[str, Any], gone: List[str]) -> None:
-        """Changes of the config, without keys and passwords: scripts log all their arguments."""
-        from .masking import mask_values, secrets_of  # when first needed: it makes regular expressions
-
-        masked = mask_values(found, known=secrets_of(os.environ)) if found else found
-        self._event(row.CONFIG, {"set": masked, "remove": gone})
 
     # --- what it is ----------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ MAX_TEXT = 65536  #: characters of one text value: a page of output, not a log f
 MAX_NAMES = 1_100_000  #: characters of all names of a row, two bytes each in JSON, beside MAX_WIDTH numbers
 MAX_TEXTS = 500_000  #: characters of all texts of a call, six bytes each at worst: either fits a frame of 4 MiB
 
+_MAX_PROBLEM = 200  # characters
 _SHOWN = 40  # characters of an object in a message
 
 
@@ -64,7 +65,7 @@ class _Taking:
                 except Exception as raised:
                     if raised_by_handler(raised):
                         raise
-                    problem = text_of(raised) or type(raised).__name__
+                    problem = problem_of(raised)
             if problem is not None:
                 self.refused.append((name, problem))
 
@@ -177,6 +178,12 @@ def text_of(value: Any) -> str:
         return str.__str__(str(value))
     except Exception as problem:  # noqa: BLE001 -- a user's object may raise anything when asked
         return f"<{type(value).__name__} that cannot be shown: {type(problem).__name__}>"
+
+
+def problem_of(problem: Exception) -> str:
+    """What an exception says, cut: that of a tensor may print all of it."""
+    found = text_of(problem) or type(problem).__name__
+    return found if len(found) <= _MAX_PROBLEM else found[:_MAX_PROBLEM] + "…"
 
 
 def shown(value: Any) -> str:

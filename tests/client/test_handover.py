@@ -1,10 +1,13 @@
 """Collectors of other versions, and one that never reads: what the link makes of them."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import wayside
+from client.conftest import Place
 from standins.journal_reading import read_journal
 from standins.journal_writer import Writer, holds
 from standins.scripted_collector import ScriptedCollector
@@ -121,3 +124,44 @@ def test_what_is_no_answer_is_an_error(frame: bytes) -> None:
     """Nothing is let go because of it."""
     with pytest.raises(wire.WireError):
         understand(frame, wire.scan(frame).spans[0])
+
+
+def test_a_socket_that_may_not_be_connected_to_is_told_once(
+    writer: Writer, collector: ScriptedCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows go to WAYSIDE_DIR, and the user hears why: the socket is another user's. One that nobody listens at is no
+    news.
+    """
+
+    def refuse(address: str, hello: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    told: dict[str, str] = {}
+    link = Handover(writer.journal, writer.keeper, plan(writer, collector, told.__setitem__))
+    monkeypatch.setattr("wayside.handover.Peer", refuse)
+    for _ in range(3):
+        link.hurry()
+        link.talk()
+    (text,) = told.values()
+    assert text.startswith(f"the collector's socket {collector.path} ")
+    told.clear()
+    monkeypatch.undo()
+    collector.close()
+    link.hurry()
+    link.talk()
+    assert not told
+
+
+def test_a_socket_that_a_killed_collector_left_is_no_collector(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its note names a page where nobody is: the user is told that the run is kept, and where."""
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(place.socket))
+    left.close()
+    (place.beside / "collector.json").write_text('{"url": "http://127.0.0.1:9750/"}')
+    run = wayside.init()
+    told = capsys.readouterr().err
+    assert run.url is None
+    assert "http://" not in told
+    assert f"kept in {place.overflow}" in told

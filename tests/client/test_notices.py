@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from wayside.notices import MAX_REASONS, MAX_TOLD, Notices, say
+from wayside.notices import LOSSES, MAX_REASONS, MAX_TOLD, Notices, say
 
 
 class Broken:
@@ -78,3 +78,15 @@ def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "stderr", stream)
     assert say("text")
     assert pieces == ["wayside: text\n"]
+
+
+@pytest.mark.parametrize("key", LOSSES)
+def test_lost_rows_are_told_whatever_was_told_before(capsys: pytest.CaptureFixture[str], key: str) -> None:
+    """The bound on notices hides no loss."""
+    notices = Notices()
+    for number in range(MAX_TOLD + 5):
+        notices.tell(f"key {number}", "something")
+    capsys.readouterr()
+    notices.tell(key, "rows are lost")
+    notices.tell(key, "rows are lost")
+    assert capsys.readouterr().err == "wayside: rows are lost\n"

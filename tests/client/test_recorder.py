@@ -1,5 +1,6 @@
 """`log()`'s fast way: whom it asks nothing, what it leaves to the slow one, and what a reader sees meanwhile."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,43 @@ def test_numbers_of_every_kind_after_plain_ones(run: wayside.Run, value: Any, ke
     told = " ".join(run.notices._told.values())
     assert ("rounded" in told) is bool(value == EXACT + 1)
     assert bool(run.notices.refused) is (kept is None)
+
+
+def test_rounded_names_take_up_one_notice(run: wayside.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wide row of big whole numbers leaves room for what is wrong elsewhere."""
+    run.log({f"m{number}": EXACT + 1 for number in range(100)})
+    run.log({"": 1.0})
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(" is ")[0] for line in said] == ["wayside: 'm0'", "wayside: ''"]
+
+
+class Verbose:
+    """A value whose exception prints all of it."""
+
+    def item(self) -> float:
+        raise RuntimeError("x" * 1_000_000)
+
+
+def test_what_an_exception_prints_is_cut(run: wayside.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """In what the user is told and in the counts, which must fit into a frame."""
+    run.log({"a": Verbose()})
+    assert len(capsys.readouterr().err) < 1000
+    (reason,) = run.notices.refused
+    assert len(reason) < 300
+    assert reason.startswith("xxx")
+
+
+def test_a_forked_child_counts_its_own_refusals(run: wayside.Run) -> None:
+    """What the parent refused and lost is told by the parent, once."""
+    run.log({"": 1.0})
+    run._nowhere = 3
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, repr((run.notices.refused, run._nowhere)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 1000) == b"({}, 0)"
+    os.close(read)
+    os.close(write)
+    assert (sum(run.notices.refused.values()), run._nowhere) == (1, 3)
+    run._nowhere = 0
