@@ -72,12 +72,16 @@ def walk(db: Database, legs: Sequence[Leg], wanted: Range, most: int, unpacked: 
     return found
 
 
+COSTLY = 128  #: blocks whose points take some 20 ms to read
+
+
 def level_for(blocks: int, most: int) -> int:
     """The level to read so many blocks at; -1: the points themselves. There are at least half as many summaries as may
-    be told, but a quarter of the first level's: a block's points cost 30 times what its summary does.
+    be told; where points would be costly a quarter is enough, since a block's cost 30 times what its summary does.
     """
-    level = 0 if blocks >= (most + 3) // 4 else -1
-    while level >= 0 and blocks // FAN ** (level + 1) >= (most + 1) // 2:
+    enough = (most + 1) // 2
+    level = 0 if blocks >= (enough if blocks < COSTLY else (most + 3) // 4) else -1
+    while level >= 0 and blocks // FAN ** (level + 1) >= enough:
         level += 1
     return level
 
