@@ -1,7 +1,12 @@
 /** Begins the page: the bar at its top, the keys, and the view that the address names. */
 
 import "uplot/dist/uPlot.min.css";
-import "./style.css";
+import "./styles/base.css";
+import "./styles/marks.css";
+import "./styles/lists.css";
+import "./styles/charts.css";
+import "./styles/views.css";
+import "./styles/phone.css";
 import { h } from "./dom";
 import { showHelp, startKeys } from "./keys";
 import { go, start } from "./router";

@@ -49,9 +49,17 @@ export function render(): void {
   for (const { path, show } of pages) {
     const found = path.exec(location.pathname);
     if (!found) continue;
-    show(root, current.signal, decodeURIComponent(found[1] ?? ""));
+    show(root, current.signal, decoded(found[1] ?? ""));
     dispatchEvent(new Event("shown"));
     return;
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a % that is no escape
   }
 }
 

@@ -93,6 +93,16 @@ export class Card {
     this.say(problem instanceof Problem ? problem.message : "this chart could not be drawn");
   }
 
+  /** Let go of the drawing, far from the screen; `show` makes it again. */
+  rest(): void {
+    this.plot.destroy();
+    this.look = null;
+  }
+
+  get drawn(): boolean {
+    return this.look !== null;
+  }
+
   resized(): void {
     if (this.look && this.canvas.clientWidth !== this.width) this.redraw();
   }

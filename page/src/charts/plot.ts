@@ -73,6 +73,7 @@ export class Plot {
   destroy(): void {
     this.plot?.destroy();
     this.plot = null;
+    this.shape = "";
   }
 
   private options(scene: Scene, size: { width: number; height: number }): uPlot.Options {

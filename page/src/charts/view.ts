@@ -3,7 +3,8 @@
 import { bind } from "../keys";
 import { note, params } from "../router";
 import { readView, type View, writeView } from "../state";
-import { Board, type Shown } from "./board";
+import { Board } from "./board";
+import type { Shown } from "./lines";
 import { Toolbar } from "./toolbar";
 
 const STEP_OF_ZOOM = 0.5;

@@ -1,11 +1,12 @@
 /** Two to five runs: their charts over each other, where their configs differ, and who was best at what. */
 
 import { ask, query, runPath } from "../api";
-import type { Shown } from "../charts/board";
+import type { Shown } from "../charts/lines";
 import { ChartView } from "../charts/view";
 import { fill, h } from "../dom";
 import { number, value, whole } from "../format";
 import { bind } from "../keys";
+import { every } from "../live";
 import { showProblem } from "../notice";
 import { lossText, progress, runAddress, runName, stateBadge, table } from "../parts";
 import { go, params } from "../router";
@@ -13,6 +14,7 @@ import { lineColor } from "../theme";
 import type { Comparison, EventInfo, RunDetail, SeriesInfo } from "../types";
 
 const MOST = 5;
+const RENEWED = 15_000; // milliseconds, while one of them runs
 
 export function showCompare(root: HTMLElement, signal: AbortSignal): void {
   document.title = "Comparison · Wayside";
@@ -43,6 +45,8 @@ async function show(root: HTMLElement, signal: AbortSignal, ids: readonly string
       ...ids.map((id) => fetchRun(id, signal)),
     ]);
     const charts = new ChartView(distinct(runs), signal);
+    const goesOn = runs.some((run) => run.detail.state === "running");
+    if (goesOn) every(RENEWED, () => charts.isZoomed || charts.board.refresh(), signal);
     const marker = (place: number) => h("i", { class: "swatch", style: `background: var(--${lineColor(place)})` });
     fill(
       root,

@@ -1,7 +1,7 @@
 /** One run: what it is and how far it has come, its charts, and what else is known of it. */
 
 import { ask, isAbort, runPath } from "../api";
-import type { Shown } from "../charts/board";
+import type { Shown } from "../charts/lines";
 import { ChartView } from "../charts/view";
 import { fill, h } from "../dom";
 import { toNumber } from "../format";
@@ -31,7 +31,8 @@ export function showRun(root: HTMLElement, signal: AbortSignal, id: string): voi
 }
 
 class RunView {
-  private readonly head = h("section", { class: "run-head" });
+  private readonly facts = h("section", { class: "run-head" });
+  private readonly tabs = h("nav", { class: "tabs", "aria-label": "What of the run" });
   private readonly body = h("div", { class: "tab" });
   private run: RunDetail | null = null;
   private series: SeriesInfo[] = [];
@@ -61,8 +62,9 @@ class RunView {
       return;
     }
     this.fetchedSeries = performance.now();
-    fill(this.root, this.head, this.body);
+    fill(this.root, this.facts, this.tabs, this.body);
     this.showHead();
+    this.showTabs();
     this.showTab();
     if (this.run.state === "running") this.follow();
   }
@@ -71,14 +73,14 @@ class RunView {
 
   private showHead(): void {
     const { run } = this;
-    if (!run) return;
+    if (!run || this.facts.contains(document.activeElement)) return; // who is at a link there would be thrown out
     document.title = `${runName(run)} · Wayside`;
     const at = now();
     const fact = (name: string, ...inner: (Node | string)[]) => h("div", {}, h("dt", {}, name), h("dd", {}, inner));
     const ranks = new Set(run.sessions.map((one) => one.rank)).size;
     const hosts = [...new Set(run.sessions.map((one) => one.host))];
     fill(
-      this.head,
+      this.facts,
       h(
         "div",
         { class: "run-title" },
@@ -105,7 +107,6 @@ class RunView {
       ),
       run.notes && h("p", { class: "notes" }, run.notes),
       this.ending(run),
-      this.tabs(),
     );
   }
 
@@ -126,7 +127,7 @@ class RunView {
     return null;
   }
 
-  private tabs(): HTMLElement {
+  private showTabs(): void {
     const shown = params().get("tab") ?? "charts";
     const link = ([name, text]: [string, string]) => {
       const found = params();
@@ -143,7 +144,7 @@ class RunView {
         count,
       );
     };
-    return h("nav", { class: "tabs", "aria-label": "What of the run" }, TABS.map(link));
+    fill(this.tabs, TABS.map(link));
   }
 
   private showTab(): void {
@@ -217,7 +218,7 @@ class RunView {
   private alerted(alert: EventInfo): void {
     if (this.alerts.some((one) => one.session === alert.session && one.seq === alert.seq)) return;
     this.alerts = [...this.alerts, alert];
-    this.showHead();
+    this.showTabs();
     if (this.run) this.charts?.update([this.shown(this.run)]);
   }
 

@@ -1,20 +1,21 @@
 /** All runs, or all workloads: found by words, state, project and tag; kept new while it is looked at. */
 
 import { ask, query } from "../api";
-import { fill, h, inputOf } from "../dom";
+import { fill, h } from "../dom";
 import { whole } from "../format";
 import { bind } from "../keys";
 import { every, listen } from "../live";
 import { showAway, showProblem } from "../notice";
-import { lossText, now, progress, ran, runAddress, runName, stateBadge, tags, when } from "../parts";
+import { runAddress } from "../parts";
 import { go, note, params } from "../router";
 import type { RunInfo, WorkloadInfo } from "../types";
+import { filters } from "./filters";
+import { nothing, runRow, workloadTable } from "./rows";
 
 const PAGE = 100;
-const TYPED = 200; // milliseconds after the last letter
+const MOST_ASKED = 1000; // the API's limit
 const MOST_COMPARED = 5;
-const STATES = ["running", "finished", "failed", "crashed"];
-const FILTERS = ["q", "state", "project", "tag", "workload", "group"] as const;
+const ASKED = ["q", "state", "project", "tag", "workload", "group"] as const;
 
 export function showRuns(root: HTMLElement, signal: AbortSignal): void {
   document.title = "Runs · Wayside";
@@ -27,27 +28,34 @@ class RunsView {
   private readonly count = h("p", { class: "count", role: "status" });
   private readonly chosen = new Set<string>();
   private readonly compare = h("div", { class: "compare-bar", hidden: true });
-  private search = h("input");
+  private readonly filters: ReturnType<typeof filters>;
   private runs: RunInfo[] = [];
   private total = 0;
   private at = -1;
   private latest = new AbortController();
+  /** States and ids of runs that were looked for and are not in the list. */
+  private readonly elsewhere = new Set<string>();
 
   constructor(
     private readonly root: HTMLElement,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.filters = filters(this.asked, this.workloads, {
+      set: (name, value) => this.set(name, value),
+      unset: (name, value) => this.unset(name, value),
+    });
+  }
 
   private get workloads(): boolean {
     return this.asked.get("view") === "workloads";
   }
 
   begin(): void {
-    fill(this.root, h("h1", { class: "sr-only" }, "Runs"), this.filters(), this.count, this.list, this.compare);
+    fill(this.root, h("h1", { class: "sr-only" }, "Runs"), this.filters.element, this.count, this.list, this.compare);
     void this.fetch();
     bind(
       [
-        { key: "/", told: "search", act: () => this.search.focus() },
+        { key: "/", told: "search", act: () => this.filters.search.focus() },
         { key: "j", told: "the next run", act: () => this.move(1) },
         { key: "k", told: "the run before", act: () => this.move(-1) },
         { key: "Enter", told: "open it", act: () => this.open() },
@@ -71,63 +79,6 @@ class RunsView {
   }
 
   // --- what is looked for -------------------------------------------------------------------------
-
-  private filters(): HTMLElement {
-    let timer = 0;
-    this.search = h("input", {
-      type: "search",
-      class: "search",
-      placeholder: this.workloads ? "Search workloads" : "Search runs by name, id, notes or project",
-      "aria-label": "Search",
-      value: this.asked.get("q") ?? "",
-      oninput: (event) => {
-        const { value } = inputOf(event);
-        clearTimeout(timer);
-        timer = window.setTimeout(() => this.set("q", value), TYPED);
-      },
-    });
-    const tab = (view: string | null, text: string) =>
-      h(
-        "a",
-        {
-          href: view ? `/?view=${view}` : "/",
-          "aria-current": (view === "workloads") === this.workloads ? "true" : null,
-        },
-        text,
-      );
-    const state = h(
-      "select",
-      {
-        "aria-label": "State",
-        onchange: (event) => this.set("state", (event.currentTarget as HTMLSelectElement).value),
-      },
-      h("option", { value: "" }, "any state"),
-      STATES.map((one) => h("option", { value: one, selected: this.asked.get("state") === one }, one)),
-    );
-    const set = (["project", "group", "workload"] as const).flatMap((name) =>
-      this.asked.getAll(name).map((value) => [name, value] as const),
-    );
-    const chips = [...set, ...this.asked.getAll("tag").map((value) => ["tag", value] as const)].map(([name, value]) =>
-      h(
-        "button",
-        {
-          type: "button",
-          class: "chip",
-          "aria-label": `Without ${name} ${value}`,
-          onclick: () => this.unset(name, value),
-        },
-        `${name} ${value} ×`,
-      ),
-    );
-    return h(
-      "form",
-      { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-      h("nav", { class: "switch", "aria-label": "What is listed" }, tab(null, "Runs"), tab("workloads", "Workloads")),
-      this.search,
-      this.workloads ? null : state,
-      chips,
-    );
-  }
 
   private set(name: string, value: string): void {
     if (value) this.asked.set(name, value);
@@ -154,11 +105,13 @@ class RunsView {
           `/api/v1/workloads${asked}`,
           signal,
         );
-        this.showWorkloads(workloads, total);
+        this.count.textContent = total === 1 ? "1 workload" : `${whole(total)} workloads`;
+        fill(this.list, workloadTable(workloads));
         return;
       }
-      const wanted = Object.fromEntries(FILTERS.map((name) => [name, this.asked.getAll(name)]));
-      const path = `/api/v1/runs${query({ ...wanted, limit: PAGE, offset })}${this.configFilters()}`;
+      const shown = Math.min(MOST_ASKED, Math.max(PAGE, this.runs.length));
+      const wanted = Object.fromEntries(ASKED.map((name) => [name, this.asked.getAll(name)]));
+      const path = `/api/v1/runs${query({ ...wanted, limit: offset ? PAGE : shown, offset })}${this.configFilters()}`;
       const found = await ask<{ runs: RunInfo[]; total: number }>(path, signal);
       this.runs = offset ? [...this.runs, ...found.runs] : found.runs;
       this.total = found.total;
@@ -175,12 +128,17 @@ class RunsView {
 
   // --- what is found ------------------------------------------------------------------------------
 
-  /** Runs that changed: known ones in place, new ones on top where nothing is looked for. */
+  /** Runs that changed: known ones in place; the list is asked for again where others may have come into it. */
   private take(changed: readonly RunInfo[]): void {
     if (this.workloads) return;
-    const fresh = changed.filter((run) => !this.runs.some((known) => known.id === run.id));
+    const known = new Map(this.runs.map((run) => [run.id, run]));
+    const news = changed.filter((run) => {
+      if (known.has(run.id)) return this.asked.has("state") && known.get(run.id)?.state !== run.state;
+      const key = `${run.state} ${run.id}`;
+      return !this.elsewhere.has(key) && this.elsewhere.add(key);
+    });
     this.runs = this.runs.map((run) => changed.find((one) => one.id === run.id) ?? run);
-    if (fresh.length) void this.fetch();
+    if (news.length) void this.fetch();
     else this.show();
   }
 
@@ -188,12 +146,15 @@ class RunsView {
     if (this.workloads) return;
     this.count.textContent = this.total === 1 ? "1 run" : `${whole(this.total)} runs`;
     if (!this.runs.length) {
-      fill(this.list, this.nothing());
+      fill(this.list, nothing([...this.asked].length > 0));
       return;
     }
     const focused = document.activeElement?.closest("[data-run]")?.getAttribute("data-run");
+    const what = document.activeElement?.matches("input") ? "input" : "a";
     const heads = ["", "Run", "State", "Project", "Step", "Last loss", "Ran for", "Begun"];
-    const body = this.runs.map((run, place) => this.row(run, place));
+    const body = this.runs.map((run, place) =>
+      runRow(run, { at: place === this.at, chosen: this.chosen.has(run.id) }, () => this.toggle(run.id)),
+    );
     fill(
       this.list,
       h(
@@ -217,88 +178,7 @@ class RunsView {
           `Show more of ${whole(this.total)}`,
         ),
     );
-    if (focused) this.list.querySelector<HTMLElement>(`[data-run="${CSS.escape(focused)}"] a`)?.focus();
-  }
-
-  private row(run: RunInfo, place: number): HTMLElement {
-    const at = now();
-    const choose = h("input", {
-      type: "checkbox",
-      "aria-label": `Compare ${runName(run)}`,
-      checked: this.chosen.has(run.id),
-      onchange: () => this.toggle(run.id),
-    });
-    const name = h("a", { href: runAddress(run.id), class: "run-name" }, runName(run));
-    const cell = (label: string, ...inner: (Node | string | null)[]) => h("td", { "data-label": label }, inner);
-    return h(
-      "tr",
-      { "data-run": run.id, class: place === this.at ? "at" : null },
-      cell("", choose),
-      cell(
-        "",
-        name,
-        run.name && run.name !== run.id ? h("small", { class: "id" }, run.id) : null,
-        h("span", { class: "tags" }, tags(run.tags)),
-      ),
-      cell("State", stateBadge(run.state, run.exit_code)),
-      cell(
-        "Project",
-        run.project ? h("a", { href: `/?project=${encodeURIComponent(run.project)}` }, run.project) : "–",
-      ),
-      cell("Step", progress(run.step, null)),
-      cell("Last loss", h("span", { title: run.last_loss?.name ?? "" }, lossText(run.last_loss))),
-      cell("Ran for", ran(run, at)),
-      cell("Begun", when(run.started, at)),
-    );
-  }
-
-  private nothing(): HTMLElement {
-    if ([...this.asked].length)
-      return h("p", { class: "empty" }, "No run is like this. ", h("a", { href: "/" }, "Show all"));
-    return h(
-      "div",
-      { class: "notice" },
-      h("h2", {}, "No runs yet"),
-      h("p", {}, "A run appears here with its first row. On this machine:"),
-      h("pre", {}, 'import wayside\n\nwayside.init(project="demo")\nwayside.log({"train/loss": 0.5}, step=1)'),
-    );
-  }
-
-  private showWorkloads(found: readonly WorkloadInfo[], total: number): void {
-    const at = now();
-    this.count.textContent = total === 1 ? "1 workload" : `${whole(total)} workloads`;
-    const cell = (label: string, inner: Node | string) => h("td", { "data-label": label }, inner);
-    const rows = found.map((one) =>
-      h(
-        "tr",
-        {},
-        cell("", h("a", { class: "run-name", href: `/?workload=${encodeURIComponent(one.workload)}` }, one.workload)),
-        cell("State", stateBadge(one.state)),
-        cell("Runs", whole(one.runs)),
-        cell("Begun", when(one.started, at)),
-        cell("Last heard", when(one.active, at)),
-      ),
-    );
-    const heads = ["Workload", "State", "Runs", "Begun", "Last heard"];
-    fill(
-      this.list,
-      rows.length
-        ? h(
-            "table",
-            { class: "runs", "aria-label": "Workloads" },
-            h(
-              "thead",
-              {},
-              h(
-                "tr",
-                {},
-                heads.map((head) => h("th", { scope: "col" }, head)),
-              ),
-            ),
-            h("tbody", {}, rows),
-          )
-        : h("p", { class: "empty" }, "No workload is like this."),
-    );
+    if (focused) this.list.querySelector<HTMLElement>(`[data-run="${CSS.escape(focused)}"] ${what}`)?.focus();
   }
 
   // --- by key -------------------------------------------------------------------------------------
