@@ -45,6 +45,46 @@ def train(collector: Collector, job: str, rate: float, rows: int = 5) -> None:
     assert call(collector, f"/api/wandb/finish-run/{job}?exit_code=0", {"final_loss": rate})[0] == 200
 
 
+@pytest.mark.timeout(90)
+def test_jobs_are_runs_where_there_is_no_wandb(machine: Machine) -> None:
+    """All of the service but W&B: addresses are the collector's own, the store compares, the settings outlast it."""
+    config = {"sinks": {"jsonl": {}, "store": {}}, "sources": {}}
+    collector = machine.collector(config).wait_ready()
+    told = call(collector, "/api/wandb/configure", {"api_key": KEY, "project_name": "mine"})[1]
+    assert (told["success"], told["available"], told["project_name"]) == (True, False, "mine")
+    train(collector, "job1", 0.1)
+    train(collector, "job2", 0.2)
+    told = until(lambda: _compared(collector), "both in the store")
+    assert told["comparison_url"] == told["local_url"] == f"{collector.url}/compare?runs=job1,job2"
+    assert [one["project"] for one in told["comparison"]["runs"]] == ["mine", "mine"]
+    assert told["comparison"]["config"]["learning_rate"] == [0.1, 0.2]
+    assert call(collector, "/api/wandb/run-url/job1")[1]["run_url"] == f"{collector.url}/runs/job1"
+    assert {row["run"] for row in machine.rows()} == {"job1", "job2"}
+    assert set(call(collector, "/api/wandb/status")[1]["sinks"]) == {"jsonl", "store"}
+    assert collector.stop() == 0
+    again = machine.collector(config).wait_ready()
+    assert call(again, "/api/wandb/status")[1]["project_name"] == "mine"
+    assert again.stop() == 0
+    check_hidden(machine, KEY, [collector.read_log(), again.read_log()])
+
+
+@pytest.mark.timeout(90)
+def test_a_key_that_is_handed_over_is_hidden(machine: Machine) -> None:
+    """The W&B sink goes on with it; it is in no file, no log and no answer, also where the log repeats everything."""
+    config = {"sinks": {"jsonl": {}, "upload": {"kind": "wandb"}}, "sources": {}, "log": {"level": "debug"}}
+    collector = machine.collector(config).wait_ready()
+    shown = []
+    for key in (WRONG, KEY, KEY):
+        status, told = call(collector, "/api/wandb/configure", {"api_key": key, "entity": "team"})
+        assert (status, told["available"]) == (200, True)
+        shown.append(json.dumps(told))
+    assert call(collector, "/api/wandb/configure", {"api_key": f"{KEY} {KEY}"})[0] == 422
+    shown += [fetch(f"{collector.url}{path}") for path in ("/status", "/api/wandb/status", "/metrics")]
+    assert collector.stop() == 0
+    for key in (WRONG, KEY):
+        check_hidden(machine, key, [*shown, collector.read_log()])
+
+
 @pytest.mark.long
 @pytest.mark.timeout(180)
 def test_jobs_reach_wandb_once_the_key_is_there(machine: Machine) -> None:
@@ -81,15 +121,19 @@ def test_jobs_reach_wandb_once_the_key_is_there(machine: Machine) -> None:
         shown.append(json.dumps(call(collector, "/api/wandb/configure", {"api_key": KEY})[1]))
         assert collector.stop() == 0
         shown.append(collector.read_log())
-        files = [path.read_bytes() for path in machine.folder.rglob("*") if path.is_file()]
         for key in (KEY, WRONG):
-            assert not any(key in text for text in shown)
-            assert not any(key.encode() in data for data in files)
+            check_hidden(machine, key, shown)
         again = machine.collector(config).wait_ready()
         assert call(again, "/api/wandb/status")[1]["project_name"] == "peft-studio"
         train(again, "job3", 0.3)
         until(lambda: "no W&B API key" in json.dumps(call(again, "/api/wandb/status")[1]), "the key is gone")
         assert again.stop() == 0
+
+
+def check_hidden(machine: Machine, key: str, shown: list[str]) -> None:
+    """It stands in none of these texts, and in no file of the collector's."""
+    assert [text for text in shown if key in text] == []
+    assert [path for path in machine.folder.rglob("*") if path.is_file() and key.encode() in path.read_bytes()] == []
 
 
 def _compared(collector: Collector) -> Any:
