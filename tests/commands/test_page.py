@@ -54,10 +54,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(folder: Path, command: str) -> str:
-    """What a person sees who types this."""
+    """What a person sees who types this; of a pipe, what comes out at its end."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("WAYSIDE_")}
     environ |= {"PATH": f"{folder / 'bin'}:{environ['PATH']}", "TZ": "UTC", "COLUMNS": "100"}
-    script = f"{{ {command}; }} 2>&1"
+    script = f"{command} 2>&1"
     done = subprocess.run(["bash", "-c", script], cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
     return done.stdout
 
