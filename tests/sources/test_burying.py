@@ -24,16 +24,26 @@ def test_a_journal_is_removed_whole(tmp_path: Path) -> None:
     folder = write(tmp_path)
     (folder / DROPPED).write_bytes(bytes(16))
     (folder / "00000001.seg").write_bytes(bytes(4096))  # prepared, never begun
-    bury(folder, aside(tmp_path))
+    bury(folder, aside(tmp_path), read_to=1)
     assert not folder.exists()
     assert not (tmp_path / "damaged").exists()
+
+
+def test_what_was_not_read_is_kept_for_a_person(tmp_path: Path) -> None:
+    """Rows are never removed unread, whoever thinks that there are none: they are copied first, and counted."""
+    folder, kept = write(tmp_path), aside(tmp_path)
+    rows = (folder / "00000000.seg").read_bytes()
+    bury(folder, kept, read_to=0)
+    assert not folder.exists()
+    assert (tmp_path / "damaged" / f"{ID}-00000000.seg").read_bytes() == rows
+    assert kept.count == 1
 
 
 def test_what_cannot_be_read_is_kept_for_a_person(tmp_path: Path) -> None:
     """Its bytes lie in the folder for damaged pieces, and it is counted."""
     folder, kept = write(tmp_path), aside(tmp_path)
     (folder / "00000001.seg").write_bytes(RUBBISH)
-    bury(folder, kept)
+    bury(folder, kept, read_to=1)
     assert not folder.exists()
     assert (tmp_path / "damaged" / f"{ID}-00000001.seg").read_bytes() == RUBBISH
     assert kept.count == 1
@@ -54,7 +64,7 @@ def test_what_is_not_ours_stays_and_the_lock_goes(tmp_path: Path, kind: str) -> 
         odd.mkdir()
     else:
         odd.write_text("mine")
-    bury(folder, kept)
+    bury(folder, kept, read_to=1)
     assert [path.name for path in folder.iterdir()] == [odd.name]
     assert secret.read_text() == "mine"
     assert kept.count == 0

@@ -19,16 +19,17 @@ from .segments import read_segment
 log = logging.getLogger(__name__)
 
 
-def bury(folder: Path, aside: Aside) -> None:
-    """A journal's folder with what was stored, or prepared and never used. The lock goes last: without it nobody would
-    know the owner for dead.
+def bury(folder: Path, aside: Aside, read_to: int = 0) -> None:
+    """A journal's folder with what was stored, or prepared and never used. read_to: the segments below this number were
+    read; one that was not is never removed without a copy. The lock goes last: without it nobody would know the owner
+    for dead.
     """
     with contextlib.suppress(OSError):
         with journal_folder(folder) as opened:
             for name in sorted(os.listdir(opened), key=lambda name: name == "lock"):
                 if name.endswith(".seg"):
                     with contextlib.suppress(Forbidden):
-                        _keep_unreadable(opened, folder / name, aside)
+                        _keep_unread(opened, folder / name, aside, read_to)
                         os.unlink(name, dir_fd=opened)
                 elif name in ("lock", DROPPED):
                     os.unlink(name, dir_fd=opened)
@@ -50,15 +51,18 @@ def set_aside(folder: Path, aside: Aside) -> bool:
     return True
 
 
-def _keep_unreadable(opened: int, path: Path, aside: Aside) -> None:
+def _keep_unread(opened: int, path: Path, aside: Aside, read_to: int) -> None:
     try:
         found = read_segment(opened, path)
     except wire.WireError as problem:
         copy = _copy(opened, path, aside)
         log.error("%s is no journal segment (%s); %s", path, problem, f"kept as {copy}" if copy else "removed")
-    else:
-        if found is not None:
-            found.close()
+        return
+    if found is not None:
+        found.close()
+        if found.header.number >= read_to:
+            copy = _copy(opened, path, aside)
+            log.error("%s was not read, a fault of Wayside's; %s", path, f"kept as {copy}" if copy else "removed")
 
 
 def _copy(opened: int, path: Path, aside: Aside) -> Path | None:

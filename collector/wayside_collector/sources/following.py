@@ -49,6 +49,11 @@ class Followed:
         return bool(self._done)
 
     @property
+    def read_to(self) -> int:
+        """The number of the segment that would be read next."""
+        return self._number
+
+    @property
     def at_end(self) -> bool:
         """Whether everything there is was read, stored, and let go."""
         if self._segment is not None or self._done or self._unreadable_until is not None:

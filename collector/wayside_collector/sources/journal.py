@@ -163,7 +163,7 @@ class JournalSource:
             if followed.at_end:
                 await self._book_untold(followed)
                 for folder in followed.folders:
-                    bury(folder, self._aside)
+                    bury(folder, self._aside, followed.read_to)
                 await self.intake.end(followed.inlet)  # before it is forgotten: where that fails, it is tried again
                 if self._followed.get(id) is followed:
                     del self._followed[id]
