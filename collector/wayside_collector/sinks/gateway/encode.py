@@ -1,7 +1,7 @@
 """From parcels to lots: rows and events of one session as frames again, by value what they were. Pure.
 
-The pump has decoded them, since a sink's options and its dead letters are about rows; to pack them anew is a fraction
-of that (bench/gateway.py), and small batches become one run of frames.
+The pump has decoded them, since a sink's options and its dead letters are about rows; to pack them anew costs less than
+that did (bench/gateway.py), and small batches become one run of frames.
 """
 
 import struct
