@@ -197,12 +197,15 @@ def _training_performance(reader: Reader, asked: PerformanceAsked) -> list[Sampl
 
 def _points(reader: Reader, asked: PagedAsked, wanted: Wanted) -> tuple[list[PerformancePoint], bool, str]:
     """The points, whether they are thinned, and what to ask for next."""
-    if wanted.names is not None:
-        columns = len(wanted.names)
-    else:
-        columns = len(reader.available(asked.uid, run=asked.run)) if asked.data_source in ("", SOURCE) else 0
-    page = _page(reader, asked, wanted, max(1, MAX_POINTS // max(1, columns)))
-    if page.next is not None and asked.limit is None:
+    if asked.data_source not in ("", SOURCE):
+        return [], False, ""
+    columns = len(wanted.names if wanted.names is not None else reader.available(asked.uid, run=asked.run))
+    most = max(1, MAX_POINTS // max(1, columns))
+    thins = asked.limit is None
+    if thins and wanted.start is None and sum(one.count for one in reader.sources(asked.uid, run=asked.run)) > most:
+        return reader.performance_thinned(asked.uid, wanted, run=asked.run, most=MAX_POINTS), True, ""
+    page = _page(reader, asked, wanted, most)
+    if thins and page.next is not None:
         return reader.performance_thinned(asked.uid, wanted, run=asked.run, most=MAX_POINTS), True, ""
     points = [
         PerformancePoint(row.run, name, row.iteration, row.time, value)
