@@ -22,8 +22,9 @@ def test_every_accepted_row_arrives_once_whatever_is_killed(tmp_path: Path, tran
 
 #: Rounds of `make soak` that once broke the rule, or never came to their end: 41001 on full disks (a cancelled wait
 #: stopped the spool's writer), 41002 where the socket's folder went (the note
-#: beside the socket was never left again).
-FAILED = [(41001, "socket"), (41002, "journal")]
+#: beside the socket was never left again), 51007 likewise (a trainer was killed before it had moved what its deleted
+#: journal held, which the oracle took for moved).
+FAILED = [(41001, "socket"), (41002, "journal"), (51007, "socket")]
 
 
 @pytest.mark.long

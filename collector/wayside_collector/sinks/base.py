@@ -63,7 +63,9 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What a pump hands a sink in one send: parts in the order they were stored. The sink must not change it."""
+    """What a pump hands a sink in one send: each session's parts in its order, and those of several in the order in which
+    the first of each was stored. The sink must not change it.
+    """
 
     parts: list[Part]
 
