@@ -63,7 +63,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What a pump hands a sink in one send: each session's parts in its order, and those of several in the order in which
+    """What a pump hands a sink in one send: each session's parts in its order, those of several in the order in which
     the first of each was stored. The sink must not change it.
     """
 
