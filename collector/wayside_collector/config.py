@@ -49,15 +49,22 @@ class LogSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     format: Literal["text", "json"] = "text"
 
 
+class ApiSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query API. lens_bodies: how Lens's endpoints answer who does not say: "bare", or in their "envelope"."""
+
+    lens_bodies: Literal["bare", "envelope"] = "bare"
+
+
 class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file's shape.
 
     socket: where clients connect; when not given, the first of the usual places that can be used. clients: who may.
     listen: address and port of `/metrics`, `/status` and the page for this machine's own programs, which need no
     token. listen_public: address and port for everybody else, none when not given; `public` says what they may do.
-    ingest: who may send rows there without a token. dir: where the collector keeps its files. grace: seconds the
-    sinks may take to finish at a stop. sources, sinks: name to options; with no `sinks` at all, `prometheus`,
-    `jsonl` and `store`; with no `sources`, all of them. A sink of a name of your own says what it is by `kind`.
+    ingest: who may send rows there without a token. api: how questions are answered. dir: where the collector keeps
+    its files. grace: seconds the sinks may take to finish at a stop. sources, sinks: name to options; with no
+    `sinks` at all, `prometheus`, `jsonl` and `store`; with no `sources`, all of them. A sink of a name of your own
+    says what it is by `kind`.
     """
 
     socket: str | None = None
@@ -66,6 +73,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     listen_public: Address | None = None
     public: PublicSection = PublicSection()
     ingest: IngestSection = IngestSection()
+    api: ApiSection = ApiSection()
     dir: str = "./.wayside"
     grace: Seconds = 10.0
     spool: SpoolSection = SpoolSection()

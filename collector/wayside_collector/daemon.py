@@ -52,7 +52,7 @@ class Collector:
         routes = [
             *dead_letter_routes(self.parts.letters),
             *batch_routes(self.parts.gateway),
-            *QueryApi(self.readers).routes(),
+            *QueryApi(self.readers, config.top.api.lens_bodies).routes(),
             *ingest_routes(self.parts.posted),
             *peft_routes(studio_of(self.parts, self.readers, self._hand_over, self.views.status)),
         ]
