@@ -1,10 +1,14 @@
 """Sidecar, gateway, store, as real processes: nothing lost and nothing doubled, whoever is killed in the middle."""
 
 import contextlib
+import json
 import random
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e.gateways import Gateway, feeding, wait_balanced
@@ -80,6 +84,56 @@ def test_runs_look_as_if_they_were_the_gateways_own(machine: Machine, tmp_path: 
         assert there.stop() == 0
     finally:
         gateway.machine.close()
+
+
+@pytest.mark.timeout(120)
+def test_two_teams_do_not_see_each_other(machine: Machine, tmp_path: Path) -> None:
+    """Both have a run of the same name; each sidecar's token puts it into its team's namespace, where readers of the
+    other find nothing, and a reader without a namespace finds both.
+    """
+    tokens = {team: (f"{team}-writer-{'w' * 16}", f"{team}-reader-{'r' * 16}") for team in ("red", "blue")}
+    lines = [f"writer {w} namespace={team}\nreader {r} namespace={team}\n" for team, (w, r) in tokens.items()]
+    everybody = "reader-of-all-" + "r" * 16
+    file = tmp_path / "tokens"
+    file.write_text("".join(lines) + f"reader {everybody}\n")
+    gateway = Gateway(tmp_path / "gateway", store={})
+    gateway.config |= {"listen_public": "127.0.0.1:0", "public": {"token_file": str(file)}}
+    second = Machine(tmp_path / "second")
+    second.folder.mkdir()
+    try:
+        there = gateway.start()
+        public = str(there.status()["listen_public"]).rstrip("/")
+        for one, team in ((machine, "red"), (second, "blue")):
+            headers = {"Authorization": f"Bearer {tokens[team][0]}"}
+            sidecar = one.collector(feeding(public, headers=headers)).wait_ready()
+            Trainer(one, "r1", rows=20).end()
+            sidecar.wait_delivered(sinks=("gateway",))
+            assert sidecar.stop() == 0
+        until(lambda: not there.status()["sinks"]["store"]["events"]["waiting"], "all in the store")
+
+        def ask(path: str, token: str) -> tuple[int, Any]:
+            request = urllib.request.Request(public + path, headers={"Authorization": f"Bearer {token}"})
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return answer.status, json.load(answer)
+            except urllib.error.HTTPError as problem:
+                return problem.code, None
+
+        def runs(token: str) -> list[str]:
+            return sorted(run["id"] for run in ask("/api/v1/runs", token)[1]["runs"])
+
+        until(lambda: runs(everybody) == ["blue.r1", "red.r1"], "both runs")
+        for team, other in (("red", "blue"), ("blue", "red")):
+            reader = tokens[team][1]
+            assert runs(reader) == [f"{team}.r1"]
+            assert ask(f"/api/v1/runs/{team}.r1/series", reader)[0] == 200
+            assert ask(f"/api/v1/runs/{other}.r1/series", reader)[0] == 404
+            assert ask("/status", reader)[0] == 403
+            assert ask("/api/v1/runs", tokens[team][0])[0] == 403, "a writer reads nothing"
+        assert there.stop() == 0
+    finally:
+        gateway.machine.close()
+        second.close()
 
 
 @pytest.mark.timeout(120)

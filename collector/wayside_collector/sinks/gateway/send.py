@@ -107,11 +107,12 @@ class GatewaySink:
             await self._wait_turn()
         bad: list[Bad] = []
         tally = Tally()
-        # In a thread: packing takes tens of milliseconds, and every other sink shares this loop.
-        lots = await asyncio.to_thread(lambda: list(pack(parcel.parts, self._size, bad)))
-        tally.refused.update(bad)
-        for bundle in bundles(lots, self._size, MAX_LOTS):
+        # In a thread, since packing takes tens of milliseconds and every other sink shares this loop; and one request's
+        # worth at a time, since a parcel of wide rows is large.
+        packed = bundles(pack(parcel.parts, self._size, bad), self._size, MAX_LOTS)
+        while tally.stop is None and (bundle := await asyncio.to_thread(next, packed, None)) is not None:
             await self._push(bundle, tally)
+        tally.refused.update(bad)
         return self._end(tally)
 
     async def _wait_turn(self) -> None:
@@ -129,9 +130,9 @@ class GatewaySink:
         for one in bundle:
             if one.session in tally.lost_cause:
                 tally.refuse([one], tally.lost_cause[one.session])
-            elif tally.stop is None and one.session not in tally.held:
+            elif one.session not in tally.held:
                 lots.append(one)
-        if not lots:
+        if not lots or tally.stop is not None:
             return
         judged = await self._post([one.lot for one in lots])
         if judged.receipt is not None:
