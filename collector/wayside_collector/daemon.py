@@ -18,6 +18,7 @@ from .changes import Changes, Loaded
 from .config import SinkConfig
 from .delivery.retention import keep_limits
 from .delivery.texts import Damaged
+from .inlet import Inlet
 from .log import set_up_log
 from .relayed import RelayedInlet
 from .reload import Reload
@@ -59,6 +60,7 @@ class Collector:
         self.web = WebServer(self.views, *config.address, outside, self.parts.refusals, routes)
         self._group: asyncio.TaskGroup | None = None
         self._exchanging = asyncio.Lock()
+        self._left: list[Inlet] = []
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -137,18 +139,28 @@ class Collector:
         resumed = parts.intake.resume()
         if parts.scope.listens:
             parts.gateway.expect(inlet for inlet, _ in resumed if isinstance(inlet, RelayedInlet))
+        ours = [inlet for inlet, _ in resumed if not isinstance(inlet, RelayedInlet)]
+        self._left = [inlet for inlet in ours if inlet.known.session.kind == "system"]
+        await self._end_left()
         for inlet, journals in resumed:
             folders = still_readable(journals, [*parts.journals.roots, *more_roots(parts.config.top.clients)])
-            if isinstance(inlet, RelayedInlet):
-                continue  # it lives as long as its collector says
-            if inlet.known.session.kind == "system":
-                await parts.intake.end(inlet, reason="stopped")
-            elif folders:
+            if isinstance(inlet, RelayedInlet) or inlet in self._left or inlet.known.ended is not None:
+                continue  # the first lives as long as its collector says
+            if folders:
                 parts.journals.follow(inlet, folders)
             elif inlet.known.session.posted:
                 parts.posted.resume(inlet)
             elif parts.socket is not None:
                 parts.socket.expect(inlet)
+
+    async def _end_left(self) -> None:
+        """End the samplers' sessions of collectors that are no more; where the disk is full, at a later tick."""
+        for inlet in list(self._left):
+            try:
+                await self.parts.intake.end(inlet, reason="stopped")
+            except SpoolError:
+                return
+            self._left = [one for one in self._left if one is not inlet]
 
     def _start_sources(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         parts = self.parts
@@ -171,12 +183,17 @@ class Collector:
         kept = 0
         while True:
             now = time.time()
+            await self._end_left()
             self._see_ends(now)
             if parts.election.tick(now) or parts.election.changed:
                 parts.pumps.decided()
             if parts.election.changed or parts.election.seen > kept + KEPT_EVERY:
-                parts.election.changed, kept = False, parts.election.seen
-                parts.spool.keep_state("election", [("state", parts.election.to_text())])
+                before, kept, parts.election.changed = kept, parts.election.seen, False
+                try:
+                    state = parts.election.to_text()
+                    await asyncio.wrap_future(parts.spool.keep_state("election", [("state", state)]))
+                except SpoolError:  # after a crash it would decide the same batches anew, and perhaps otherwise
+                    kept, parts.election.changed = before, True
             await asyncio.sleep(TICK)
 
     def _see_ends(self, now: float) -> None:

@@ -164,7 +164,12 @@ class Spool(Answers):
         """The session is over: its process finished or is gone, and its journal is in the spool. finish: as in
         `SessionRow`.
         """
-        return self._hand_in((), lambda db, stored: index.end_session(db, key, time, finish))
+
+        def forget() -> None:
+            if self._writer is not None:
+                self._writer.forget(key)
+
+        return self._hand_in((), lambda db, stored: index.end_session(db, key, time, finish), after=forget)
 
     def append(
         self, batches: Sequence[Batch], losses: Sequence[Loss] = (), kept: Mapping[str, Mapping[str, bytes]] = NOTHING
@@ -197,18 +202,7 @@ class Spool(Answers):
         """Unlink a file to keep a limit; done once it is gone. What sinks lose by it they have booked and committed
         before.
         """
-        gone: Future[None] = Future()
-        gone.set_running_or_notify_cancel()
-
-        def unlink(done: "Future[Any]") -> None:
-            if (problem := done.exception()) is not None:
-                gone.set_exception(problem)
-                return
-            self._files.unlink(file)
-            gone.set_result(None)
-
-        self._hand_in((), lambda db, stored: index.drop_file(db, file)).add_done_callback(unlink)
-        return gone
+        return self._hand_in((), lambda db, stored: index.drop_file(db, file), after=lambda: self._files.unlink(file))
 
     def _hand_in(
         self,
@@ -216,12 +210,13 @@ class Spool(Answers):
         apply: Callable[[sqlite3.Connection, list[Stored]], Any],
         *,
         lazy: bool = False,
+        after: Callable[[], None] = lambda: None,
     ) -> "Future[Any]":
         if self._writer is None:
             future: Future[Any] = Future()
             future.set_exception(SpoolError("the spool is not open"))
             return future
-        return self._writer.hand_in(batches, apply, lazy=lazy)
+        return self._writer.hand_in(batches, apply, lazy=lazy, after=after)
 
     # --- what is kept, and for how long -----------------------------------------------------------
 

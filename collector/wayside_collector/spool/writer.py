@@ -21,6 +21,7 @@ from .placing import Placer
 
 MIN_INTERVAL = 0.010  #: seconds between two transactions: a hundred syncs a second are enough for anyone
 LAZY_INTERVAL = 0.050  #: seconds a sink's commit may wait for rows to ride along with
+MAX_QUEUE = 50_000  #: pieces of work that may wait: two for each session there may be, and all sinks' commits
 FAILED_PAUSE = 0.1  #: seconds before the next attempt after a failed one
 TIDY_INTERVAL = 2.0  #: seconds between looks for files that everyone has read
 FORGET_INTERVAL = 60.0  #: seconds between looks for sessions to forget
@@ -33,13 +34,23 @@ log = logging.getLogger(__name__)
 @dataclass(slots=True)
 class Work:
     """Something for the writer: batches to store first, then statements for the cycle's transaction. lazy: it may wait
-    for companions.
+    for companions. after: done once that is on disk; the transaction counts also when it raises OSError.
     """
 
     batches: Sequence[Batch]
     apply: Apply
     future: "Future[Any]"
     lazy: bool
+    after: Callable[[], None]
+
+    def settle(self, result: object) -> None:
+        """It is on disk."""
+        try:
+            self.after()
+        except OSError as problem:
+            self.future.set_exception(SpoolError(f"the spool could not be tidied: {problem}"))
+        else:
+            self.future.set_result(result)
 
 
 @dataclass(slots=True)
@@ -90,7 +101,9 @@ class Writer:
             self._wake.notify()
         self._thread.join()
 
-    def hand_in(self, batches: Sequence[Batch], apply: Apply, *, lazy: bool = False) -> "Future[Any]":
+    def hand_in(
+        self, batches: Sequence[Batch], apply: Apply, *, lazy: bool = False, after: Callable[[], None] = lambda: None
+    ) -> "Future[Any]":
         """From any thread; resolved when it is on disk, or failed with SpoolError. What was handed in is done, whoever
         stops waiting for it.
         """
@@ -100,9 +113,16 @@ class Writer:
             if self._closing:
                 future.set_exception(SpoolError(self.last_error or "the spool is closed"))
                 return future
-            self._queue.append(Work(batches, apply, future, lazy))
+            if len(self._queue) >= MAX_QUEUE:
+                future.set_exception(SpoolError(f"{MAX_QUEUE} pieces of work wait for the disk, the limit"))
+                return future
+            self._queue.append(Work(batches, apply, future, lazy, after))
             self._wake.notify()
         return future
+
+    def forget(self, session: int) -> None:
+        """In the thread, after a transaction: the session is over."""
+        self._placer.forget(session)
 
     # --- the thread -------------------------------------------------------------------------------
 
@@ -166,7 +186,7 @@ class Writer:
         if stored:
             self._told.stored(stored)  # first: whoever waits for the result finds the sinks told of it
         for item, result in zip(work, results, strict=True):
-            item.future.set_result(result)
+            item.settle(result)
 
     def _write(self, work: list[Work], stored: list[Stored], results: list[Any]) -> None:
         """One transaction, and what each piece of work came to. After OSError or sqlite3.Error nothing of it counts,
@@ -270,5 +290,7 @@ class Writer:
 
     def _forget(self) -> None:
         forgotten = upkeep.forget_sessions(self._database, self._told.forget_before())
+        for key in forgotten:
+            self.forget(key)
         if forgotten:
             self._told.forgotten(forgotten)
