@@ -171,7 +171,7 @@ class Recorder:
         except Exception as problem:
             if raised_by_handler(problem):
                 raise
-            why = f"step={shown(step)} is no whole number of 64 bits ({problem_of(problem)}): the run's own counter"
+            why = f"step={shown(step)} is no whole number of 64 bits ({problem_of(problem)}): the run's own counter is taken"
             self.notices.refuse("not a step", why)
             return None
 

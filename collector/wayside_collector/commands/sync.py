@@ -2,8 +2,9 @@
 
 import argparse
 import asyncio
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..log import set_up_log
 from ..places import journal_roots_of, socket_path
 from ..sources.segments import journal_folders, read_record
 from ..table import format_sinks
+from ..units import show_seconds
 from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
 from .life import guarded, signals
 
@@ -80,16 +82,30 @@ async def _until_delivered(collector: Any, running: "asyncio.Task[None]", until:
     parts = collector.parts
     await parts.ready.wait()
     await parts.journals.look_for_orphans()
-    shown = 0.0
+    said, next_say = "", time.monotonic() + SAY_EVERY
     while time.monotonic() < until and not running.done():
-        waiting = sum(pump.books.waiting.points for pump in parts.pumps)
         if parts.journals.idle and parts.pumps.idle:
             return True
-        if time.monotonic() - shown > SAY_EVERY:
-            shown = time.monotonic()
-            say(f"delivering: {waiting} points wait")
+        if time.monotonic() > next_say:
+            next_say = time.monotonic() + SAY_EVERY
+            progress = _progress(collector.views.status()["sinks"], until - time.monotonic())
+            if progress != said:
+                said = progress
+                say(progress)
         await asyncio.sleep(0.1)
     return False
+
+
+def _progress(sinks: Mapping[str, Mapping[str, Any]], left: float) -> str:
+    """What still waits, and for which sink; with trouble in it, how long that is tried and how to end it."""
+    waiting = [
+        f"{sink['waiting']} points for {name}" + (f" ({sink['last_error']})" if sink["last_error"] else "")
+        for name, sink in sinks.items()
+        if sink["waiting"] or sink["rows"]["waiting"] or sink["events"]["waiting"]
+    ]
+    trouble = any(sink["last_error"] for sink in sinks.values())
+    end = f"; tried for {show_seconds(60 * math.ceil(left / 60))} more, Ctrl-C keeps what waits" if trouble else ""
+    return f"delivering: {', '.join(waiting)}{end}" if waiting else "reading journals"
 
 
 COMMAND = Command(
