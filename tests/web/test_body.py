@@ -1,11 +1,13 @@
 """Bodies of requests: limits, compression, and what becomes of those that are not what they say."""
 
+import asyncio
 import gzip
 import io
 import zlib
 
 import pytest
 from aiohttp import web
+from sources.place import until
 from wayside_collector.access import Outside, PublicSection
 from wayside_collector.compression import zstd
 from wayside_collector.web import body
@@ -138,3 +140,37 @@ async def test_bodies_of_all_senders_have_one_limit(monkeypatch: pytest.MonkeyPa
             assert answer.status == 429
             assert answer.headers["Retry-After"] == "1"
         assert (await post(s, b"x" * LIMIT))[0] == 200
+
+
+async def send(s: Served, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which this much of a request was sent."""
+    host, _, port = s.local.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /rows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + data)
+    await writer.drain()
+    return reader, writer
+
+
+@pytest.mark.asyncio
+async def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while the answer is 408, and what was read of it is held no longer."""
+    monkeypatch.setattr(body, "BODY_TIMEOUT", 0.05)
+    async with served(routes=ROUTES) as s:
+        reader, writer = await send(s, b"x" * 10)
+        async with asyncio.timeout(15):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+        assert s.server._bodies.held == 0
+
+
+@pytest.mark.asyncio
+async def test_who_goes_away_in_the_middle_leaves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither memory that is held, nor a traceback in the log."""
+    async with served(routes=ROUTES) as s:
+        for _ in range(5):
+            _, writer = await send(s, b"x" * 10)
+            writer.close()
+            await writer.wait_closed()
+        assert (await post(s, b"x"))[0] == 200
+        await until(lambda: s.server._bodies.held == 0, "nothing held")
+        assert [record for record in caplog.records if record.exc_info] == []
