@@ -15,6 +15,11 @@ OK, BAD, UNKNOWN, UNEXPECTED, DATABASE, UNAVAILABLE = 2000, 4001, 4004, 5000, 50
 Bodies = Literal["bare", "envelope"]
 
 
+def said(query: Mapping[str, str]) -> bool | None:
+    """What the query says, also one whose other parameters are wrong; None where it says nothing."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(query.get("envelope", "").lower())
+
+
 def is_wanted(asked: bool | None, headers: Mapping[str, str], usual: Bodies) -> bool:
     """Whether an answer comes in the envelope."""
     if asked is not None:

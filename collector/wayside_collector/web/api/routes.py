@@ -77,10 +77,9 @@ class QueryApi:
         usual = "envelope" if endpoint.lens == "envelope" else self._bodies
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            wraps = envelope.is_wanted(None, request.headers, usual)
+            wraps = envelope.is_wanted(envelope.said(request.query), request.headers, usual)
             try:
                 asked: Any = read_asked(endpoint.asked, request.match_info, request.query, strict=False)
-                wraps = envelope.is_wanted(asked.envelope, request.headers, usual)
 
                 def question(reader: Reader) -> bytes:
                     if wraps and endpoint.lens == "configured" and not reader.workload_runs(asked.uid):
