@@ -153,12 +153,12 @@ class GatewaySource:
         self._heard[id] = self._monotonic()
         refused: dict[str, str] = {}
         later: dict[str, str] = {}
-        lots: list[tuple[RelayedInlet, Lot]] = []
-        # All at once: each that is new costs a commit, which they share.
-        begun = await asyncio.gather(
-            *(self._begin(lot, id, namespace) for lot in delivery.lots), return_exceptions=True
-        )
-        for lot, came in zip(delivery.lots, begun, strict=True):
+        # New ones all at once: each costs a commit, which they share.
+        inlets = [self._live(lot, namespace) for lot in delivery.lots]
+        new = [lot for lot, inlet in zip(delivery.lots, inlets, strict=True) if inlet is None]
+        begun = await asyncio.gather(*(self._begin(lot, id, namespace) for lot in new), return_exceptions=True)
+        lots = [(inlet, lot) for lot, inlet in zip(delivery.lots, inlets, strict=True) if inlet is not None]
+        for lot, came in zip(new, begun, strict=True):
             session = str(lot.record.get("session"))[:32]
             if isinstance(came, RelayedInlet):
                 lots.append((came, lot))
@@ -173,6 +173,13 @@ class GatewaySource:
         alive = [session for session in delivery.sender.alive if session not in self._over]
         unknown = [session for session in alive if self._intake.find(session) is None]
         return Receipt(list(VERSIONS), refused, later, unknown[:MAX_UNKNOWN], doubles, malformed)
+
+    def _live(self, lot: Lot, namespace: str | None) -> RelayedInlet | None:
+        """The session's way in, where it is open already, and was fed to us from this namespace."""
+        inlet = self._intake.find(str(lot.record.get("session")))
+        if not isinstance(inlet, RelayedInlet) or inlet.known.session.namespace != namespace:
+            return None
+        return inlet if inlet.known.ended is None else None
 
     async def _begin(self, lot: Lot, id: str, namespace: str | None) -> RelayedInlet:
         """Raises Refused or Full."""
