@@ -119,6 +119,18 @@ def test_a_file_is_whole_or_not_there(
     assert path.read_text().startswith("step,time,rank,host,")
 
 
+def test_ctrl_c(store: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted by a person, it ends without a word, with a shell's exit code for that, and leaves nothing behind."""
+
+    def interrupted(self: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wayside_collector.commands.tables.CsvTable.end", interrupted)
+    told = tell(capsys, "export", "llama-a1", "-o", str(tmp_path / "run.csv"), "--store", store)
+    assert told == (130, "", "")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_place_that_cannot_be_written(store: str, tmp_path: Path, capsys: Capture) -> None:
     """A folder that is not there, and an ending that says no format, are named; nothing is made."""
     told = tell(capsys, "export", "llama-a1", "-o", str(tmp_path / "no" / "run.csv"), "--store", store)

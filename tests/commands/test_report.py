@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from commands.history import loss, tell
+from commands.history import fill, loss, tell
 
 Capture = pytest.CaptureFixture[str]
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -127,3 +127,14 @@ def test_what_cannot_be_told(store: str, capsys: Capture) -> None:
     assert tell(capsys, "report", "nobody", "--store", store).code == 1
     told = tell(capsys, "report", "llama-a1", "--metric", "none", "--store", store)
     assert (told.code, "none" in told.err) == (1, True)
+
+
+def test_a_run_that_logged_nothing(tmp_path: Path, capsys: Capture) -> None:
+    """It has a page like any other, which says so; and `query` says so, too."""
+    place = str(tmp_path / "store.db")
+    fill(place, [("r1", "empty")], rows=0)
+    page = report(capsys, place, "r1")
+    assert "logged no metric" in page.text
+    assert "depth" in page.text
+    assert "no metric yet" in tell(capsys, "query", "r1", "--store", place).out
+    assert tell(capsys, "export", "r1", "--store", place).out == "step,time,rank,host\n"

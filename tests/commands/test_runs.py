@@ -1,9 +1,10 @@
 """`runs`: which runs are listed, and how."""
 
 import json
+from pathlib import Path
 
 import pytest
-from commands.history import tell
+from commands.history import fill, tell
 
 Capture = pytest.CaptureFixture[str]
 
@@ -77,3 +78,13 @@ def test_the_configuration_says_where(
     told = tell(capsys, "runs")
     assert told.code == 2
     assert "no `store`" in told.err
+
+
+def test_what_runs_are_called_moves_no_cursor(tmp_path: Path, capsys: Capture) -> None:
+    """Names are the training code's: nothing in them reaches the terminal as anything but text."""
+    place = str(tmp_path / "store.db")
+    fill(place, [("r1", "\x1b[31mred\x1b]0;title\x07\nnext")], rows=1)
+    told = tell(capsys, "runs", "--store", place)
+    assert len(told.out.splitlines()) == 2
+    assert "\x1b" not in told.out
+    assert "[31mred" in told.out

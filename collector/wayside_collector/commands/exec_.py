@@ -15,7 +15,7 @@ from ..places import socket_path
 from ..spool.lock import holder_of
 from ..table import format_sinks
 from .base import EXIT_CONFIG, Command, add_config, say
-from .life import guarded
+from .life import guarded, until_ready
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +69,7 @@ async def _beside(loaded: Loaded, command: Sequence[str], environ: Mapping[str, 
     async with collector.opened():
         stop = asyncio.Event()
         running = asyncio.create_task(collector.run(stop), name="collector")
-        ready = asyncio.create_task(collector.parts.ready.wait())
-        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            ready.cancel()
+        if not await until_ready(collector.parts.ready, running):
             await running
         code = await _run_job(command, {**environ, "WAYSIDE_SOCKET": str(collector.parts.socket_path)})
         stop.set()

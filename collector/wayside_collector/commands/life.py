@@ -31,6 +31,14 @@ def signals(stop: asyncio.Event, reload: Callable[[], None] | None = None) -> It
             loop.remove_signal_handler(number)
 
 
+async def until_ready(ready: asyncio.Event, running: "asyncio.Task[None]", within: float | None = None) -> bool:
+    """Wait until a collector is ready, for some seconds; False when it is not, or has ended before."""
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({running, waiting}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return ready.is_set()
+
+
 def guarded(work: Callable[[], Any]) -> int:
     """Run the collector; what an operator must act on becomes a sentence and an exit code."""
     from ..sources.listening import SocketHeld

@@ -63,9 +63,7 @@ class Remote:
     def summary(self, run: str) -> dict[str, Any]:
         return self._of(run, "/summary", dict[str, Any])
 
-    def events(
-        self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000, after: tuple[float, str, int] | None = None
-    ) -> list[EventInfo]:
+    def events(self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000) -> list[EventInfo]:
         asked = [("limit", str(limit)), *(("kind", kind) for kind in kinds)]
         return self._part(run, f"/events?{urlencode(asked)}", "events", list[EventInfo])
 

@@ -16,7 +16,7 @@ from ..sources.segments import journal_folders, read_record
 from ..table import format_sinks
 from ..units import show_seconds
 from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
-from .life import guarded, signals
+from .life import guarded, signals, until_ready
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,8 @@ def _found(journals: int, rows: int, folder: Path) -> str:
 
 async def _until_delivered(collector: Any, running: "asyncio.Task[None]", until: float) -> bool:
     parts = collector.parts
-    await parts.ready.wait()
+    if not await until_ready(parts.ready, running, until - time.monotonic()):
+        return False
     await parts.journals.look_for_orphans()
     said, next_say = "", time.monotonic() + SAY_EVERY
     while time.monotonic() < until and not running.done():
