@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from sources.place import until
 from standins.gateway_server import gateway_server
+from wayside.row import FINISH
 from wayside_collector.access import Outside, PublicSection
 from wayside_collector.compression import DECOMPRESS
 from wayside_collector.relay import Delivery, Receipt, decode
@@ -18,7 +19,7 @@ from wayside_collector.session import Session
 from wayside_collector.sinks.base import Account, Context, Parcel, Part, Reject, Report, Retry
 from wayside_collector.sinks.gateway import GatewayOptions, GatewaySink
 from wayside_collector.sinks.gateway.send import MIN_REQUEST_SIZE
-from wayside_collector.testing import make_parcel, make_rows, make_session
+from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
 ONE, TWO = "1" * 32, "2" * 32
 TOKEN = "w" * 24
@@ -253,10 +254,11 @@ async def test_a_heartbeat_that_fails_is_counted_and_harms_nothing() -> None:
 
 @pytest.mark.asyncio
 async def test_trickling_rows_are_sent_together() -> None:
-    """One request in an interval; a full parcel does not wait."""
-    async with Told().serving() as gateway, sink_to(gateway.endpoint, interval=60.0) as (sink, _):
+    """One request in an interval; neither a full parcel nor the end of a session waits."""
+    async with Told().serving() as gateway, sink_to(gateway.endpoint, interval=5.0) as (sink, _):
         async with asyncio.timeout(10):
             await sink.send(parcel(ONE, count=sink.traits.max_records))
+            await sink.send(make_parcel(make_session(id=ONE), [make_event(FINISH, {"exit_code": 0}, seq=10_000)]))
         sent = len(gateway.got)
         waiting = asyncio.ensure_future(sink.send(parcel(ONE)))
         done, _ = await asyncio.wait([waiting], timeout=0.3)

@@ -17,7 +17,8 @@ class GatewayOptions(HttpOptions, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     compression: Literal["zstd", "gzip", "none"] = "zstd"
-    interval: Annotated[float, msgspec.Meta(ge=0.05, le=60, extra={"unit": "seconds"})] = 1.0
+    # At a stop what waits for its turn must still go out within the grace time.
+    interval: Annotated[float, msgspec.Meta(ge=0.05, le=5, extra={"unit": "seconds"})] = 1.0
     heartbeat: Annotated[float, msgspec.Meta(ge=1, le=300, extra={"unit": "seconds"})] = 15.0
 
     def check(self) -> list[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import msgspec
+from wayside.row import FINISH, Event
 
 from ... import __version__
 from ...compression import COMPRESS
@@ -103,8 +104,7 @@ class GatewaySink:
         await self._peer.close()
 
     async def send(self, parcel: Parcel) -> Changes:
-        if sum(len(part.records) for part in parcel.parts) < self.traits.max_records:
-            await self._wait_turn()
+        await self._wait_turn(parcel)
         bad: list[Bad] = []
         tally = Tally()
         # In a thread, since packing takes tens of milliseconds and every other sink shares this loop; and one request's
@@ -115,8 +115,14 @@ class GatewaySink:
         tally.refused.update(bad)
         return self._end(tally)
 
-    async def _wait_turn(self) -> None:
-        """While rows trickle, one request in an interval; those of a fleet do not come at the same instant."""
+    async def _wait_turn(self, parcel: Parcel) -> None:
+        """While rows trickle, one request in an interval; those of a fleet do not come at the same instant. A session's
+        end goes at once: it may be this collector's, too.
+        """
+        if sum(len(part.records) for part in parcel.parts) >= self.traits.max_records:
+            return
+        if any(isinstance(one, Event) and one.kind == FINISH for part in parcel.parts for one in part.records[-1:]):
+            return
         interval = self._options.interval * (0.5 + self._chance())
         await asyncio.sleep(self._last + interval - time.monotonic())
 
