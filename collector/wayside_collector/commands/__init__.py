@@ -1,5 +1,6 @@
 """The commands of `wayside-collector`, one file each, and the table of them in `cli.py`.
 
 A command is a function from its chosen arguments to an exit code. Only these modules print, and only `cli.py` exits;
-the collector itself is imported when a command needs it, so that `--help` and `status` stay quick.
+the collector itself is imported when a command needs it, so that `--help` and `status` stay quick. What the commands
+are called that ask the history stands together in `asking.py`, for the same reason.
 """
