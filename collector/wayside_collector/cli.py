@@ -33,9 +33,9 @@ _EXAMPLES = {
     "wayside-collector status": "what the running collector has received and delivered",
     "wayside-collector sync ./.wayside": "deliver what an offline run left behind",
     "wayside-collector exec -- python train.py": "collector, job and delivery in one command, with the job's exit code",
-    "wayside-collector runs": "the runs it knows; `query` shows what one of them logged, `top` all of them live",
+    "wayside-collector runs": "the runs it knows; `top` shows them live",
     "wayside-collector query my-run train/loss --plot": "a metric of one, drawn in the terminal",
-    "wayside-collector export my-run -o run.csv": "every point of it; `report` makes a page of it to be mailed",
+    "wayside-collector export my-run -o run.csv": "every point of it; `report` makes a page",
     "wayside-collector dead-letters list": "rows that a sink refused for good, and why",
     "wayside-collector recover": "look at a spool that will not open, and save what can be read",
 }
