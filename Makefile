@@ -25,7 +25,9 @@ $(PAGE): page/package-lock.json page/index.html page/vite.config.ts $(shell find
 	@if ! command -v npm >/dev/null; then \
 		echo "no npm here: the page is not built, and the collector serves a plain one (Debian: apt-get install npm)"; \
 	else \
-		echo "building the page" && cd page && npm ci --loglevel error && npm run --silent build -- --logLevel warn; \
+		echo "building the page"; \
+		(cd page && npm ci --loglevel error && npm run --silent build -- --logLevel warn) \
+			|| echo "the page could not be built, for the reason above: the collector serves a plain one"; \
 	fi
 
 setup: $(READY) $(PAGE) ## build the virtual environment with the pinned dependencies, and the page where npm is

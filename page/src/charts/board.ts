@@ -51,13 +51,14 @@ export class Board {
     else this.each(({ card }) => card.redraw(this.lines.lookOf(card.plan)));
   }
 
-  /** The runs as they are now: new metrics get their charts. */
+  /** The runs as they are now: new metrics get their charts, new alerts their marks. */
   update(runs: readonly Shown[]): void {
     const names = (list: readonly Shown[]) =>
       list.flatMap((run) => run.series.map((one) => `${one.kind}${one.name}${one.rank}`)).join();
     const changed = names(runs) !== names(this.lines.runs);
     this.lines.runs = runs;
     if (changed) this.build();
+    this.each(({ card }) => card.redraw(this.lines.lookOf(card.plan)));
   }
 
   /** Fetch again what is on the screen, and the rest when it comes there. */

@@ -67,10 +67,11 @@ export class Card {
     this.nameLines();
   }
 
-  /** The same, with another look. */
-  redraw(look: Look | null = this.look, anew = false): void {
+  /** The same, with another look; nothing where nothing is drawn. anew: colours may have changed. */
+  redraw(wanted?: Look, anew = false): void {
+    if (!this.look) return;
+    const look = wanted ?? this.look;
     this.look = look;
-    if (!look) return;
     const style = { ...look.style, rate: this.plan.rate };
     const points = this.traces.reduce((sum, trace) => sum + trace.curve.times.length, 0);
     if (anew) this.plot.restyle();
@@ -79,7 +80,7 @@ export class Card {
     this.plot.draw({ ...look, traces: this.traces, style, unit: (value) => tick(this.plan, value) }, size);
     this.say(points ? "" : look.from === null ? "nothing was logged" : "nothing here: double-click shows all");
     this.canvas.setAttribute("aria-label", this.describe(look));
-    this.read(null);
+    this.read(this.plot.cursor);
   }
 
   /** A point of the first line that came live; whether it was put there. */

@@ -61,6 +61,11 @@ export class Plot {
     this.putMarks(scene);
   }
 
+  /** Where the cursor stands, in places of the drawing. */
+  get cursor(): number | null {
+    return this.plot?.cursor.idx ?? null;
+  }
+
   /** Draw it anew with the colours of now. */
   restyle(): void {
     this.shape = "";

@@ -1,6 +1,6 @@
 /** One run: what it is and how far it has come, its charts, and what else is known of it. */
 
-import { ask, isAbort, runPath } from "../api";
+import { ask, isAbort, Problem, runPath } from "../api";
 import type { Shown } from "../charts/lines";
 import { ChartView } from "../charts/view";
 import { fill, h } from "../dom";
@@ -23,6 +23,7 @@ const TABS: [string, string][] = [
   ["events", "Events"],
 ];
 const RENEWED = 15_000; // milliseconds between two fetches of what is on the screen, while rows come
+const AGAIN = 3_000; // milliseconds until what failed is asked again
 const SERIES_RENEWED = 2_000; // and of which series there are
 
 export function showRun(root: HTMLElement, signal: AbortSignal, id: string): void {
@@ -73,7 +74,8 @@ class RunView {
 
   private showHead(): void {
     const { run } = this;
-    if (!run || this.facts.contains(document.activeElement)) return; // who is at a link there would be thrown out
+    const focused = this.facts.contains(document.activeElement);
+    if (!run || (focused && run.state === "running")) return; // who is at a link there would be thrown out
     document.title = `${runName(run)} · Wayside`;
     const at = now();
     const fact = (name: string, ...inner: (Node | string)[]) => h("div", {}, h("dt", {}, name), h("dd", {}, inner));
@@ -237,8 +239,12 @@ class RunView {
       if (first && this.charts) this.showTab();
       else this.charts?.update([this.shown(run)]);
       if (run.state !== "running") this.charts?.board.refresh();
+      showAway(false);
     } catch (problem) {
-      if (!isAbort(problem)) showAway(true);
+      if (isAbort(problem) || this.signal.aborted) return;
+      showAway(problem instanceof Problem && problem.status === 0);
+      const timer = setTimeout(() => void this.renew(), AGAIN);
+      this.signal.addEventListener("abort", () => clearTimeout(timer));
     }
   }
 }
