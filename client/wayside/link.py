@@ -127,7 +127,7 @@ class Link:
             self._guard("counting", self._say_counts)
         self._guard("the collector", self._talk)
         if not self.handover.answered and not self.handover.waits_for_answer(OFFLINE_AFTER):
-            self._guard(f"keeping the journal in {self.plan.overflow}", self._keep)
+            self._guard(f"keeping the journal in {self.plan.overflow} (WAYSIDE_DIR)", self._keep)
         return busy or bool(journal.shelf.sealed)
 
     def _guard(self, what: str, work: Callable[[], object]) -> None:
@@ -135,7 +135,7 @@ class Link:
         try:
             work()
         except Exception as problem:  # noqa: BLE001 -- the end of the road: this thread must outlive whatever comes
-            shown = problem if isinstance(problem, (OSError, wire.WireError)) else repr(problem)
+            shown = _said(problem) if isinstance(problem, (OSError, wire.WireError)) else repr(problem)
             self.plan.tell(f"{what} {type(problem).__name__}", f"{what}: {shown} (tried again)")
 
     def _prepare(self) -> None:
@@ -229,7 +229,7 @@ class Link:
             if handover.answered and not handover.sends:
                 break  # it reads the journal itself, now or later
             if not handover.answered and not handover.waits_for_answer(ANSWER_PATIENCE):
-                self._guard(f"keeping the journal in {self.plan.overflow}", self._keep)
+                self._guard(f"keeping the journal in {self.plan.overflow} (WAYSIDE_DIR)", self._keep)
                 if handover.peer is None:
                     break
             if not self.journal.shelf.sealed and not self._keeper.segments:
@@ -243,6 +243,13 @@ class Link:
         self.handover.disconnect()
         handover.state = "finished"
         self._close_pipe()
+
+
+def _said(problem: Exception) -> str:
+    """What went wrong, in words: the system's own without its number."""
+    if not isinstance(problem, OSError) or not problem.strerror:
+        return str(problem)
+    return f"{problem.strerror}: {problem.filename}" if problem.filename else problem.strerror
 
 
 def total_of(lost: int) -> str:

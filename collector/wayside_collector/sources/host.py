@@ -4,6 +4,7 @@ One question that cannot be answered hides no other. Utilisation is worked out b
 none. A file system that does not answer (a dead NFS mount) holds the whole sampler up, so only those named are asked.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from .machine import CpuTimes, Metrics
 
 #: What psutil and the files below /proc and /sys raise when something is not there or not as expected.
 UNREADABLE: Final = (OSError, RuntimeError, ValueError, IndexError, KeyError, psutil.Error)
+
+log = logging.getLogger(__name__)
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+$", description="letters, digits and _ . -")]
 
@@ -73,7 +76,6 @@ class HostSampler:
         self._usage: tuple[float, float] | None = None
         self._folders: list[Path] = []
         self._left_out: dict[str, int] = {}
-        self._problems: list[str] = []
 
     def open(self) -> None:
         self._cpus = []
@@ -84,11 +86,11 @@ class HostSampler:
         try:
             self._folders = cgroup.locate(Path(self._options.cgroup_root), self._options.cgroup, self._proc)
         except cgroup.NoCgroup as reason:
-            self._problems.append(f"container: {reason}")
+            log.info("host: container: %s", reason)  # as it is on most machines: nothing is wrong
 
     def sample(self) -> Sample:
         metrics: Metrics = {}
-        problems, self._problems = self._problems, []
+        problems: list[str] = []
         self._take_machine(metrics, problems)
         self._take_devices(metrics, problems)
         for name, path in self._options.filesystems.items():

@@ -71,7 +71,8 @@ class Spool(Answers):
             upkeep.fill_ballast(path)
         except (OSError, sqlite3.Error) as problem:
             self.close()
-            raise SpoolError(f"the spool folder {path} cannot be used: {problem}{_hint(problem, path)}") from problem
+            why = getattr(problem, "strerror", None) or problem
+            raise SpoolError(f"the spool folder {path} cannot be used: {why}{_hint(problem, path)}") from problem
         except SpoolError:
             self.close()
             raise
