@@ -217,7 +217,7 @@ TOP = Command(
     "top",
     "watch a collector and its runs in the terminal",
     {
-        "wayside-collector top": "its sinks' books, and each run's step, speed and loss; Ctrl-C ends it",
+        "wayside-collector top": "sinks, runs, their speed and loss",
         "wayside-collector top llama --state running": "only these runs",
         "wayside-collector top --once": "one look, as text",
         "wayside-collector top --url http://gateway:9751 --token-file token": "of a gateway and all its runs",
@@ -244,7 +244,7 @@ REBUILD = Command(
     "rebuild",
     "build the store anew, from the JSON lines and the spool",
     {
-        "wayside-collector rebuild": "of the configuration, its collector stopped; the old store is kept beside it",
+        "wayside-collector rebuild": "the old one is kept beside it",
         "wayside-collector rebuild --to /tmp/other.db": "into another file",
         "wayside-collector rebuild --to postgresql://wayside@db/wayside": "from files to PostgreSQL",
     },
