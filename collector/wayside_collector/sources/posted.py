@@ -69,6 +69,9 @@ class PostedSessions:
         """Those of the sessions that are open."""
         return list(self._places)
 
+    def is_open(self, mark: Mark) -> bool:
+        return mark in self._places
+
     def count(self, *, doubles: int = 0, refused: int = 0) -> None:
         """Rows of a request that did not come as far as an inlet, which counts the others."""
         self._intake.counters.doubles += doubles

@@ -4,7 +4,6 @@ import base64
 import contextlib
 import os
 import time
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -74,9 +73,8 @@ class Runs:
         """
         if new.id is None:
             new = msgspec.structs.replace(new, id=base64.b32encode(os.urandom(10)).decode().lower())
-        record = self._record(new, caller)
-        mark = _mark(record)
-        begun = mark not in self._posted.marks()
+        record, mark = self._record(new, caller)
+        begun = not self._posted.is_open(mark)
         async with self._posted.writing(mark, record) as scribe:
             if new.config:
                 await _tell(scribe, row.CONFIG, {"set": new.config, "remove": []})
@@ -84,8 +82,8 @@ class Runs:
 
     async def tell(self, run: str, kind: str, data: dict[str, Any], caller: Caller) -> None:
         """An event of the run, which is begun when it is new. Raises as `create` does."""
-        record = self._record(NewRun(id=run), caller)
-        async with self._posted.writing(_mark(record), record) as scribe:
+        record, mark = self._record(NewRun(id=run), caller)
+        async with self._posted.writing(mark, record) as scribe:
             await _tell(scribe, kind, data)
 
     async def log(self, run: str, parsed: Parsed, caller: Caller) -> Taken:
@@ -96,8 +94,8 @@ class Runs:
         if not parsed.rows:
             self._posted.count(refused=len(parsed.problems))
             return Taken(0, 0, head.seq)
-        record = self._record(NewRun(id=run, name=head.name, project=head.project), caller, head.rank)
-        mark = _mark(record, head.session, head.rank)
+        new = NewRun(id=run, name=head.name, project=head.project)
+        record, mark = self._record(new, caller, head.rank, head.session)
         async with self._posted.writing(mark, record, numbered=head.session is not None) as scribe:
             accepted, doubles = await paced(len(parsed.rows) > ROWS, _write, scribe, parsed, time.time())
             self._posted.count(doubles=doubles, refused=len(parsed.problems))
@@ -106,30 +104,31 @@ class Runs:
 
     async def finish(self, run: str, exit_code: int, caller: Caller) -> int:
         """Ends the run's sessions that are open; how many there were. Raises Unfit and SpoolError."""
-        name = self._record(NewRun(id=run), caller)["run"]["id"]
+        name = self._record(NewRun(id=run), caller)[1][:2]
         ended = 0
         for mark in self._posted.marks():
-            if mark[:2] == (KIND, name):
+            if mark[:2] == name:
                 with contextlib.suppress(LookupError):
                     await self._posted.finish(mark, exit_code)
                     ended += 1
         return ended
 
-    def _record(self, new: NewRun, caller: Caller, rank: int | None = None) -> dict[str, Any]:
-        """A session's record, with what is known of the run already where this says nothing. Raises Unfit."""
+    def _record(
+        self, new: NewRun, caller: Caller, rank: int | None = None, session: str | None = None
+    ) -> tuple[dict[str, Any], Mark]:
+        """A session's record and mark; where it is to be begun, with what is known of the run already where this says
+        nothing. Raises Unfit.
+        """
         record = in_namespace(_new_record(new, caller, rank), caller.namespace)
-        known = self._posted.known(record["run"]["id"])
+        mark = KIND, record["run"]["id"], "" if rank is None else str(rank), session or ""
+        known = None if self._posted.is_open(mark) else self._posted.known(record["run"]["id"])
         if known is not None:
             record["run"] = {**msgspec.to_builtins(known.run), **record["run"]}
             record["workload"] = record["workload"] or known.workload
             record["launcher"] = record["launcher"] or known.launcher
         record["run"].setdefault("project", "default")
         record["run"].setdefault("name", new.id)
-        return record
-
-
-def _mark(record: Mapping[str, Any], session: str | None = None, rank: int | None = None) -> Mark:
-    return KIND, record["run"]["id"], "" if rank is None else str(rank), session or ""
+        return record, mark
 
 
 def _write(scribe: Scribe, parsed: Parsed, now: float) -> tuple[int, int]:
