@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 Value = None | int | float | str | bytes
 
@@ -76,10 +76,8 @@ class Database(Protocol):
         """Safe to call twice."""
 
 
-def connect(url: str, *, reading: bool = False, missing: Literal["raise", "nothing"] = "raise") -> Database:
-    """An engine by its address: `postgresql://…`, or a path of a file. Nothing is connected yet. missing: what a file
-    that is only read, and that nobody has written yet, does: "raise" StoreMissing, or hold nothing. Raises StoreError.
-    """
+def connect(url: str, *, reading: bool = False) -> Database:
+    """An engine by its address: `postgresql://…`, or a path of a file. Nothing is connected yet. Raises StoreError."""
     if url.startswith(("postgresql://", "postgres://")):
         try:
             from .postgres import PostgresDatabase
@@ -91,7 +89,7 @@ def connect(url: str, *, reading: bool = False, missing: Literal["raise", "nothi
         return engine
     from .sqlite import SqliteDatabase
 
-    return SqliteDatabase(Path(url), reading=reading, missing=missing)
+    return SqliteDatabase(Path(url), reading=reading)
 
 
 def stored(value: float | None) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql as composed
 
-from .database import StoreError, Value
+from .database import StoreError, StoreMissing, Value
 from .migrations import scripts
 
 LOCK = 0x57415953  #: "WAYS": the advisory lock of writers; that of migrations is the next
@@ -182,6 +182,8 @@ class PostgresDatabase:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except psycopg.errors.UndefinedTable as problem:
+            raise StoreMissing("there is no store yet in PostgreSQL") from problem
         except psycopg.Error as problem:
             text = _PASSWORD.sub(r"\1\2", str(problem)).strip() or type(problem).__name__
             raise StoreError(f"the store in PostgreSQL: {text}") from problem

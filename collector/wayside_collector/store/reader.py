@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from . import events, facts, performance
 from .answers import (
@@ -37,6 +37,7 @@ from .database import Database, connect
 from .finding import ALL, RUN, Scope, find_runs, find_workloads, run_info
 from .performance import Wanted
 from .progress import changed, latest, progress
+from .sqlite import EmptyDatabase
 from .walk import Range, Unpacked, walk
 
 EVERY_STEP = Range("step", None, None)
@@ -57,12 +58,10 @@ class NotFound(LookupError):
 
 
 class Reader:
-    """Reads what a `Writer` has written, from another connection. missing: what to do where nothing was ever written:
-    "raise" StoreMissing, or answer that there is nothing.
-    """
+    """Reads what a `Writer` has written, from another connection. url: None for a store in which there is nothing."""
 
-    def __init__(self, url: str, *, missing: Literal["raise", "nothing"] = "raise") -> None:
-        self._db: Database = connect(url, reading=True, missing=missing)
+    def __init__(self, url: str | None) -> None:
+        self._db: Database = EmptyDatabase() if url is None else connect(url, reading=True)
         self._scope = ALL
 
     def within(self, namespace: str | None) -> Self:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .database import StoreDamaged, StoreError, StoreMissing, Value
 from .migrations import scripts
@@ -24,10 +24,9 @@ VACUUM = 16  #: free pages that are kept for what comes next; more are given bac
 class SqliteDatabase:
     """See `Database`. path: the file."""
 
-    def __init__(self, path: Path, *, reading: bool = False, missing: Literal["raise", "nothing"] = "raise") -> None:
+    def __init__(self, path: Path, *, reading: bool = False) -> None:
         self.path = path
         self._reading = reading
-        self._missing = missing
         self._connection: sqlite3.Connection | None = None
         self._thread = threading.RLock()  # a write that was given up may still go on when the next one comes
         self._file: tuple[int, int] | None = None
@@ -36,10 +35,7 @@ class SqliteDatabase:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             if self._reading and not self.path.exists():
-                if self._missing == "raise":
-                    raise StoreMissing(f"there is no store yet at {self.path}")
-                self._connection, self._file = _nothing(), None
-                return self._connection
+                raise StoreMissing(f"there is no store yet at {self.path}")
             with _translated(self.path):
                 self._connection = self._opened()
                 self._file = _identity(self.path)
@@ -55,6 +51,8 @@ class SqliteDatabase:
             connection.execute(f"PRAGMA cache_size = -{CACHE}")
             if self._reading:
                 connection.execute("PRAGMA query_only = ON")
+                if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchall():
+                    raise StoreMissing(f"the store at {self.path} is being made")
             else:
                 connection.execute("PRAGMA page_size = 16384")
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -162,12 +160,17 @@ class SqliteDatabase:
                     connection.close()
 
 
-def _nothing() -> sqlite3.Connection:
-    """A store in which there is nothing; it is replaced as soon as there is a file."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    for _, _, script in scripts("sqlite", 0, "in memory"):
-        connection.executescript(script)
-    return connection
+class EmptyDatabase(SqliteDatabase):
+    """A store in which there is nothing, for who asks before anything was written."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(":memory:"))
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        for _, _, script in scripts("sqlite", 0, "in memory"):
+            connection.executescript(script)
+        return connection
 
 
 def _begin_wal(connection: sqlite3.Connection) -> None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-from ...store import Reader, StoreError
+from ...store import Reader, StoreError, StoreMissing
 
 THREADS = 4  #: answered at once: each takes a processor for its time, and a connection
 HEAVY = 3  #: of which may be heavy ones: long curves hold no list up
@@ -110,7 +110,7 @@ class Readers:
             if self._threads is None:
                 raise Unavailable("the collector is stopping")
             reader = self._take(location)
-            future = asyncio.wrap_future(self._threads.submit(question, reader))
+            future = asyncio.wrap_future(self._threads.submit(_ask, question, reader))
             held = turns.pop_all()  # until the thread is free, whatever becomes of who asked
         given_up = False
 
@@ -138,7 +138,7 @@ class Readers:
             if spare.location == location:
                 return spare.reader
             self._apart(spare.reader.close)
-        return Reader(location, missing="nothing")
+        return Reader(location)
 
     def _put_back(self, reader: Reader, location: str, *, usable: bool) -> None:
         if not usable or self._threads is None:
@@ -159,6 +159,18 @@ class Readers:
             self._spare = [one for one in self._spare if one.since >= before]
             for one in old:
                 self._apart(one.reader.close)
+
+
+def _ask(question: Callable[[Reader], Told], reader: Reader) -> Told:
+    """In a thread. Before anything was written there is nothing, and that is the answer."""
+    try:
+        return question(reader)
+    except StoreMissing:
+        nothing = Reader(None)
+        try:
+            return question(nothing)
+        finally:
+            nothing.close()
 
 
 def _look(future: "Future[None] | asyncio.Future[None]") -> None:
