@@ -31,12 +31,33 @@ def drag(visit: Visit, begin: float, end: float) -> dict[str, list[str]]:
     return asked
 
 
+def drawn_above(visit: Visit) -> str:
+    """What is drawn in the chart's upper half, where only what is far off reaches: the band's thin edge, the line
+    itself, or nothing.
+    """
+    strongest: int = (
+        visit.chart("train/loss")
+        .locator("canvas")
+        .evaluate(
+            """canvas => {
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(width * 0.2, height * 0.1, width * 0.75, height * 0.4);
+          let found = 0;
+          for (let i = 0; i < data.length; i += 4) if (data[i + 2] - data[i] > 40) found = Math.max(found, data[i + 3]);
+          return found;
+        }"""
+        )
+    )
+    return "line" if strongest > 230 else "edge" if strongest > 60 else "nothing"
+
+
 def test_one_point_in_a_million(visit: Visiting, million: Collector) -> None:
     """The whole, and every part it is in, reach up to it; a part it is not in does not."""
     v = visit(million.url)
     page = v.open("/runs/million")
     assert v.drawn("train/loss").startswith("train/loss: 1,000,000 points")
     assert v.drawn("train/loss").endswith("to 1,000,000")
+    assert drawn_above(v) == "edge", "the mean of its bucket is a thousandth of it"
     low, high = 0.0, 999_999.0
     while high - low > 2000:
         asked = drag(v, 0.55, 0.75) if low == 0 else drag(v, *_around(STEP, low, high))
@@ -45,9 +66,14 @@ def test_one_point_in_a_million(visit: Visiting, million: Collector) -> None:
         assert [float(asked[name][0]) for name in ("from", "to")] == [int(shown[0]), -int(-shown[1] // 1)]
         low, high = shown
         assert v.drawn("train/loss").endswith("to 1,000,000"), (low, high)
+        assert drawn_above(v) in ("edge", "line")
     assert f"step {round(low):,} to step {round(high):,}" in v.drawn("train/loss")
     v.open("/runs/million?from=100&to=653000")
     assert not v.drawn("train/loss").endswith("to 1,000,000")
+    v.open("/runs/million?band=0")
+    v.drawn("train/loss")
+    assert drawn_above(v) == "line", "without the band the axis ends at the greatest mean"
+    v.open("/runs/million?from=100&to=653000")
     expect(page.locator(".range")).to_contain_text("step 100 \N{EN DASH} 653,000")
 
 
