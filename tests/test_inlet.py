@@ -138,6 +138,24 @@ def test_a_batch_has_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(one.next_seq == two.first_seq for one, two in itertools.pairwise(batches))
 
 
+def test_a_large_frame_has_a_batch_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event or a row wider than a batch goes by itself: no batch is larger than the limit, or than one frame."""
+    most = 10 * wire.row_size(2)
+    monkeypatch.setattr(inlets, "BATCH_SIZE", most)
+    inlet = make_inlet()
+    small = wire.event_frame(1e9, 0, row.ALERT, {"title": "t"})
+    large = wire.event_frame(1e9, 0, row.ABOUT, {"text": "x" * 5 * most})
+    wide = wire.named_row_frame(1e9, 7, {f"m{number}": 0.5 for number in range(most // 8)})
+    inlet.take(Stream(), SCHEMA + small + some(5) + large + small + some(3) + wide + some(2))
+    batches = drafted(inlet)
+    begin = len(wire.seq_frame(0, 0))
+    for data in (part for batch in batches for part in (batch.rows, batch.events) if part):
+        assert len(data) <= max(most, begin + max(span.size for span in wire.scan(data).spans))
+    assert sum(batch.amount.rows for batch in batches) == 11
+    assert sum(batch.amount.events for batch in batches) == 3
+    assert all(one.next_seq == two.first_seq for one, two in itertools.pairwise(batches))
+
+
 def test_a_session_has_so_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """A schema beyond the limit is refused, with the rows that need it; the others go on."""
     monkeypatch.setattr(wire, "MAX_SLOTS", 5)

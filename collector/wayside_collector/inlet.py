@@ -17,7 +17,7 @@ from .plausible import check_count, parted, time_of
 from .registry import Known
 from .spool import Amount, Batch, Loss
 
-#: Bytes of rows in a batch: what a pump decodes at once costs it a few milliseconds and megabytes.
+#: Bytes of rows, and of events, in a batch, or one frame: a pump decodes it in a few milliseconds and megabytes.
 BATCH_SIZE = 512 << 10
 
 
@@ -166,6 +166,8 @@ class Inlet:
         start = span.start + skip * span.size
         frames = span.frames - skip
         while frames:
+            if self._draft is not None and self._draft.rows and len(self._draft.rows) + span.size > BATCH_SIZE:
+                self._close_draft()
             draft = self._open_draft(time_of(data, start))
             fits = max(1, (BATCH_SIZE - len(draft.rows)) // span.size)
             take = min(frames, fits)
@@ -180,13 +182,13 @@ class Inlet:
             draft.composition[schema] = draft.composition.get(schema, 0) + take
             start += take * span.size
             frames -= take
-            if len(draft.rows) + span.size > BATCH_SIZE:
-                self._close_draft()
 
     def _put_event(self, stream: Stream, data: bytes, span: wire.Span) -> None:
         at = time_of(data, span.start)
         if self._arrive(stream, 1, 0):
             return
+        if self._draft is not None and self._draft.events and len(self._draft.events) + span.size > BATCH_SIZE:
+            self._close_draft()
         draft = self._open_draft(at)
         if draft.events_seq != self.next_seq:
             draft.events += wire.seq_frame(self.next_seq, self.next_point)
@@ -194,8 +196,6 @@ class Inlet:
         self.next_seq += 1
         draft.events_seq = self.next_seq
         draft.counts[2] += 1
-        if len(draft.events) > BATCH_SIZE:
-            self._close_draft()
 
     def _arrive(self, stream: Stream, frames: int, width: int) -> int:
         """Number what arrived; returns how many of the frames are doubles. A jump of the seq is booked as lost."""

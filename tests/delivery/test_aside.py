@@ -235,6 +235,26 @@ def test_what_may_have_arrived_of_it_is_redelivered_when_it_goes_again() -> None
     run(story)
 
 
+def test_trouble_ends_with_the_rows_it_was_about() -> None:
+    """What a forbidden run had waiting is dropped for the spool's limit: there is no lag and no error any more."""
+
+    async def story() -> None:
+        world = World()
+        world.sink.otherwise = forbidding({"bad"})
+        async with world.running():
+            stored = world.store(world.session("bad"), [0, 1])
+            await asyncio.sleep(5)
+            assert world.pump.status().lag_seconds > 0
+            await world.pump.write_off([stored], "rows", "spool_size")
+            world.pump.dropped([stored])
+            await asyncio.sleep(100)
+            status = world.pump.status()
+            assert (status.lag_seconds, status.last_error, status.failures) == (0.0, None, 0)
+            assert world.pump.books.waiting == amount(0)
+
+    run(story)
+
+
 def steps_of(sink: ToldSink) -> dict[int, tuple[int, ...]]:
     """The last that came of each step: the seqs of its rows."""
     records = [record for parcel in sink.parcels for part in parcel.parts for record in part.records]

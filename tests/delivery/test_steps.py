@@ -1,7 +1,9 @@
 """Rows of one session merged by step."""
 
+import pytest
 from delivery.virtual import T0
 from wayside.row import Row
+from wayside_collector.delivery import steps
 from wayside_collector.delivery.steps import StepMerger
 from wayside_collector.sinks.base import Step
 
@@ -69,3 +71,12 @@ def test_an_open_step_grows_stale() -> None:
     assert merger.stale_at(30.0) == T0 + 50
     assert merger.close_stale(T0 + 49, 30.0) == []
     assert [step.seqs for step in merger.close_stale(T0 + 50, 30.0)] == [(0, 1)]
+
+
+def test_a_step_that_never_closes_is_closed_at_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that logs an epoch's million rows under one step: so many are merged, and what follows is late."""
+    monkeypatch.setattr(steps, "MAX_STEP_ROWS", 4)
+    merger = StepMerger()
+    found = add(merger, *(row(seq, 7, float(seq)) for seq in range(6)))
+    assert [(step.seqs, step.late) for step in found] == [((0, 1, 2, 3), False), ((4,), True), ((5,), True)]
+    assert merger.open_seqs == []

@@ -57,6 +57,11 @@ class Aside:
             self._troubles.pop(run, None)
 
     @property
+    def runs(self) -> frozenset[str]:
+        """Those in trouble."""
+        return frozenset(self._troubles)
+
+    @property
     def next_due(self) -> float | None:
         """When the next of them may be tried again."""
         return min((self._troubles[run].due for run in self._waiting), default=None)

@@ -1,7 +1,7 @@
 """What is read and not yet in flight: parts in the order they were stored, those of runs set aside among them. Pure."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ..sinks.base import Parcel, Part, Record, Ref
 from .aside import Aside
@@ -56,6 +56,11 @@ class Buffer:
     def put_back(self, parts: Sequence[Part]) -> None:
         """These go first when they go."""
         self._parts.extendleft(reversed(parts))
+
+    def forget_troubles(self, sent: Collection[str]) -> None:
+        """A run of which nothing is left here or among the sent is in trouble no more."""
+        here = {part.session.run.id for part in self._parts if part.records}
+        self.aside.forgive(self.aside.runs - here - frozenset(sent))
 
     def refs(self) -> set[Ref]:
         return Parcel(list(self._parts)).refs()

@@ -16,7 +16,9 @@ from ..spool import Stored
 from .selection import Kept
 from .texts import Damaged, parse
 
-MAX_OPEN = 1 << 20  #: rows of one session taken and not done: more than a pump ever holds; a damaged text may say so
+MAX_OPEN = (
+    1 << 20
+)  #: rows of one session taken and not done: a step's (`steps.MAX_STEP_ROWS`), and what a pump holds; far fewer
 
 
 @dataclass(slots=True)

@@ -90,7 +90,8 @@ class Pump:
         async with self._turn:
             await self._resume()
             while batches := await self._backlog():
-                self._admission.admit_backlog(batches)
+                # In a thread: of a sink whose options look at rows every one of them is decoded.
+                await asyncio.to_thread(self._admission.admit_backlog, batches)
             if self.sink.traits.shows:
                 await self._sending.open_early(self._commits)
             early, self._early = self._early or [], None
@@ -153,6 +154,8 @@ class Pump:
 
     def decided(self) -> None:
         """The election decided something, or a session ended."""
+        if self._early is not None:
+            return  # seen to when it is loaded
         self._admission.settle()
         self._wake.set()
 
@@ -198,6 +201,7 @@ class Pump:
                 if (batch.rows if part == "events" else batch.events) is None:  # nothing of it is left to come again
                     standing.of(batch.session).again.difference_update(range(batch.first_seq, batch.next_seq))
             self._flight.parts = [held for held in self._flight.parts if held.records]
+            self._reading.buffer.forget_troubles(self._flight.runs())
             self._flight.keep_uncertain(self._reading.buffer.refs() | self._flight.parcel().refs())
             await self._commits.commit()
             return lost

@@ -1,8 +1,8 @@
 """Rows of one session merged by step, for sinks that keep one record a step. Pure: time comes in as an argument.
 
-A step is complete when the session logs a larger one, when a row says so (`commit`), when the session finishes, or
-when no row has come for a while. A row of a step that is already complete is *late*: it goes on at once, as a step of
-its own marked so.
+A step is complete when the session logs a larger one, when a row says so (`commit`), when the session finishes, when
+no row has come for a while, or when too many have. A row of a step that is already complete is *late*: it goes on at
+once, as a step of its own marked so.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from wayside.row import Row
 
 from ..sinks.base import Step
+
+MAX_STEP_ROWS = 10_000  #: rows merged into one step: each is held until it closes; a script that never closes one
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class StepMerger:
         into.metrics.update(zip(row.names, row.values, strict=True))
         into.points += len(row.names)
         into.touched = now
-        if row.commit or row.step is None:
+        if row.commit or row.step is None or len(into.seqs) >= MAX_STEP_ROWS:
             done += self.close()
         return done
 
