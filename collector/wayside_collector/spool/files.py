@@ -121,6 +121,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.active: dict[str, Active] = {}
+        self._full: list[Active] = []  # appended to no more, and not counted yet
         self._names: dict[int, str] = {}
         self._sizes: dict[int, int] = {}
         self._pages: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # (file, number), the latest read last
@@ -166,28 +167,49 @@ class Files:
 
     def sync(self) -> None:
         """Everything appended so far is on disk when this returns; raises OSError."""
-        for active in self.active.values():
-            if active.dirty:
-                os.fdatasync(active.fd)
-                active.dirty = False
+        for active in self.uncounted:
+            self.sync_one(active)
+
+    def sync_one(self, active: Active) -> None:
+        if active.dirty:
+            os.fdatasync(active.fd)
+            active.dirty = False
+
+    @property
+    def uncounted(self) -> list[Active]:
+        """Files of which the last transaction may not know all, whether more is appended to them or not. From any
+        thread: one that is just full may then be told twice, and is never left out.
+        """
+        return [*list(self.active.values()), *self._full]
+
+    def count(self) -> None:
+        """A transaction knows of everything that was appended."""
+        for active in self.uncounted:
+            active.committed = active.size
+        self._close_full()
 
     def close_chain(self, chain: str) -> None:
-        """No more is appended to this file: it is full or old."""
-        active = self.active.pop(chain, None)
+        """No more is appended to this file: it is full or old. What of it does not count yet is synced, and told to the
+        next transaction, like that of any other: one cycle may fill several.
+        """
+        active = self.active.get(chain)
         if active is not None:
-            os.close(active.fd)
+            if active.committed < active.size:
+                self._full.append(active)
+            else:
+                os.close(active.fd)
+            del self.active[chain]
 
     def abandon(self) -> None:
         """After a failure: no file is appended to again, and what the last transaction does not know of goes."""
-        for active in self.active.values():
+        for active in self.uncounted:
             with contextlib.suppress(OSError):
                 if active.committed:
                     self._sizes[active.number] = active.committed
                     os.ftruncate(active.fd, active.committed)
                 else:
                     self.unlink(active.number)
-            os.close(active.fd)
-        self.active.clear()
+        self.close()
 
     def read(self, extent: Extent) -> bytes:
         """A block's bytes, checked; raises Damaged, or OSError when the file is gone. From any thread."""
@@ -251,8 +273,15 @@ class Files:
                 os.unlink(self.folder / name)
 
     def close(self) -> None:
-        for chain in list(self.active):
-            self.close_chain(chain)
+        for active in self.active.values():
+            os.close(active.fd)
+        self.active.clear()
+        self._close_full()
+
+    def _close_full(self) -> None:
+        full, self._full = self._full, []
+        for active in full:
+            os.close(active.fd)
 
 
 def sync_folder(folder: Path) -> None:

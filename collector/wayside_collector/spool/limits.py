@@ -28,7 +28,7 @@ def next_to_drop(
     System samples go before scalars, scalars before events, the oldest file first. full: the disk had no room for the
     last rows.
     """
-    active = {file.number for file in list(files.active.values())}
+    active = {file.number for file in files.uncounted}
     closed = [found for found in database.read(index.files) if found[0] not in active]
     for number, chain, born in closed:
         if now - born > options.max_age + ROLL_AGE:

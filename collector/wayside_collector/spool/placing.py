@@ -88,8 +88,8 @@ class Placer:
 
     def leave(self) -> None:
         """Nobody knows whether what was placed counts: it stays as it is, and no file of it is appended to again."""
-        for active in list(self._files.active.values()):
-            self._close(active)
+        self._files.close()
+        self._introduced.clear()
         self._contexts.clear()
 
     def forget(self, session: int) -> None:

@@ -27,7 +27,7 @@ def remove_read(database: Database, files: Files, readers: Iterable[str]) -> Non
     with database.transaction() as db:
         positions = accounts.positions(db)
         done = min((positions.get(name, 0) for name in readers), default=0)
-        active = {file.number for file in files.active.values()}
+        active = {file.number for file in files.uncounted}
         read = [
             number
             for number, _, _ in index.files(db)

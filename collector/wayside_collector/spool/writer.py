@@ -177,8 +177,7 @@ class Writer:
             if not counts:
                 self._give_up(work, problem, known=counts is not None)
                 return
-        for active in self._files.active.values():
-            active.committed = active.size
+        self._files.count()
         self._last_cycle = time.monotonic()
         if stored or not self.full:
             self.full = False
@@ -204,7 +203,7 @@ class Writer:
                 ]
                 results.append(item.apply(db, mine))
                 stored += mine
-            for active in self._files.active.values():
+            for active in self._files.uncounted:
                 if not active.committed:
                     db.execute("INSERT INTO files VALUES (?, ?, ?)", (active.number, active.chain, active.born))
 
