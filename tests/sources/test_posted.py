@@ -49,14 +49,21 @@ class Failing(FailingSpool):
         self._what = what
 
     def append(self, *given: Any) -> "Future[Any]":
-        return super().append(*given) if self._what == "append" else self._spool.append(*given)
+        return self._do("append", *given)
+
+    def begin_session(self, *given: Any) -> "Future[Any]":
+        return self._do("begin_session", *given)
 
     def end_session(self, *given: Any) -> "Future[Any]":
-        if not self.fails or self._what != "end_session":
-            return self._spool.end_session(*given)
-        failed: Future[Any] = Future()
-        failed.set_exception(SpoolError("no room"))
-        return failed
+        return self._do("end_session", *given)
+
+    def _do(self, what: str, *given: Any) -> "Future[Any]":
+        if self.fails and what == self._what:
+            failed: Future[Any] = Future()
+            failed.set_exception(SpoolError("no room"))
+            return failed
+        found: Future[Any] = getattr(self._spool, what)(*given)
+        return found
 
 
 async def write(posted: PostedSessions, step: int, **metrics: float) -> bool:
@@ -162,3 +169,34 @@ async def test_a_finish_that_cannot_be_written_is_tried_again(place: Place, what
     assert len(list(place.registry.all())) == 2
     ends = [record for record in place.records("r1") if isinstance(record, Event)]
     assert [end.data for end in ends] == [{"exit_code": 0}]
+
+
+@pytest.mark.asyncio
+async def test_a_session_that_the_spool_cannot_keep_is_begun_the_next_time(place: Place) -> None:
+    """The request is told; nothing is left of it."""
+    spool = Failing(place, "begin_session")
+    posted = PostedSessions(place.intake)
+    spool.fails = True
+    assert not await write(posted, 1, loss=1.0)
+    assert (posted.marks(), place.intake.alive()) == ([], [])
+    spool.fails = False
+    assert await write(posted, 2, loss=2.0)
+    assert [row.step for row in place.rows("r1")] == [2]
+
+
+@pytest.mark.asyncio
+async def test_silence_is_looked_at_again_when_its_end_cannot_be_written(place: Place) -> None:
+    """The session stays until it can, and takes rows meanwhile."""
+    now = 1000.0
+    spool = Failing(place, "end_session")
+    posted = PostedSessions(place.intake, clock=lambda: now)
+    assert await write(posted, 1, loss=1.0)
+    now += 10_000
+    spool.fails = True
+    await posted.end_silent()
+    assert len(place.registry.alive()) == 1
+    spool.fails = False
+    await posted.end_silent()
+    assert place.registry.alive() == []
+    assert await write(posted, 2, loss=2.0)
+    assert {row.step for row in place.rows("r1")} == {1, 2}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from wayside.row import ALERT, CONFIG, FINISH, SUMMARY
+from wayside_collector import intake
 from wayside_collector.access import IngestSection, Outside, PublicSection
 from wayside_collector.sources import posted
 from web.ingest.posting import Post, posting
@@ -166,6 +167,18 @@ async def test_so_many_runs_may_be_open(post: Post, monkeypatch: pytest.MonkeyPa
     assert [(await post(f"/api/v1/runs/r{n}/log", ROW)).status for n in range(3)] == [200, 200, 429]
     await post("/api/v1/runs/r0/finish")
     assert (await post("/api/v1/runs/r2/log", ROW)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_where_no_session_has_room(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many sessions as a collector takes, whoever they are of, a new one is put off: 429."""
+    monkeypatch.setattr(intake, "MAX_SESSIONS", 1)
+    assert (await post("/api/v1/runs/r0/log", ROW)).status == 200
+    answer = await post("/api/v1/runs/r1/log", ROW)
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "60")
+    answer = await post("/v1/wandb/metrics", {"workload_uid": "w", "metrics": [{"name": "a", "value": 1}]})
+    assert (answer.status, answer.body["meta"]["code"], answer.headers["Retry-After"]) == (429, 429, "60")
+    assert (await post("/api/v1/runs/r0/log", ROW)).status == 200
 
 
 @pytest.mark.asyncio
