@@ -65,6 +65,8 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     asking = Asking()
     previous, again = _current, asking.reinit(reinit)
     if previous is not None and again == "return_previous":
+        for message in asking.problems:
+            previous.notices.tell(message, message)
         if any(asked is not None for asked in (project, name, id, config)):
             told = "init() while it is open gives it back as it is; reinit='finish_previous' ends it first"
             previous.notices.tell("reinit", f"run {previous.id} goes on: {told}")

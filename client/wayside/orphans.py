@@ -61,12 +61,8 @@ def judge(orphans: Sequence[Orphan], memory: str) -> Tuple[bool, str, str]:
     rows, size = sum(orphan.rows for orphan in left), sum(orphan.bytes for orphan in left)
     found = f"{count(len(left), 'journal')} of processes that are gone, {rows} rows and events, {show_size(size)}"
     folders = sorted({orphan.dir for orphan in left if orphan.dir and orphan.rows})
-    deliver = " and ".join(f"`wayside-collector sync {folder}`" for folder in folders[:_MAX_FOLDERS])
-    do = (
-        f"{deliver} delivers what is in them; `wayside clear` deletes them"
-        if deliver
-        else "`wayside clear` deletes them"
-    )
+    deliver = ", ".join(f"`wayside-collector sync {folder}`" for folder in folders[:_MAX_FOLDERS])
+    do = f"to deliver them: {deliver}; " * bool(deliver) + "to delete them: `wayside clear`"
     held = held_below(memory)
     if held + SEGMENT_SIZE <= FOLDER_LIMIT:
         return (True, found, do) if left else (True, "no journal that nobody reads", "")

@@ -171,8 +171,8 @@ class Recorder:
         except Exception as problem:
             if raised_by_handler(problem):
                 raise
-            why = f"step={shown(step)} is no whole number of 64 bits ({problem_of(problem)}): the run's own counter is taken"
-            self.notices.refuse("not a step", why)
+            why = f"step={shown(step)} is no whole number of 64 bits ({problem_of(problem)})"
+            self.notices.refuse("not a step", f"{why}: the run's own counter is taken")
             return None
 
     def _take_step(self, step: Optional[int], commit: Optional[bool]) -> Tuple[int, int]:

@@ -107,3 +107,10 @@ def test_anything_can_be_asked(value: Any, tags: Any) -> None:
     assert all(isinstance(tag, str) for tag in asking.tags(tags))
     assert asking.mode(value, "offline") in ("online", "offline", "disabled")
     assert isinstance(asking.reinit(value), str)
+
+
+def test_nonsense_beside_an_open_run(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second `init` gives the open run back, and says what it made of its arguments all the same."""
+    with wayside.init() as run:
+        assert wayside.init(reinit="always") is run
+    assert "init(reinit=) is 'always'" in capsys.readouterr().err
