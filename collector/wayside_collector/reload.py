@@ -67,8 +67,10 @@ class Reload:
             changes = compare(self._current, new)
             await self._follow(changes)
         except ConfigError as problem:
-            self.last_error = "; ".join(problem.problems)
-            log.error("the configuration cannot be used, the one before stays in force: %s", self.last_error)
+            self._refuse("; ".join(problem.problems))
+            return
+        except (ImportError, OSError, ValueError) as problem:  # a file changed after it was checked
+            self._refuse(str(problem))
             return
         self._current = Loaded(changes.config, new.file, new.marks)
         self.needs_restart = changes.needs_restart
@@ -76,6 +78,10 @@ class Reload:
         log.info("the configuration was read again: %s", changes)
         if self.needs_restart:
             log.warning("%s: another value takes effect at the next start only", ", ".join(self.needs_restart))
+
+    def _refuse(self, problem: str) -> None:
+        self.last_error = problem
+        log.error("the configuration cannot be used, the one before stays in force: %s", problem)
 
     def status(self) -> dict[str, Any]:
         """For `/status`."""

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from delivery.virtual import run
 from delivery.world import ToldSink, World, amount
 from wayside_collector.delivery.pump import Pump
@@ -108,5 +109,28 @@ def test_a_sink_that_is_stopped_while_it_counts_is_closed() -> None:
             stage.pumps.start(group)
             await stage.pumps.stop()
             assert stage.world.sink.closed
+
+    run(story)
+
+
+def test_a_sink_that_cannot_be_made_leaves_the_old_one_in_place() -> None:
+    """Its certificate is half written: what runs goes on."""
+
+    async def story() -> None:
+        stage = Stage()
+        world = stage.world
+
+        def fail() -> Pump:
+            raise OSError("half a certificate")
+
+        async with asyncio.TaskGroup() as group:
+            await stage.pumps.load({"told": lambda: stage.first})
+            stage.pumps.start(group)
+            with pytest.raises(OSError, match="half"):
+                await stage.pumps.put("told", fail)
+            world.store(world.session(), list(range(5)))
+            await asyncio.sleep(10)
+            assert len(world.sink.refs) == 5
+            await stage.pumps.stop()
 
     run(story)

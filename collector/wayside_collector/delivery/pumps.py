@@ -115,12 +115,13 @@ class Pumps:
     # --- exchange -----------------------------------------------------------------------------------------------------
 
     async def put(self, name: str, make: Callable[[], Pump]) -> None:
-        """A new sink, or another one in the place of that name."""
+        """A new sink, or another one in the place of that name. What `make` raises leaves the old one as it is."""
+        pump = make()
         old = self._places.get(name)
         if old is not None:
             await old.pump.hold(HOLD_LIMIT)
             await self._end(old)
-        place = self._places[name] = _Place(make(), make)  # from now on it is told of what is stored
+        place = self._places[name] = _Place(pump, make)  # from now on it is told of what is stored
         self._tell_readers()
         await self._load(place)
         self._run(place)
