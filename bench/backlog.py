@@ -28,7 +28,9 @@ from bench.ingest import BURST
 WIDTH = 10
 NOBODY = "{lens: {endpoint: 'http://127.0.0.1:9/v1', workload_uid: bench}}"  # nothing listens there
 WAITING = 1 << 30  # bytes in the spool when the collector is killed
+SMALL = 200_000  # batches of one row
 DRAIN_FOR = 20.0  # seconds
+SCHEMA = wire.schema_frame(0, [f"metric_{number}" for number in range(WIDTH)])
 
 
 def main() -> None:
@@ -40,6 +42,7 @@ def main() -> None:
             rate = asyncio.run(drain(folder / "spool", unit))
             verdict = f"≥ 1 M: {gate(rate >= 1e6)}" if unit == "row" else ""
             show(f"drain into a fast sink, {unit} by {unit}", f"{rate / 1e6:.2f} M points/s", "", verdict)
+    small()
 
 
 def away(points: int) -> None:
@@ -66,31 +69,54 @@ def away(points: int) -> None:
     show("  into the spool", f"{(rows - dropped) * WIDTH / took / 1e6:.2f} M points/s")
 
 
+def small() -> None:
+    """What jobs leave that log a row now and then: a batch for each row, of eight ranks by turns."""
+    with scratch() as folder:
+        fill(folder / "spool", SMALL * (wire.row_size(WIDTH) + 200), each=1, ranks=8)
+        began = time.monotonic()
+        with collector(sinks=NOBODY, sources="{}", folder=folder, end=signal.SIGKILL) as running:
+            wait_for(lambda: _is_ready(running))
+            took = time.monotonic() - began
+            wait_for(lambda: not running.status()["counting"], 120)
+            counted = time.monotonic() - began
+        show(f"ready with {SMALL} batches of one row waiting", f"{took:.2f} s", f"counted after {counted:.2f} s")
+        for unit in ("row", "step"):
+            rate = asyncio.run(drain(folder / "spool", unit)) / WIDTH
+            show(f"  drained, {unit} by {unit}", f"{rate / 1e3:.0f} k batches/s")
+
+
 def _within_limit(running: Running) -> bool:
     spool = running.status()["spool"]
     return bool(spool["bytes"] <= spool["max_bytes"])
 
 
-def fill(path: Path, size: int) -> int:
+def fill(path: Path, size: int, *, each: int = (512 << 10) // wire.row_size(WIDTH), ranks: int = 1) -> int:
     """A spool with so many bytes of rows that nobody has read, in batches as intake makes them; its points."""
     spool = Spool(SpoolOptions(path, max_size=2 * size))
     spool.open()
-    id = f"{1:032x}"
-    record = wire.json_frame(wire.HELLO, {"session": id, "run": {"id": "bench"}})
-    key = spool.begin_session(id, record, time.time()).result().key
-    schema = wire.schema_frame(0, [f"metric_{number}" for number in range(WIDTH)])
-    each = (512 << 10) // wire.row_size(WIDTH)
+    keys = []
+    for rank in range(ranks):
+        id = f"{rank + 1:032x}"
+        record = wire.json_frame(wire.HELLO, {"session": id, "run": {"id": "bench"}, "rank": rank})
+        keys.append(spool.begin_session(id, record, time.time()).result().key)
     layout, word, now = wire.row_struct(WIDTH), wire.row_head(WIDTH, 0, wire.COMMIT), time.time()
+    at_once = max(1, 10_000 // each)
     seq = 0
     while spool.size < size:
-        rows = [layout.pack(word, now, step, *([0.5 * step] * WIDTH), word) for step in range(seq, seq + each)]
-        data = wire.seq_frame(seq, seq * WIDTH) + b"".join(rows)
-        amount = Amount(each * WIDTH, each, 0)
-        place = (key, seq, seq + each, (seq + each) * WIDTH)
-        spool.append([Batch(*place, data, b"", amount, ((0, each),), now, {0: schema})]).result()
-        seq += each
+        batches = []
+        for _ in range(at_once):
+            rows = [layout.pack(word, now, step, *([0.5 * step] * WIDTH), word) for step in range(seq, seq + each)]
+            batches += [_batch(key, seq, each, b"".join(rows), now) for key in keys]
+            seq += each
+        spool.append(batches).result()
     spool.close()
-    return seq * WIDTH
+    return seq * WIDTH * ranks
+
+
+def _batch(key: int, seq: int, rows: int, data: bytes, now: float) -> Batch:
+    place = (key, seq, seq + rows, (seq + rows) * WIDTH)
+    framed = wire.seq_frame(seq, seq * WIDTH) + data
+    return Batch(*place, framed, b"", Amount(rows * WIDTH, rows, 0), ((0, rows),), now, {0: SCHEMA})
 
 
 def recovery(folder: Path, points: int) -> None:
@@ -148,7 +174,8 @@ async def drain(path: Path, unit: Any) -> float:
         await pump.load()
         began = time.monotonic()
         task = asyncio.create_task(pump.run())
-        await asyncio.sleep(DRAIN_FOR)
+        while pump.books.waiting and time.monotonic() - began < DRAIN_FOR:  # noqa: ASYNC110 -- seen from outside
+            await asyncio.sleep(0.02)
         rate = pump.books.delivered.points / (time.monotonic() - began)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
