@@ -5,6 +5,7 @@ import math
 
 import pytest
 from wayside import row, wire
+from wayside.notices import MAX_REASONS
 from wayside_collector import inlet as inlets
 from wayside_collector.inlet import Counters, Inlet, Stream
 from wayside_collector.registry import Known
@@ -154,6 +155,25 @@ def test_a_large_frame_has_a_batch_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     assert sum(batch.amount.rows for batch in batches) == 11
     assert sum(batch.amount.events for batch in batches) == 3
     assert all(one.next_seq == two.first_seq for one, two in itertools.pairwise(batches))
+
+
+def told_refused(refused: object) -> bytes:
+    return wire.event_frame(1e9, None, row.CLIENT, {"refused": refused})
+
+
+def test_what_clients_refuse_is_added_up() -> None:
+    """Each session tells its totals; what comes again is not counted again, and a peer may say anything."""
+    counters = Counters()
+    inlet = Inlet(Known(7, make_session()), 0, 0, counters)
+    for refused in ({"no number": 2}, {"no number": 5, "empty": 1}, 7, {"no number": "x", "y": -1, "z": 1 << 60}, None):
+        inlet.take(inlet.stream(), told_refused(refused))
+    inlet.take(Stream(), told_refused({"no number": 99}))
+    assert counters.client_refused == {"no number": 5, "empty": 1}
+    another = Inlet(Known(8, make_session()), 0, 0, counters)
+    another.take(Stream(), told_refused({"no number": 1, **{f"r{number}": 1 for number in range(100)}}))
+    assert counters.client_refused["no number"] == 6
+    assert sum(counters.client_refused.values()) <= 107
+    assert len(counters.client_refused) == MAX_REASONS + 1
 
 
 def test_a_session_has_so_many_names(monkeypatch: pytest.MonkeyPatch) -> None:

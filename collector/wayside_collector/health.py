@@ -47,6 +47,7 @@ FAMILIES = (
     "wayside_ingest_malformed_total",
     "wayside_client_lost_rows_total",
     "wayside_client_lost_points_total",
+    "wayside_client_refused_total",
     "wayside_sessions",
     "wayside_connections",
     "wayside_feeders",
@@ -194,6 +195,11 @@ class Health(Collector):
             ("client_lost_points", "Points of those rows.", counters.lost_points),
         ):
             yield CounterMetricFamily(f"wayside_{name}", text, count)
+        text = "Points and events that clients refused: a value that is no number, a name that is none."
+        refused = CounterMetricFamily("wayside_client_refused", text, labels=["reason"])
+        for reason, count in sorted(counters.client_refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
         spool = self._spool
         yield GaugeMetricFamily("wayside_spool_bytes", "Bytes of rows and events in the spool.", spool.size)
         yield GaugeMetricFamily("wayside_spool_limit_bytes", "The spool's limit.", spool.options.max_size)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from wayside import row, wire
 
+from .client_counts import add_refused
 from .plausible import check_count, parted, time_of
 from .registry import Known
 from .spool import Amount, Batch, Loss
@@ -32,6 +33,7 @@ class Counters:
     malformed: int = 0
     lost_rows: int = 0
     lost_points: int = 0
+    client_refused: dict[str, int] = field(default_factory=dict)  # points and events by reason, which never came
 
 
 @dataclass(slots=True)
@@ -83,6 +85,7 @@ class Inlet:
         self.losses: list[Loss] = []
         self.batches: list[Batch] = []
         self.problem: str | None = None
+        self._client_refused: dict[str, int] = {}
         # One hand-over to the spool at a time: a later one must not succeed without the earlier.
         self.turn = asyncio.Lock()
         self.ending = asyncio.Lock()  # ended twice at once it would get two finishes
@@ -119,7 +122,8 @@ class Inlet:
         elif span.type == wire.EVENT:
             event = wire.read_event(data, span, stream.seq)
             self._finishing = self._finishing or event.kind == row.FINISH
-            self._put_event(stream, data, span)
+            if self._put_event(stream, data, span) and event.kind == row.CLIENT:
+                add_refused(self.counters.client_refused, event.data.get("refused"), self._client_refused)
         elif span.type == wire.NAMED_ROW:
             width = len(wire.read_named_row(data, span, stream.seq).names)
             if width > wire.MAX_WIDTH:
@@ -183,10 +187,11 @@ class Inlet:
             start += take * span.size
             frames -= take
 
-    def _put_event(self, stream: Stream, data: bytes, span: wire.Span) -> None:
+    def _put_event(self, stream: Stream, data: bytes, span: wire.Span) -> bool:
+        """Whether it is new."""
         at = time_of(data, span.start)
         if self._arrive(stream, 1, 0):
-            return
+            return False
         if self._draft is not None and self._draft.events and len(self._draft.events) + span.size > BATCH_SIZE:
             self._close_draft()
         draft = self._open_draft(at)
@@ -196,6 +201,7 @@ class Inlet:
         self.next_seq += 1
         draft.events_seq = self.next_seq
         draft.counts[2] += 1
+        return True
 
     def _arrive(self, stream: Stream, frames: int, width: int) -> int:
         """Number what arrived; returns how many of the frames are doubles. A jump of the seq is booked as lost."""

@@ -68,11 +68,12 @@ class RelayedInlet(Inlet):
         self.next_seq = seq
         return 0
 
-    def _put_event(self, stream: Stream, data: bytes, span: wire.Span) -> None:
-        super()._put_event(stream, data, span)
+    def _put_event(self, stream: Stream, data: bytes, span: wire.Span) -> bool:
+        new = super()._put_event(stream, data, span)
         event = wire.read_event(data, span, 0)
         if event.kind == row.FINISH:
             self.finish_time = event.time
+        return new
 
 
 def _checked(frames: bytes, names: int) -> list[wire.Span]:
