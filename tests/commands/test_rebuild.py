@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.machine import Machine, free_port, until
+from e2e.machine import Collector, Machine, free_port, until
 from e2e.trainers import Trainer
 from standins.postgres_server import create_database, postgres
 from store.plain import everything
@@ -54,10 +54,15 @@ def fill(machine: Machine, sinks: dict[str, Any]) -> str:
             until(lambda: trainer.ledger.returned > 50, "some rows of r2")  # noqa: B023 - it is asked here
             trainer.process.kill()
         trainer.end()
+    until(lambda: _ended(collector) == {"r1", "r2"}, "the end of both, noticed", within=60)
     status = collector.wait_delivered(sinks=[name for name in sinks if name != "lens"])
     assert status["sinks"]["store"]["rows"]["delivered"] > 750
     assert collector.stop() == 0
     return str(machine.dir / "store" / "store.db")
+
+
+def _ended(collector: Collector) -> set[str]:
+    return {session["run"] for session in collector.status()["sessions"] if session["state"] == "ended"}
 
 
 def rebuild(machine: Machine, *arguments: str) -> str:

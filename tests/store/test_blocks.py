@@ -4,7 +4,7 @@ import math
 import struct
 from array import array
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wayside_collector.store.blocks import (
     Axes,
@@ -25,12 +25,14 @@ def bits(values: "array[float] | list[float]") -> list[bytes]:
     return [struct.pack("<d", value) for value in values]
 
 
+@settings(deadline=None)  # a busy machine is no mistake of the code
 @given(st.lists(FLOATS, max_size=600))
 def test_values_come_back_as_they_were(values: list[float]) -> None:
     """Every bit of every value, also of not-a-numbers and of zeros below zero."""
     assert bits(unpack_values(pack_values(values))) == bits(values)
 
 
+@settings(deadline=None)  # a busy machine is no mistake of the code
 @given(st.data(), st.integers(1, 40))
 def test_axes_come_back_as_they_were(data: st.DataObject, rows: int) -> None:
     """Seqs, times and steps, evenly spaced or not, as far apart as 64 bits allow; steps may be missing."""
@@ -46,6 +48,7 @@ def test_axes_come_back_as_they_were(data: st.DataObject, rows: int) -> None:
     assert bits(list(found.times)) == bits(times)
 
 
+@settings(deadline=None)  # a busy machine is no mistake of the code
 @given(st.lists(FLOATS, min_size=1, max_size=60))
 def test_a_summary_is_that_of_all_values(values: list[float]) -> None:
     """min and max of what are numbers, infinite ones too; sum of the finite ones; first and last as they are."""
@@ -61,6 +64,7 @@ def test_a_summary_is_that_of_all_values(values: list[float]) -> None:
     assert bits([found.first, found.last]) == bits([values[0], values[-1]])
 
 
+@settings(deadline=None)  # a busy machine is no mistake of the code
 @given(st.lists(st.lists(FLOATS, min_size=1, max_size=20), min_size=1, max_size=9))
 def test_summaries_together_are_the_summary_of_all(parts: list[list[float]]) -> None:
     """However values are cut: count, extremes, first and last are the same."""

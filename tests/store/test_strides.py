@@ -1,6 +1,6 @@
 """Steps as stretches: exact for any set of steps, small for even ones."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wayside_collector.store.strides import MOST, Stretch, extend, uncovered
 
@@ -19,6 +19,7 @@ def held(stretches: list[Stretch]) -> list[int]:
     return sorted(step for one in stretches for step in range(one.first, one.last + 1, one.stride))
 
 
+@settings(deadline=None)  # a busy machine is no mistake of the code
 @given(st.lists(STEPS, max_size=8))
 def test_any_steps_are_held_once(parcels: list[set[int]]) -> None:
     """Whatever comes, in whichever order and however often, each step is held by exactly one stretch."""
@@ -33,6 +34,7 @@ def test_any_steps_are_held_once(parcels: list[set[int]]) -> None:
     assert all(one.holds(step) for one in known for step in held([one]))
 
 
+@settings(deadline=None)  # a busy machine is no mistake of the code
 @given(st.integers(1, 10), st.integers(1, 20_000), st.integers(1, 3000))
 def test_even_steps_take_few_stretches(stride: int, count: int, parcel: int) -> None:
     """However they are cut into parcels, a million even steps are 250 stretches, none longer than the limit."""
