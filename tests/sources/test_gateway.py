@@ -230,6 +230,21 @@ async def test_a_finish_ends_a_session() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_waits_while_its_session_ends_is_put_off() -> None:
+    """A resend that comes at the same instant as the finish: what it holds is known again when it comes once more."""
+    async with receiving() as one:
+        await one.source.take(delivery(lot(make_rows(1))), None)
+        records = [*make_rows(2), make_event(row.FINISH, {"exit_code": 0}, seq=2)]
+        both = [one.source.take(delivery(lot(records), sender=sender), None) for sender in (A, B)]
+        came = await asyncio.gather(*both)
+        again = [receipt for receipt in came if receipt.later]
+        assert all("begins anew" in receipt.later[ONE] for receipt in again)
+        await one.source.take(delivery(lot(records)), None)
+        assert seqs(one) == [0, 1, 2]
+        assert one.known(ONE).ended is not None
+
+
+@pytest.mark.asyncio
 async def test_after_a_restart_sessions_and_accounts_go_on() -> None:
     """What was stored is known again, as are the accounts, exactly; a session lives until its collector has spoken."""
     async with receiving() as one:

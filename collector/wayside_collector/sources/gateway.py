@@ -100,8 +100,9 @@ class GatewaySource:
         for session, (via, until) in list(self._sessions.items()):
             if now > until or via in silent:
                 inlet = self._intake.find(session)
-                if isinstance(inlet, RelayedInlet) and not inlet.taking.locked():
-                    await self._intake.let_go(inlet)
+                if isinstance(inlet, RelayedInlet):
+                    async with inlet.taking:
+                        await self._intake.let_go(inlet)
                 self._sessions.pop(session, None)
         for id in silent:
             log.warning("collector %s was not heard for %g s: its sessions are let go", id[:8], SILENT)
@@ -168,7 +169,7 @@ class GatewaySource:
                 refused[session] = str(came)
             else:
                 raise came
-        doubles, malformed = await self._store(feeder, lots, refused)
+        doubles, malformed = await self._store(feeder, lots, refused, later)
         await self._end(id, lots, delivery.sender.alive)
         alive = [session for session in delivery.sender.alive if session not in self._over]
         unknown = [session for session in alive if self._intake.find(session) is None]
@@ -188,7 +189,11 @@ class GatewaySource:
         return inlet
 
     async def _store(
-        self, feeder: Feeder, lots: Sequence[tuple[RelayedInlet, Lot]], refused: dict[str, str]
+        self,
+        feeder: Feeder,
+        lots: Sequence[tuple[RelayedInlet, Lot]],
+        refused: dict[str, str],
+        later: dict[str, str],
     ) -> tuple[int, int]:
         """Rows and events that were there, and that made no sense."""
         counters = self._intake.counters
@@ -198,6 +203,9 @@ class GatewaySource:
                 await taking.enter_async_context(inlet.taking)
             before = counters.doubles, counters.malformed
             for inlet, lot in lots:
+                if self._intake.find(inlet.client_id) is not inlet:  # while this waited for its turn
+                    later[inlet.client_id] = "the session was let go just now, and begins anew with its next rows"
+                    continue
                 try:
                     if lot.frames and inlet.client_id not in refused:
                         inlet.take_lot(lot.names, lot.frames)
@@ -227,7 +235,8 @@ class GatewaySource:
                 self._sessions[session] = id, now + SILENT
         for inlet, _ in lots:
             if inlet.finished or inlet.client_id in self._over:
-                await self._intake.let_go(inlet, inlet.finish_time)
+                async with inlet.taking:
+                    await self._intake.let_go(inlet, inlet.finish_time)
                 self._sessions.pop(inlet.client_id, None)
                 self._over[inlet.client_id] = None
             else:
