@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from commands.history import Told, tell
-from e2e.machine import Collector, Machine, free_port
+from e2e.machine import Collector, Machine
 from wayside_collector.store import connect
 
 Capture = pytest.CaptureFixture[str]
@@ -21,16 +21,15 @@ def served(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     tokens, token = machine.folder / "tokens", machine.folder / "token"
     tokens.write_text(f"reader {TOKEN}\n")
     token.write_text(f"{TOKEN}\n")
-    public = f"127.0.0.1:{free_port()}"
     db = connect(store)
     db.migrate()  # closed again, all of it stands in the one file
     db.close()
     config = {
-        "sinks": {"store": {"path": store}}, "sources": {}, "listen_public": public,
+        "sinks": {"store": {"path": store}}, "sources": {}, "listen_public": "127.0.0.1:0",
         "public": {"token_file": str(tokens)},
     }  # fmt: skip
     collector = machine.collector(config).wait_ready()
-    yield collector, f"http://{public}", token
+    yield collector, str(collector.status()["listen_public"]).rstrip("/"), token
     assert collector.stop() == 0
     machine.close()
 
