@@ -261,6 +261,7 @@ class Writer:
             return
         try:
             self._database.heal(problem)
+            self._tidy_error = None
         except (OSError, sqlite3.Error) as again:
             log.error("the spool's database could not be made anew, tried again: %s", again)
 
