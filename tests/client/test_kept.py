@@ -162,10 +162,11 @@ def until(ask: Callable[[], bool], deadline: float) -> None:
 
 def test_on_a_disk_a_session_is_not_bound_to_what_memory_allows(tmp_path: Path) -> None:
     """Offline and without memory-backed storage, more than SESSION_LIMIT is kept, and few files are open."""
+    before = len(os.listdir("/proc/self/fd"))
     offline = Offline(tmp_path)
     offline.fill(SESSION_LIMIT + 4 * SEGMENT_SIZE)
     assert offline.journal.dropped_rows == 0
-    assert len(os.listdir("/proc/self/fd")) < 60
+    assert len(os.listdir("/proc/self/fd")) - before < 40  # of some seventy segments
     offline.link.finish()
     found = read_journal(tmp_path / "journals" / SESSION)
     assert found.seqs == list(range(offline.journal.seq))
