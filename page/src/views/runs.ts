@@ -1,6 +1,6 @@
 /** All runs, or all workloads: found by words, state, project and tag; kept new while it is looked at. */
 
-import { ask, query } from "../api";
+import { ask, isAbort, query } from "../api";
 import { fill, h } from "../dom";
 import { whole } from "../format";
 import { bind } from "../keys";
@@ -31,6 +31,7 @@ class RunsView {
   private readonly filters: ReturnType<typeof filters>;
   private runs: RunInfo[] = [];
   private total = 0;
+  private listed = false; // and not a problem in the list's place
   private at = -1;
   private latest = new AbortController();
   /** States and ids of runs that were looked for and are not in the list. */
@@ -115,8 +116,10 @@ class RunsView {
       const found = await ask<{ runs: RunInfo[]; total: number }>(path, signal);
       this.runs = offset ? [...this.runs, ...found.runs] : found.runs;
       this.total = found.total;
+      this.listed = true;
       this.show();
     } catch (problem) {
+      if (!isAbort(problem)) this.listed = false;
       showProblem(this.list, problem, signal, () => void this.fetch());
     }
   }
@@ -143,7 +146,7 @@ class RunsView {
   }
 
   private show(): void {
-    if (this.workloads) return;
+    if (this.workloads || !this.listed) return;
     this.count.textContent = this.total === 1 ? "1 run" : `${whole(this.total)} runs`;
     if (!this.runs.length) {
       fill(this.list, nothing([...this.asked].length > 0));
