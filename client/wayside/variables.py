@@ -16,7 +16,19 @@ CLIENTS = (
     "WANDB_HOOK",  # `hook.switch`
 )
 #: The collector's options without the prefix, up to the first "__": one environment often serves both.
-COLLECTORS = ("CLIENTS", "GRACE", "INGEST", "LISTEN", "LISTEN_PUBLIC", "LOG", "PUBLIC", "SINKS", "SOURCES", "SPOOL")
+COLLECTORS = (
+    "API",
+    "CLIENTS",
+    "GRACE",
+    "INGEST",
+    "LISTEN",
+    "LISTEN_PUBLIC",
+    "LOG",
+    "PUBLIC",
+    "SINKS",
+    "SOURCES",
+    "SPOOL",
+)
 
 _PAGES = "docs/client.md and docs/configuration.md name those that do"
 _TCP_UDP = ("_TCP", "_UDP", "_SCTP")
@@ -37,9 +49,7 @@ def unknown(names: Iterable[str], known: Iterable[str] = ()) -> List[str]:
         head, parts, rest = word.partition("__")
         near = nearest(word, sorted(read)) or (parts and (nearest(head, sorted(read)) or ""))
         near = f"{near}__{rest}" if parts and near in COLLECTORS else near
-        hint = (
-            f"did you mean {PREFIX}{near}?" if near else "docs/client.md and docs/configuration.md name those that do"
-        )
+        hint = f"did you mean {PREFIX}{near}?" if near else _PAGES
         told.append(f"{name[:100]} means nothing to Wayside; {hint}")
     return sorted(told)[:MAX_NAMED]
 
