@@ -28,6 +28,7 @@ COLLECTORS = (
     "SINKS",
     "SOURCES",
     "SPOOL",
+    "TOKEN",  # what commands show a collector elsewhere
 )
 
 _PAGES = "docs/client.md and docs/configuration.md name those that do"

@@ -32,6 +32,7 @@ def test_an_unknown_variable_is_named_with_the_nearest(name: str, meant: str | N
     [
         *(f"WAYSIDE_{name}" for name in (*variables.CLIENTS, *variables.COLLECTORS)),
         "WAYSIDE_SINKS__WANDB__MODE",
+        "WAYSIDE_TOKEN",
         "WAYSIDE_SERVICE_HOST",
         "WAYSIDE_GATEWAY_SERVICE_PORT_HTTP",
         "WAYSIDE_PORT",
