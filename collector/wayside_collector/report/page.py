@@ -11,7 +11,7 @@ from ..store.answers import EventInfo, RunInfo, SeriesInfo
 from .chart import Line, Mark, draw, line_of
 from .story import Plot, RunStory, Story
 
-MAX_TEXT = 400  #: characters of one value or event in a table
+SHOWN = 400  #: characters of one value or event in a table
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
@@ -267,7 +267,7 @@ def _told(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int | None = None) -> str:
