@@ -17,7 +17,10 @@ from wayside_collector.sinks.wandb.upstream import Unreachable, Upstream
 
 ADDRESSES = {"endpoint", "base_url", "broker", "url", "host"}  #: names of options that say where to send
 BY_ITS_DRIVER = {"store"}  #: libpq takes TLS in the url: sslmode, sslrootcert, sslcert, sslkey
-REQUIRED: dict[str, dict[str, Any]] = {"lens": {"endpoint": "https://lens/v1"}}
+REQUIRED: dict[str, dict[str, Any]] = {
+    "lens": {"endpoint": "https://lens/v1"},
+    "gateway": {"endpoint": "https://gateway:9750"},
+}
 
 
 def options_of(name: str) -> type[msgspec.Struct]:

@@ -46,11 +46,11 @@ def test_the_environment_is_made_anew(tmp_path: Path):
         "LENS_TOKEN": "t",
     }
     found = environment(environ, tmp_path)
-    ours = {"TMPDIR", "PYTHONUNBUFFERED"}
+    ours = {"TMPDIR", "PYTHONUNBUFFERED", "WAYSIDE_WANDB_HOOK"}
     assert {name for name in found if not name.startswith("WANDB_")} == {"PATH", "LC_ALL", *ours}
     assert not {"WANDB_SERVICE", "WANDB_API_KEY", "WANDB_MODE"} & set(found)
     assert found["WANDB_CACHE_DIR"] == f"{tmp_path}/.cache"
-    assert found["WANDB_ERROR_REPORTING"] == "false"
+    assert (found["WANDB_ERROR_REPORTING"], found["WAYSIDE_WANDB_HOOK"]) == ("false", "off")
 
 
 def test_temporary_files_go_where_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
