@@ -20,7 +20,7 @@ READS = 20_000  #: of the position of one that is being written: what is wrong f
 
 def look_at(fd: int) -> bool:
     """Whether the segment was begun."""
-    if os.pread(fd, 8, 0) == bytes(8):
+    if os.pread(fd, 8, 0) in (b"", bytes(8)):  # just made, or prepared
         return False
     with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as mapped, memoryview(mapped).cast("Q") as words:
         reads = range(1 if words[wire.SEALED_WORD] else READS)
