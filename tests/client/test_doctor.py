@@ -19,7 +19,7 @@ from client.test_whence import FOUND
 from memory import ENVIRON
 from standins.answering_collector import Script, answer, answering_collector, read_frames, wait_for_end
 from wayside import wire
-from wayside.doctor import as_json, as_text, main
+from wayside.command import as_json, as_text, main
 from wayside.examination import Check, Report, examine
 from wayside.identity import Here, find_place, run_id
 from wayside.probe import look_at
@@ -430,7 +430,7 @@ def test_it_says_what_it_found_and_ends_with_a_code(place: Place, capsys: pytest
 def test_every_python_has_a_doctor(place: Place, version: str) -> None:
     """Under each it sends its row, and says the same."""
     environ = {**place.environ, "PYTHONPATH": str(CLIENT)}
-    command = [python(version), "-W", "error", "-c", "from wayside.doctor import main; main()", "doctor", "--json"]
+    command = [python(version), "-W", "error", "-c", "from wayside.command import main; main()", "doctor", "--json"]
     with answering_collector(place.socket, stores):
         done = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -441,7 +441,7 @@ def test_every_python_has_a_doctor(place: Place, version: str) -> None:
 def test_training_pays_nothing_for_it(tmp_path: Path) -> None:
     """Importing the client does not import the doctor."""
     code = (
-        "import sys, wayside; print([n for n in sys.modules if n in ('argparse', 'wayside.doctor', 'wayside.probe')])"
+        "import sys, wayside; print([n for n in sys.modules if n in ('argparse', 'wayside.command', 'wayside.probe')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 

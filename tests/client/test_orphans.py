@@ -9,7 +9,7 @@ import pytest
 import wayside
 from client.conftest import Place
 from standins.answering_collector import answering_collector
-from wayside.doctor import main
+from wayside.command import main
 from wayside.examination import orphans_of
 from wayside.orphans import Orphan, find_orphans, remove
 from wayside.settings import read_settings

@@ -11,7 +11,7 @@ from typing import Any
 
 from e2e.machine import Machine, fetch, until
 
-DOCTOR = (sys.executable, "-c", "from wayside.doctor import main; main()", "doctor")
+DOCTOR = (sys.executable, "-c", "from wayside.command import main; main()", "doctor")
 
 
 def ask(machine: Machine, *arguments: str, **environ: str) -> tuple[int, dict[str, Any]]:

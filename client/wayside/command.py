@@ -1,5 +1,5 @@
-"""The command `wayside`: what a training would see here, and journals that nobody reads. Only this module of the client
-exits and prints.
+"""The command `wayside`: what a training would see here, a script with wandb hooked, journals that nobody reads. Only
+this module of the client exits and prints.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from . import wire
 from ._version import __version__
 from .examination import Report, Value, examine, orphans_of
+from .hook.launch import launch
 from .identity import look
 from .orphans import Orphan, count, remove
 from .settings import read_settings
@@ -22,6 +23,7 @@ PATIENCE = 10.0  #: seconds a collector has to store the test row: a hundred tim
 
 _EXAMPLES = """examples:
   wayside doctor                                      socket, identity, journal, and a test row there and back
+  wayside run -- python train.py                      a script that logs to wandb, heard without a change to it
   wayside clear                                       delete journals that nobody reads, after a question
   wayside doctor --json | jq '.checks[] | select(.ok | not)'
   kubectl exec POD -c CONTAINER -- wayside doctor     what a training process of that container would see
@@ -32,8 +34,14 @@ answers, what the run would be called and which variable said so, and where its 
 a test row of a run `wayside-doctor`, which is stored and told as stored, and then left out by every sink. Leaves
 nothing behind.
 """
-
-
+_RUN = """Starts a command with wandb hooked in every Python it starts: what they log to wandb comes to the collector,
+too. Nothing need be installed where they run, and nothing in them is changed.
+"""
+_RUN_EXAMPLES = """examples:
+  wayside run -- python train.py
+  wayside run -- torchrun --nproc-per-node 8 train.py
+  wayside run --hook divert -- python train.py     the collector talks to W&B; no wandb-core, no network in the script
+"""
 _CLEAR = """Deletes journals that nobody reads: their process is gone, and no collector took them. They count against
 the limit of all journals in memory. Says first what they hold, and asks. Journals of living processes, and those that
 a running collector is about to take, are left alone.
@@ -72,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how long a collector may take to store the test row (default {PATIENCE:g})",
     )
     doctor.set_defaults(run=_doctor)
+    run = commands.add_parser(
+        "run", help="start a command with wandb hooked", description=_RUN, **dict(style, epilog=_RUN_EXAMPLES)
+    )
+    run.add_argument(
+        "--hook", choices=("mirror", "divert"), default="", help="how (default: WAYSIDE_WANDB_HOOK, or mirror)"
+    )
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="the command and its arguments")
+    run.set_defaults(run=_run)
     clear = commands.add_parser(
         "clear", help="delete journals that nobody reads", description=_CLEAR, **dict(style, epilog=_CLEAR_EXAMPLES)
     )
@@ -92,6 +108,14 @@ def _doctor(chosen: argparse.Namespace) -> int:
     report = examine(os.environ, look(os.environ), chosen.timeout)
     sys.stdout.write(as_json(report) if chosen.json else as_text(report))
     return 0 if report.ok else 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
+    if not command:
+        sys.stderr.write("wayside run: which command? wayside run -- python train.py\n")
+        return 2
+    return launch(command, chosen.hook)
 
 
 def _clear(chosen: argparse.Namespace) -> int:
