@@ -17,7 +17,7 @@ UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "s": 1, "h": 360
 #: Limits that stand elsewhere, on the pages of the store, of W&B and of Lens, or that bound only what is shown.
 INNER = re.compile(
     r"\._|\.(store|commands|delivery\.dead_letters|web\.dead_letters|table|views|testing|plausible|units)\b"
-    r"|\.sinks\.(wandb|lens)\.|\.sources\.(nvml|amdgpu|peers)|doctor"
+    r"|\.sinks\.(wandb|lens)\.|\.sources\.(nvml|amdgpu|peers)|command"
 )
 
 
