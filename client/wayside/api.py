@@ -61,7 +61,7 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     milliseconds, and waits for no network and no collector. Arguments of wandb's that mean nothing here are accepted
     and named once.
     """
-    global _current, _begun
+    global _begun
     asking = Asking()
     previous, again = _current, asking.reinit(reinit)
     if previous is not None and again == "return_previous":

@@ -19,8 +19,6 @@ REFUSED_RECONNECT = 10.0  #: seconds after a collector refused us: what it said 
 SEND_AT_ONCE = 4 << 20  #: bytes sent at one look: what a collector says about them must be heard in between
 ANSWER_TIMEOUT = 10.0  #: seconds a collector may take to answer the hello before the next address is tried
 
-LOOKING = "looking for a collector"
-
 
 class Plan(NamedTuple):
     """What the link needs to know, fixed when the session begins.
@@ -47,7 +45,7 @@ class Handover:
 
     answer: the collector's latest; it stays when the connection is lost. refusal: why it would not take us. answered:
     whether there is a collector right now that has taken us. sends: whether it is sent frames. stored: every row below
-    it is on the collector's disk. state: what is going on, in words.
+    it is on the collector's disk.
     """
 
     def __init__(self, journal: Journal, keeper: Keeper, plan: Plan) -> None:
@@ -56,7 +54,6 @@ class Handover:
         self.peer: Optional[Peer] = None
         self.answered = self.sends = False
         self.stored = 0
-        self.state = LOOKING
         self._journal = journal
         self._keeper = keeper
         self._plan = plan
@@ -125,7 +122,6 @@ class Handover:
                 self._addresses.append(self._addresses.pop(self._addresses.index(self.peer.address)))
         self.peer, self.answered = None, False
         self._sent_number, self._sent_end = -1, 0
-        self.state = LOOKING
 
     def _listen(self, peer: Peer) -> None:
         for message in peer.hear():
@@ -146,7 +142,6 @@ class Handover:
         self.answered = True
         self.refusal = None
         self.sends = self._plan.send or not answer.readable
-        self.state = "sending on the socket" if self.sends else "the collector reads the journal"
         self._let_go(answer.stored)
         self._keeper.forget_copy()
         if answer.readable and self._keeper.segments and not self._told_of_kept:

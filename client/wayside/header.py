@@ -10,8 +10,6 @@ MAGIC = b"WAYSIDE\x01"
 HEADER_SIZE = 128
 POSITION_WORD = 1  #: index of the committed position among the segment's u64 words
 SEALED_WORD = 2  #: index of the word that is not zero once the position is final
-DROPPED_ROWS_WORD = 11  #: as below
-DROPPED_POINTS_WORD = 12  #: written by clients before their first release: what was dropped after the seal
 
 _HEADER = struct.Struct("<8sQQQQQ16s16sI")
 _FIXED = struct.Struct("<QQQ16s16s")  # what never changes once written, and the checksum covers

@@ -10,7 +10,7 @@ given up. What is committed survives the death of the process. Each of these was
   call writes out, and `put_right`, which finds out anew where things stand.
 - Values are plain floats before the lock is taken. Nothing a user's object does can happen inside.
 
-The hot path, the one row of plain floats, is written out in `runs.Run.log`; everything else is here.
+The hot path, the one row of plain floats, is written out in `recorder.Recorder.log`; everything else is here.
 """
 
 import threading

@@ -67,20 +67,20 @@ class Link:
 
     # --- from other threads --------------------------------------------------------------------------------------
 
-    def settle(self, timeout: float = ABOUT_TIMEOUT) -> None:
-        """Wait until what the run is has been gathered, so that it stands before the finish."""
+    def settle(self) -> None:
+        """Wait until what the run is has been gathered, so that it stands before the finish: a few seconds at most."""
         if self.plan.about is not None:
             self._settling.set()
-            self._about.join(timeout)
+            self._about.join(ABOUT_TIMEOUT)
 
-    def finish(self, timeout: float = FINISH_TIMEOUT) -> None:
-        """Hand over what the link itself must hand over, for at most `timeout` seconds, and stop. What then is still
-        in the journal stays there for the collector.
+    def finish(self) -> None:
+        """Hand over what the link itself must hand over, for at most FINISH_TIMEOUT seconds, and stop. What then is
+        still in the journal stays there for the collector.
         """
         self._stopping = True
         with contextlib.suppress(OSError):
             os.write(self._wake_write, b"x")
-        self._thread.join(timeout + 1)
+        self._thread.join(FINISH_TIMEOUT + 1)
 
     def abandon(self) -> None:
         """In a forked child: drop what was inherited, without a word to the collector."""
@@ -176,7 +176,6 @@ class Link:
         journal = self.journal
         if self.plan.addresses and now < self._last_collector + OFFLINE_AFTER and not self._stopping:
             return
-        self.handover.state = f"keeping the journal in {self.plan.overflow}"
         lies_there = journal.shelf.root.path == os.path.realpath(self.plan.overflow)
         while journal.shelf.sealed:
             journal.shelf.hand_to(self._keeper.take_over if lies_there else self._keeper.keep)
@@ -241,7 +240,6 @@ class Link:
         if lost:
             self.plan.tell("lost", total_of(lost))
         self.handover.disconnect()
-        handover.state = "finished"
         self._close_pipe()
 
 

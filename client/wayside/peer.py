@@ -1,6 +1,6 @@
 """A connection to a collector: what is said to it, and what is understood of what it says.
 
-Nothing here decides; `link` does. Whatever a peer may answer, it ends as a message of these kinds or as an error.
+Nothing here decides; `handover` does. Whatever a peer may answer, it ends as a message of these kinds or as an error.
 """
 
 import select

@@ -5,6 +5,7 @@ from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 from . import row
 from .exits import code_of, number
+from .handlers import raised_by_handler
 from .keyvalues import KeyValues, plain
 from .link import total_of
 from .recorder import Recorder
@@ -166,6 +167,8 @@ def _seconds(duration: Any) -> float:
     """A number of seconds or a timedelta; 0 for what is neither."""
     try:
         seconds = duration.total_seconds() if hasattr(duration, "total_seconds") else as_float(duration or 0)
-    except Exception:  # noqa: BLE001 -- as above
+    except Exception as problem:  # a user's object may raise anything when asked
+        if raised_by_handler(problem):
+            raise
         return 0.0
     return max(0.0, seconds) if seconds - seconds == 0 else 0.0

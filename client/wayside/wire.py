@@ -55,8 +55,6 @@ from .frame import (
     scan,
 )
 from .header import (
-    DROPPED_POINTS_WORD,
-    DROPPED_ROWS_WORD,
     HEADER_SIZE,
     MAGIC,
     POSITION_WORD,
@@ -83,7 +81,7 @@ _PREFIX = struct.Struct("<dq")  # time and step, the same in rows and events
 _PAIR = struct.Struct("<QQ")
 
 __all__ = [
-    "ALIGN", "ANSWER", "AUTO_STEP", "COMMIT", "DROPPED_POINTS_WORD", "DROPPED_ROWS_WORD", "ERROR", "EVENT",
+    "ALIGN", "ANSWER", "AUTO_STEP", "COMMIT", "ERROR", "EVENT",
     "HEADER_SIZE", "HELLO", "MAGIC", "MAX_FRAME", "MAX_NAME", "MAX_SCHEMAS", "MAX_SLOTS", "MAX_WIDTH", "NAMED_ROW",
     "NON_FINITE", "POSITION_WORD", "ROW", "SCHEMA", "SEALED_WORD", "SEQ", "STEP_NONE", "STORED", "VERSION", "VERSIONS",
     "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "body", "event_frame", "frame", "head", "json_frame",
