@@ -6,15 +6,15 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from . import exits
 from .about import gather
-from .asking import Asking
-from .identity import Place, find_place, run_id
+from .asking import Asking, identity_of
+from .identity import Place, find_place
 from .keyvalues import KeyValues
 from .launchers import rank_problems
 from .notices import say
 from .roots import is_memory, read_mounts
 from .runs import Metric, Run
-from .sessions import Identity, Surroundings, common_fields
-from .settings import DEFAULT_PROJECT, MAX_TEXT, SHARED_MEMORY, Settings, read_settings, socket_candidates
+from .sessions import Surroundings, common_fields
+from .settings import MAX_TEXT, SHARED_MEMORY, Settings, read_settings, socket_candidates
 from .values import text_of
 
 _current: Optional[Run] = None
@@ -76,21 +76,11 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     settings = read_settings(os.environ)
     chosen = asking.mode(mode, settings.mode)
     place = find_place(os.environ)
-    project = asking.words("project", project) or settings.project
-    name = asking.words("name", name) or settings.name
     _begun += 1
-    identifier, problems = run_id(asking.words("id", id), settings, place, project, name, _begun)
-    identity = Identity(
-        id=identifier,
-        name=name or identifier,
-        project=project or DEFAULT_PROJECT,
-        entity=asking.words("entity", entity) or settings.entity,
-        group=asking.words("group", group) or settings.group,
-        job_type=asking.words("job_type", job_type) or settings.job_type,
-        tags=asking.tags(tags) or settings.tags,
-        notes=asking.words("notes", notes) or settings.notes,
-        resume=None if resume is None else text_of(resume)[:MAX_TEXT] or None,
-    )
+    texts = {"project": project, "name": name, "id": id, "entity": entity, "group": group, "job_type": job_type}
+    asked: Dict[str, Any] = {key: asking.words(key, text) for key, text in {**texts, "notes": notes}.items()}
+    asked.update(tags=asking.tags(tags), resume=None if resume is None else text_of(resume)[:MAX_TEXT])
+    identity, problems = identity_of(asked, settings, place, _begun)
     surroundings = surroundings_of(chosen, settings, place)
     run = Run(identity, surroundings, config)
     asking.others(others, ARGUMENTS)

@@ -2,9 +2,11 @@
 taken as something else than it was is told in `Asking.problems`.
 """
 
-from typing import Any, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from .settings import MAX_TAGS, MAX_TEXT, MODES, choose
+from .identity import Place, run_id
+from .sessions import Identity
+from .settings import DEFAULT_PROJECT, MAX_TAGS, MAX_TEXT, MODES, Settings, choose
 from .values import shown, text_of
 
 REINIT = ("return_previous", "finish_previous", "create_new")
@@ -74,3 +76,26 @@ class Asking:
             told.append(f"{name} (did you mean {near}?)" if near else name)
         if told:
             self.problems.append(f"init() has no use for {', '.join(told)}; ignored")
+
+
+def identity_of(
+    told: Mapping[str, Any], settings: Settings, place: Place, nth: int, project: str = DEFAULT_PROJECT
+) -> Tuple[Identity, List[str]]:
+    """What a run is called, and what the user must hear of that. told: what was asked for (id, name, project, entity,
+    group, job_type, notes, tags, resume), each None or empty where nothing was; then the settings say. nth: of the
+    runs that this process begins. project: where neither names one.
+    """
+    chosen, name = told.get("project") or settings.project, told.get("name") or settings.name
+    identifier, problems = run_id(told.get("id") or None, settings, place, chosen, name, nth)
+    identity = Identity(
+        id=identifier,
+        name=name or identifier,
+        project=chosen or project,
+        entity=told.get("entity") or settings.entity,
+        group=told.get("group") or settings.group,
+        job_type=told.get("job_type") or settings.job_type,
+        tags=told.get("tags") or settings.tags,
+        notes=told.get("notes") or settings.notes,
+        resume=told.get("resume") or None,
+    )
+    return identity, problems

@@ -4,10 +4,12 @@ import os
 from typing import Any, Dict, Optional
 
 from .. import api
-from ..identity import find_place, run_id
+from ..asking import identity_of
+from ..identity import find_place
 from ..runs import Run
-from ..sessions import Identity
 from ..settings import read_settings
+
+PROJECT = "uncategorized"  #: where wandb puts a run for which nobody names one
 
 _nth = 0  # runs of wandb's that this process has begun
 
@@ -20,19 +22,8 @@ def begin(told: Dict[str, Any], config: Any, origin: str, step: int = 0) -> Run:
     _nth += 1
     settings = read_settings(os.environ)
     place = find_place(os.environ)
-    project, name = told.get("project") or settings.project, told.get("name") or settings.name
-    identifier, problems = run_id(told.get("id") or None, settings, place, project, name, _nth)
-    identity = Identity(
-        id=identifier,
-        name=name or identifier,
-        project=project or "uncategorized",
-        entity=told.get("entity") or settings.entity,
-        group=told.get("group") or settings.group,
-        job_type=told.get("job_type") or settings.job_type,
-        tags=tuple(str(tag) for tag in told.get("tags") or settings.tags),
-        notes=told.get("notes") or settings.notes,
-        resume=_resume(told.get("resume")),
-    )
+    told = dict(told, tags=tuple(str(tag) for tag in told.get("tags") or ()), resume=_resume(told.get("resume")))
+    identity, problems = identity_of(told, settings, place, _nth, PROJECT)
     around = api.surroundings_of(settings.mode, settings, place)
     around = around._replace(fields=dict(around.fields, origin=origin))
     run = Run(identity, around, config)
