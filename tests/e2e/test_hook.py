@@ -20,6 +20,8 @@ run.log({{"acc": 0.5}}, step=5, commit=True)
 run.log({{"loss": float("nan")}})
 run.config["batch"] = 8
 wandb.config.update({{"opt": {{"name": "sgd"}}}})
+wandb.config.update({{}})
+wandb.config.setdefaults({{"lr": 0.2}})
 run.summary["best"] = 0.5
 wandb.define_metric("loss", summary="min")
 wandb.alert("careful", "it hurts", level=wandb.AlertLevel.WARN)

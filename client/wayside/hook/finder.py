@@ -48,6 +48,8 @@ def when_imported(name: str, then: Then) -> None:
 
 def _follow(loader: Any, then: Then) -> None:
     """Have `then` called when this loader has run a module's body. One without attributes of its own is left alone."""
+    if "exec_module" in getattr(loader, "__dict__", ()):  # asked for twice: `find_spec`, then the import
+        return
     run_body = loader.exec_module
 
     def exec_module(module: Any) -> None:

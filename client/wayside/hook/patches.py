@@ -8,10 +8,10 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Callable, Dict, Optional
 
-from ..notices import say
 from ..runs import Run
 from .asked import ask, called, may_divert
 from .counterpart import begin
+from .guarded import guarded
 from .silent import MARK as SILENT_MARK
 from .silent import is_silent, take_over
 from .switch import DIVERT
@@ -20,7 +20,6 @@ MARK = "_wayside_patched"
 THEIR_MARK = "_primus_lens_patched"  #: what AMD's exporter sets, and its tools look for
 
 _runs: "weakref.WeakKeyDictionary[Any, Run]" = weakref.WeakKeyDictionary()  # wandb's run to ours
-_said = False
 
 
 def patch(wandb: Any, mode: str) -> None:
@@ -51,7 +50,7 @@ def _wrap_init(wandb: Any, mode: str) -> Callable[..., Any]:
         asked = ask(original, args, named)
         diverted = mode == DIVERT and asked is not None and may_divert(asked)
         run = original(**dict(asked or {}, mode="disabled")) if diverted else original(*args, **named)
-        _guarded(_begin, wandb, run, asked, diverted)
+        guarded(_begin, wandb, run, asked, diverted)
         return run
 
     return init
@@ -68,24 +67,13 @@ def _wrap(
     @functools.wraps(original)
     def wrapped(run: Any, *args: Any, **named: Any) -> Any:
         if before is not None:
-            _guarded(before, run, *args, **named)
+            guarded(before, run, *args, **named)
         given = original(run, *args, **named)
         if after is not None:
-            _guarded(after, run, *args, **named)
+            guarded(after, run, *args, **named)
         return given
 
     setattr(kind, name, wrapped)
-
-
-def _guarded(ours: Callable[..., None], *args: Any, **named: Any) -> None:
-    """Whatever fails in ours is ours alone; said once."""
-    global _said
-    try:
-        ours(*args, **named)
-    except Exception as problem:  # noqa: BLE001 -- wandb's caller must never see it
-        if not _said:
-            _said = True
-            say(f"something of a wandb run was not heard: {problem!r}; the run itself is not touched")
 
 
 # --- what is heard -----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Dict
 
 from ..runs import Run
+from .guarded import guarded
 
 MARK = "_wayside_run"  #: what the class of a run that was taken over holds
 _REBOUND = ("log", "define_metric", "alert", "summary")  # names that wandb.init binds in the module
@@ -42,18 +43,18 @@ def _methods(ours: Run, their_finish: Any, their_define_metric: Any) -> Dict[str
         dict.update(self.summary, data)
 
     def finish(self: Any, exit_code: Any = None, *args: Any, **named: Any) -> None:
-        ours.finish(exit_code)
+        guarded(ours.finish, exit_code)
         their_finish()
 
     def define_metric(self: Any, name: Any, *args: Any, **named: Any) -> Any:
-        ours.define_metric(name, *args[:2], **named)
+        guarded(ours.define_metric, name, *args[:2], **named)
         return their_define_metric(name)
 
     def alert(self: Any, title: Any, text: Any = "", level: Any = None, wait_duration: Any = None) -> None:
-        ours.alert(title, text, level or "INFO", wait_duration or 0)
+        guarded(ours.alert, title, text, level or "INFO", wait_duration or 0)
 
     def leave(self: Any, kind: Any, problem: Any, trace: Any) -> bool:
-        ours.__exit__(kind, problem, trace)
+        guarded(ours.__exit__, kind, problem, trace)
         their_finish()
         return kind is None
 
@@ -68,7 +69,8 @@ def _hear_config_and_summary(run: Any, ours: Run) -> None:
     config, summary = run.config, run.summary
 
     def changed(key: Any = None, val: Any = None, data: Any = None) -> None:
-        ours.config.update(dict(data) if data else {key if isinstance(key, str) else key[0]: val})
+        if data or key:
+            guarded(ours.config.update, data or {key if isinstance(key, str) else key[0]: val})
 
     config._set_callback(changed)
     run.__dict__["summary"] = run.__dict__["_summary"] = _Summary(ours, summary)
@@ -83,16 +85,16 @@ class _Summary(dict):  # type: ignore[type-arg]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(key, value)
-        self._ours.summary[key] = value
+        guarded(self._ours.summary.update, {key: value})
 
     def update(self, *args: Any, **named: Any) -> None:
         found = dict(*args, **named)
         super().update(found)
-        self._ours.summary.update(found)
+        guarded(self._ours.summary.update, found)
 
     def __delitem__(self, key: Any) -> None:
         super().__delitem__(key)
-        self._ours.summary.pop(key, None)
+        guarded(self._ours.summary.pop, key, None)
 
     def __getattr__(self, key: str) -> Any:
         try:

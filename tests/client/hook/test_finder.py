@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.resources
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,16 @@ def test_a_module_that_is_not_installed(planted: Path):
     with pytest.raises(ModuleNotFoundError, match="planted_absent"):
         importlib.import_module("planted_absent")
     assert any(isinstance(finder, Finder) for finder in sys.meta_path)
+
+
+def test_looked_for_before_it_is_imported(planted: Path):
+    """Scripts ask whether a package is installed first; its import is as ever, and heard once."""
+    heard: list[Any] = []
+    when_imported("planted_one", heard.append)
+    assert importlib.util.find_spec("planted_one") is not None
+    module = importlib.import_module("planted_one")
+    assert heard == [module]
+    assert "exec_module" not in vars(module.__spec__.loader)
 
 
 def test_a_module_that_fails(planted: Path):

@@ -1,0 +1,21 @@
+"""Where whatever fails in ours ends: wandb's caller must never see it."""
+
+from typing import Any, Callable
+
+from ..handlers import raised_by_handler
+from ..notices import say
+
+_said = False
+
+
+def guarded(ours: Callable[..., Any], *args: Any, **named: Any) -> None:
+    """Call ours; a failure is said once in a process. What a signal handler of the script raised meanwhile goes on."""
+    global _said
+    try:
+        ours(*args, **named)
+    except Exception as problem:
+        if raised_by_handler(problem):
+            raise
+        if not _said:
+            _said = True
+            say(f"something of a wandb run was not heard: {problem!r}; the run itself is not touched")
