@@ -5,7 +5,9 @@ A row is a line as the socket takes them (`sources/json_lines.py`): `{"metrics":
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -18,6 +20,8 @@ MAX_TOLD = 100  #: refused rows whose reasons an answer has; it counts them all
 
 Seq = Annotated[int, msgspec.Meta(ge=0, lt=MAX_COUNT)]
 Rank = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+
+_LINE = re.compile(rb"\S[^\n]*")
 
 
 class Unfit(ValueError):
@@ -82,7 +86,7 @@ def parse(body: bytes, query: Mapping[str, str], run: str) -> Parsed:
         found = inside.rows
     values = found if isinstance(found, list) else [found]
     if len(values) > MAX_ROWS:
-        raise Unfit(413, f"{len(values)} rows in a request; the limit is {MAX_ROWS}: send them in parts")
+        raise _too_many(len(values))
     if head.seq is not None and head.session is None:
         raise Unfit(400, "`seq` numbers the rows of a session: name one with `session`")
     return _read_rows(values, head, run)
@@ -128,14 +132,21 @@ def _json(body: bytes) -> Any:
 
 def _values(body: bytes) -> Any:
     """What a body holds: one JSON value, or a list of one for each line, a LineError where it is none."""
-    lines = [line for line in body.split(b"\n") if line.strip()]
-    if len(lines) > 1 and not body.lstrip().startswith(b"["):
+    # No more of them than may be: four megabytes of short lines would take a hundred times that.
+    lines = [found.group() for found in islice(_LINE.finditer(body), MAX_ROWS + 1)]
+    if len(lines) > 1 and not lines[0].startswith(b"["):
         try:
             json.loads(lines[0])
         except (ValueError, RecursionError):
             return _json(body)  # one value over several lines
+        if len(lines) > MAX_ROWS:
+            raise _too_many(f"more than {MAX_ROWS}")
         return list(_lines(lines))
     return _json(body)
+
+
+def _too_many(count: object) -> Unfit:
+    return Unfit(413, f"{count} rows in a request; the limit is {MAX_ROWS}: send them in parts")
 
 
 def _lines(lines: list[bytes]) -> Iterator[Any]:
