@@ -43,10 +43,10 @@ def code_of(problem: Optional[BaseException]) -> int:
         return INTERRUPTED
     if not isinstance(problem, SystemExit):
         return 1
-    return number(problem.code)
+    return exit_number(problem.code)
 
 
-def number(status: Any) -> int:
+def exit_number(status: Any) -> int:
     """An exit code as `sys.exit` takes it: a number as it is, nothing as 0, anything else as 1."""
     if status is None:
         return 0

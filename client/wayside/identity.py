@@ -14,7 +14,7 @@ import sys
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from .jobs import cluster_job, find_workload, launched
-from .launchers import Ranks, find_attempt, find_node_rank, find_ranks, in_ray, number
+from .launchers import Ranks, find_attempt, find_node_rank, find_ranks, in_ray, read_number
 from .settings import Settings
 
 #: What every derived run id starts from. It never changes: an upgrade would tear a restarted job's run in two.
@@ -110,7 +110,7 @@ def find_place(
     ranks = find_ranks(environ)
     told, world = (here.rank, here.world_size) if rank is None else (rank, world_size)
     if told is not None and (told, world) != (ranks.rank, ranks.world_size):
-        ranks = Ranks(told, world, number(environ, "LOCAL_RANK"), None, ranks.launcher)
+        ranks = Ranks(told, world, read_number(environ, "LOCAL_RANK"), None, ranks.launcher)
     job = cluster_job(environ, ranks)
     pod = (environ.get(name, "").strip() or None for name in ("POD_NAME", "POD_UID", "POD_NAMESPACE", "NODE_NAME"))
     return Place(

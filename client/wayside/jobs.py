@@ -7,7 +7,7 @@ there is None: two experiments in one run cannot be taken apart again, one exper
 
 from typing import Mapping, Optional, Tuple
 
-from .launchers import Ranks, number
+from .launchers import Ranks, read_number
 
 Environ = Mapping[str, str]
 
@@ -76,13 +76,13 @@ def _slurm(environ: Environ, ranks: Ranks) -> Optional[str]:
     by a person, again and again under one number. They are known by the names that srun and salloc give them, by a
     step of Slurm's own, or by having neither a step nor SLURM_PROCID.
     """
-    job, step = number(environ, "SLURM_JOB_ID"), number(environ, "SLURM_STEP_ID")
+    job, step = read_number(environ, "SLURM_JOB_ID"), read_number(environ, "SLURM_STEP_ID")
     shell = environ.get("SLURM_JOB_NAME", "")
     if job is None or shell == "bash" or environ.get("SLURM_STEP_ID") == _SHELL_STEP:
         return None
-    if step is None and (shell == "interactive" or number(environ, "SLURM_PROCID") is None):
+    if step is None and (shell == "interactive" or read_number(environ, "SLURM_PROCID") is None):
         return None
-    array, task = number(environ, "SLURM_ARRAY_JOB_ID"), number(environ, "SLURM_ARRAY_TASK_ID")
+    array, task = read_number(environ, "SLURM_ARRAY_JOB_ID"), read_number(environ, "SLURM_ARRAY_TASK_ID")
     name = f"{job}" if array is None or task is None else f"{array}_{task}"
     if step is not None and not _outgrows_step(environ, ranks):
         name += f".{step}"
@@ -91,17 +91,17 @@ def _slurm(environ: Environ, ranks: Ranks) -> Optional[str]:
 
 def _outgrows_step(environ: Environ, ranks: Ranks) -> bool:
     """Whether a script started torchrun on each node with an `srun` of its own: the job is then more than the step."""
-    tasks = number(environ, "SLURM_STEP_NUM_TASKS")
+    tasks = read_number(environ, "SLURM_STEP_NUM_TASKS")
     if tasks is None or ranks.world_size is None:
         return False
     return ranks.world_size > tasks * (ranks.local_world_size or 1)
 
 
 def _lsf(environ: Environ, ranks: Ranks) -> Optional[str]:
-    job = number(environ, "LSB_JOBID")
+    job = read_number(environ, "LSB_JOBID")
     if job is None or _text(environ, "LSB_INTERACTIVE") == "Y":
         return None
-    return f"{job}[{number(environ, 'LSB_JOBINDEX') or 0}]"  # 0 where the job is no array
+    return f"{job}[{read_number(environ, 'LSB_JOBINDEX') or 0}]"  # 0 where the job is no array
 
 
 def _sagemaker(environ: Environ, ranks: Ranks) -> Optional[str]:
@@ -131,7 +131,7 @@ def _volcano(environ: Environ, ranks: Ranks) -> Optional[str]:
 
 def _indexed_job(environ: Environ, ranks: Ranks) -> Optional[str]:
     """An indexed Job's pods are called "<job>-<index>-<5 characters>", and "<job>-<index>" is their host name."""
-    index = number(environ, "JOB_COMPLETION_INDEX")
+    index = read_number(environ, "JOB_COMPLETION_INDEX")
     if index is None:
         return None
     pod = _text(environ, "POD_NAME")

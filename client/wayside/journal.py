@@ -21,7 +21,7 @@ from . import wire
 from .packing import Frame, Ready, make_ready, pack_named_row, pack_row
 from .roots import Root
 from .segments import SEGMENT_SIZE, Segment, boot_id
-from .shelf import Place, Shelf
+from .shelf import NewFolder, Shelf
 
 SIDE_LIMIT = 1024  #: calls that may wait in `side`: far more than any handler logs, and small
 
@@ -241,13 +241,13 @@ class Journal:
         """Go on in a new folder below `root`, after the old one was deleted; what is sealed must follow
         (`Shelf.move_strays`). Raises OSError; then the journal stays where it was.
         """
-        place, old = self.shelf.make_place(root), self.shelf.folder
+        place, old = self.shelf.new_folder(root), self.shelf.folder
         if self._inside(lambda: self._move_in(place)):
             old.release()
         else:
             place.leave()
 
-    def _move_in(self, place: Place) -> None:
+    def _move_in(self, place: NewFolder) -> None:
         self._seal_current()
         self.shelf.move_in(place)
 

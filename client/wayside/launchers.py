@@ -70,21 +70,21 @@ def find_ranks(environ: Environ) -> Ranks:
         found = find(environ)
         if found is not None:
             return found
-    return Ranks(local_rank=number(environ, "LOCAL_RANK"))
+    return Ranks(local_rank=read_number(environ, "LOCAL_RANK"))
 
 
 def find_node_rank(environ: Environ) -> Optional[int]:
     """Which node of how many this process runs on, or None."""
     for name in _NODE_RANKS:
-        found = number(environ, name)
+        found = read_number(environ, name)
         if found is not None:
             return found
     hosts = _json(environ.get("SM_HOSTS", ""))
     if isinstance(hosts, list) and environ.get("SM_CURRENT_HOST") in hosts:
         return hosts.index(environ["SM_CURRENT_HOST"])
-    if number(environ, "LOCAL_RANK") is None and number(environ, "WORLD_SIZE") is not None:
-        return number(environ, "RANK")
-    return number(environ, "TPU_WORKER_ID")
+    if read_number(environ, "LOCAL_RANK") is None and read_number(environ, "WORLD_SIZE") is not None:
+        return read_number(environ, "RANK")
+    return read_number(environ, "TPU_WORKER_ID")
 
 
 def find_attempt(environ: Environ) -> str:
@@ -94,10 +94,12 @@ def find_attempt(environ: Environ) -> str:
     we ask for with Volcano's; neither is set unless the pod's manifest does so. A container that Kubernetes starts
     again within its pod cannot be told from its environment.
     """
-    dispatched = number(environ, "DISPATCH_COUNT")  # of Primus-SaFE, and counted from 1
-    counts = [number(environ, name) for name in ("SLURM_RESTART_COUNT", "JOBSET_RESTART_ATTEMPT", "VC_JOB_RETRY_COUNT")]
+    dispatched = read_number(environ, "DISPATCH_COUNT")  # of Primus-SaFE, and counted from 1
+    counts = [
+        read_number(environ, name) for name in ("SLURM_RESTART_COUNT", "JOBSET_RESTART_ATTEMPT", "VC_JOB_RETRY_COUNT")
+    ]
     outer = max([0 if dispatched is None else max(0, dispatched - 1), *(count or 0 for count in counts)])
-    return f"{outer}.{number(environ, 'TORCHELASTIC_RESTART_COUNT') or 0}"
+    return f"{outer}.{read_number(environ, 'TORCHELASTIC_RESTART_COUNT') or 0}"
 
 
 def rank_problems(environ: Environ) -> List[str]:
@@ -107,7 +109,7 @@ def rank_problems(environ: Environ) -> List[str]:
         text = environ.get(name, "").strip()
         if text and _number(text) is None:
             told.append(f"{name} is {text[:40]!a} and must be a whole number from 0 on; it counts as not set")
-    rank, world = number(environ, "RANK"), number(environ, "WORLD_SIZE")
+    rank, world = read_number(environ, "RANK"), read_number(environ, "WORLD_SIZE")
     if rank is not None and world is not None and rank >= world:
         told.append(
             f"RANK is {rank} and WORLD_SIZE {world}: ranks count from 0 to {max(0, world - 1)}; neither is used"
@@ -126,12 +128,12 @@ def slurm_ranks(environ: Environ) -> Optional[Ranks]:
     A batch script's own environment says SLURM_PROCID=0 and SLURM_NTASKS=4 too, though `python train.py` in it is
     one process; so does a shell in an allocation. Only a step has SLURM_STEP_NUM_TASKS.
     """
-    rank, world = number(environ, "SLURM_PROCID"), number(environ, "SLURM_STEP_NUM_TASKS")
+    rank, world = read_number(environ, "SLURM_PROCID"), read_number(environ, "SLURM_STEP_NUM_TASKS")
     if rank is None or world is None or not rank < world or world < 2 or environ.get("SLURM_JOB_NAME") == "bash":
         return None
-    node = number(environ, "SLURM_NODEID")
+    node = read_number(environ, "SLURM_NODEID")
     local_world = tasks_on_node(environ.get("SLURM_STEP_TASKS_PER_NODE", ""), 0 if node is None else node)
-    return Ranks(rank, world, number(environ, "SLURM_LOCALID"), local_world, "srun")
+    return Ranks(rank, world, read_number(environ, "SLURM_LOCALID"), local_world, "srun")
 
 
 def tasks_on_node(text: str, node: int) -> Optional[int]:
@@ -147,7 +149,7 @@ def tasks_on_node(text: str, node: int) -> Optional[int]:
     return None
 
 
-def number(environ: Environ, name: str) -> Optional[int]:
+def read_number(environ: Environ, name: str) -> Optional[int]:
     """A variable's value as a whole number from 0 on, or None."""
     return _number(environ.get(name, "").strip())
 
@@ -168,13 +170,13 @@ def _checked(rank: Optional[int], world: Optional[int], rest: Tuple[Optional[int
 
 def _torch(environ: Environ) -> Optional[Ranks]:
     """torchrun and everything that speaks its dialect: accelerate, deepspeed, Ray Train, NVRx."""
-    rank, local_rank = number(environ, "RANK"), number(environ, "LOCAL_RANK")
+    rank, local_rank = read_number(environ, "RANK"), read_number(environ, "LOCAL_RANK")
     if rank is None or local_rank is None:
         return None
-    local_world = number(environ, "LOCAL_WORLD_SIZE")
+    local_world = read_number(environ, "LOCAL_WORLD_SIZE")
     if local_world is None:
-        local_world = number(environ, "LOCAL_SIZE")  # deepspeed's word for it
-    return _checked(rank, number(environ, "WORLD_SIZE"), (local_rank, local_world, _torch_launcher(environ)))
+        local_world = read_number(environ, "LOCAL_SIZE")  # deepspeed's word for it
+    return _checked(rank, read_number(environ, "WORLD_SIZE"), (local_rank, local_world, _torch_launcher(environ)))
 
 
 def _torch_launcher(environ: Environ) -> str:
@@ -194,8 +196,8 @@ def _lightning(environ: Environ) -> Optional[Ranks]:
 
     On the first node the local rank is the rank; on others it would take the number of devices, which is not told.
     """
-    local_rank, node = number(environ, "LOCAL_RANK"), number(environ, "NODE_RANK")
-    world = number(environ, "WORLD_SIZE")
+    local_rank, node = read_number(environ, "LOCAL_RANK"), read_number(environ, "NODE_RANK")
+    world = read_number(environ, "WORLD_SIZE")
     if local_rank is None or node is None or world is None or "RANK" in environ:
         return None
     return _checked(local_rank if node == 0 else None, world, (local_rank, None, "lightning"))
@@ -203,15 +205,17 @@ def _lightning(environ: Environ) -> Optional[Ranks]:
 
 def _family(environ: Environ) -> Optional[Ranks]:
     for rank_name, world_name, local_rank_name, local_world_name, launcher in _FAMILIES:
-        rank = number(environ, rank_name)
+        rank = read_number(environ, rank_name)
         if rank is None:
             continue
         slurm = slurm_ranks(environ) if launcher == "mpich" else None
-        world = number(environ, world_name)
+        world = read_number(environ, world_name)
         if slurm is not None and (slurm.rank, slurm.world_size) == (rank, world):
             return slurm  # srun --mpi=pmi2: the same task, of which Slurm tells more
-        return _checked(rank, world, (number(environ, local_rank_name), number(environ, local_world_name), launcher))
-    rank = number(environ, "PMIX_RANK")
+        return _checked(
+            rank, world, (read_number(environ, local_rank_name), read_number(environ, local_world_name), launcher)
+        )
+    rank = read_number(environ, "PMIX_RANK")
     if rank is None or environ.get("PMIX_NAMESPACE", "").startswith("slurm."):
         return None
     return Ranks(rank, launcher="pmix")
@@ -219,12 +223,12 @@ def _family(environ: Environ) -> Optional[Ranks]:
 
 def _tpu(environ: Environ) -> Optional[Ranks]:
     """Cloud TPU hosts, one process each, as JAX runs; slices are numbered one after the other."""
-    worker = number(environ, "TPU_WORKER_ID")
+    worker = read_number(environ, "TPU_WORKER_ID")
     hosts = len([host for host in environ.get("TPU_WORKER_HOSTNAMES", "").split(",") if host.strip()])
-    slices = number(environ, "MEGASCALE_NUM_SLICES") or 1
+    slices = read_number(environ, "MEGASCALE_NUM_SLICES") or 1
     if worker is None or hosts * slices < 2:
         return None
-    rank = (number(environ, "MEGASCALE_SLICE_ID") or 0) * hosts + worker
+    rank = (read_number(environ, "MEGASCALE_SLICE_ID") or 0) * hosts + worker
     return _checked(rank, hosts * slices, (None, None, "tpu"))
 
 
@@ -245,7 +249,7 @@ def _tensorflow(environ: Environ) -> Optional[Ranks]:
 
 
 def _plain(environ: Environ) -> Optional[Ranks]:
-    rank, world = number(environ, "RANK"), number(environ, "WORLD_SIZE")
+    rank, world = read_number(environ, "RANK"), read_number(environ, "WORLD_SIZE")
     if rank is None or world is None:
         return None
     if any(environ.get(name, "").strip() not in ("", "1") for name in _PROCESSES_PER_NODE):

@@ -4,7 +4,7 @@ import os
 from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 from . import row
-from .exits import code_of, number
+from .exits import code_of, exit_number
 from .handlers import raised_by_handler
 from .keyvalues import KeyValues, plain
 from .link import total_of
@@ -140,7 +140,7 @@ class Run(Recorder):
                 counts = self._counts()
                 if counts:
                     self._event(row.CLIENT, counts)
-                self._event(row.FINISH, {"exit_code": number(exit_code)})
+                self._event(row.FINISH, {"exit_code": exit_number(exit_code)})
                 self._journal = None
                 if link is not None:
                     link.finish()

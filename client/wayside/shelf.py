@@ -20,7 +20,7 @@ SPARE = 4 * SEGMENT_SIZE  #: bytes by which the last words of a run may pass the
 _PAGE = 4096
 
 
-class Place(NamedTuple):
+class NewFolder(NamedTuple):
     """A new folder, with one segment prepared. dropped: its account of drops; None where there was no room for it."""
 
     root: Root
@@ -57,7 +57,7 @@ class Shelf:
         self._dropped: Optional[DroppedFile] = None
         self._dropped_so_far = (0, 0)
         self._late_bytes = self._ahead_bytes = self._gone_bytes = 0
-        self.move_in(self.make_place(root))
+        self.move_in(self.new_folder(root))
 
     @property
     def held(self) -> int:
@@ -131,7 +131,7 @@ class Shelf:
             self._prepared.append(segment)
             missing -= 1
 
-    def make_place(self, root: Root) -> Place:
+    def new_folder(self, root: Root) -> NewFolder:
         """A new folder below `root`, with a segment in it; raises OSError, also when a tenth of what is free there is
         less than one segment.
         """
@@ -141,13 +141,13 @@ class Shelf:
                 raise OSError(errno.ENOSPC, "a tenth of what is free there is less than one segment of a journal")
             if root.memory and held_below(root.path) + SEGMENT_SIZE > FOLDER_LIMIT:
                 raise OSError(errno.EDQUOT, f"the journals there hold {FOLDER_LIMIT >> 20} MiB, the limit")
-            return Place(root, folder, _dropped_file(folder.path), Segment(folder.path, next(self._names)))
+            return NewFolder(root, folder, _dropped_file(folder.path), Segment(folder.path, next(self._names)))
         except BaseException:
             folder.remove()
             folder.release()
             raise
 
-    def move_in(self, place: Place) -> None:
+    def move_in(self, place: NewFolder) -> None:
         """Use this folder from now on; what is sealed elsewhere must follow (`move_strays`)."""
         self._discard(unlink=True)
         self.root, self.folder, self._dropped, segment = place

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 import pytest
-from wayside.exits import code_of, number
+from wayside.exits import code_of, exit_number
 
 SCRIPT = """
 import sys, threading
@@ -62,4 +62,4 @@ def test_exceptions_have_codes(problem: BaseException | None, code: int) -> None
 @pytest.mark.parametrize(("status", "code"), [(None, 0), (0, 0), (7, 7), (-1, -1), (True, 1), ("x", 1), (object(), 1)])
 def test_a_status_is_a_number(status: Any, code: int) -> None:
     """As `sys.exit` takes it."""
-    assert number(status) == code
+    assert exit_number(status) == code

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wayside.identity import Here, find_place
-from wayside.launchers import find_attempt, find_node_rank, find_ranks, number, tasks_on_node
+from wayside.launchers import find_attempt, find_node_rank, find_ranks, read_number, tasks_on_node
 
 GROUPS = json.loads(Path(__file__).with_name("environments.json").read_text())
 NUMBERS = sorted(
@@ -144,13 +144,13 @@ def test_a_rank_beyond_the_world_is_none() -> None:
 )
 def test_what_is_no_number_is_nothing(value: str) -> None:
     """A value that is no whole number below the limit counts as unset."""
-    assert number({"RANK": value}, "RANK") is None
+    assert read_number({"RANK": value}, "RANK") is None
     assert find_ranks({"RANK": value, "LOCAL_RANK": "0", "WORLD_SIZE": "2"}).rank is None
 
 
 def test_numbers_may_have_blanks_and_zeros() -> None:
     """Blanks around a number and zeros before it do no harm."""
-    assert number({"RANK": " 007\n"}, "RANK") == 7
+    assert read_number({"RANK": " 007\n"}, "RANK") == 7
 
 
 @pytest.mark.parametrize(
