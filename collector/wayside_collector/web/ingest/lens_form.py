@@ -13,6 +13,8 @@ from wayside import wire
 from ...plausible import MAX_TIME
 from .rows import MAX_ROWS, MAX_TOLD, read_json
 
+MAX_ENTRIES = 100_000  #: in a request, good and bad: of real ones 4 MiB hold fewer
+
 _MAX_STEP = (1 << 63) - 1
 
 
@@ -48,6 +50,19 @@ class Entries(NamedTuple):
     problems: list[str]
 
 
+class _Problems:
+    """What is wrong with entries: all of it is counted, and the first is told."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.told: list[str] = []
+
+    def add(self, place: str, problem: ValueError) -> None:
+        self.count += 1
+        if len(self.told) < MAX_TOLD:
+            self.told.append(f"{place}: {problem}")
+
+
 class Detection(NamedTuple):
     """What is known of a run at its beginning. about: what else the exporter found out."""
 
@@ -72,8 +87,8 @@ def read_metrics(value: Any) -> Entries:
     """`/wandb/metrics`: entries of one call have its time and its step in common."""
     request = _fields(value, "metrics")
     rows: dict[tuple[float, int], list[dict[str, float]]] = {}
-    problems: list[str] = []
-    entries = _list(request.get("metrics"), "metrics")
+    problems = _Problems()
+    entries = _listed(request, "metrics")
     for place, entry in enumerate(entries):
         try:
             one = _fields(entry, "an entry")
@@ -84,7 +99,7 @@ def read_metrics(value: Any) -> Entries:
                 calls.append({})
             calls[-1][str(name)] = number
         except (Malformed, wire.WireError) as problem:
-            problems.append(f"metrics[{place}]: {problem}")
+            problems.add(f"metrics[{place}]", problem)
     found = [Entry(time, step, call, {}) for (time, step), calls in rows.items() for call in calls if call]
     return _entries(request, found, len(entries), problems)
 
@@ -93,8 +108,8 @@ def read_logs(value: Any) -> Entries:
     """`/wandb/logs`: an entry holds any JSON, of which numbers and texts are kept."""
     request = _fields(value, "logs")
     rows: list[Entry] = []
-    problems: list[str] = []
-    entries = _list(request.get("logs"), "logs")
+    problems = _Problems()
+    entries = _listed(request, "logs")
     for place, entry in enumerate(entries):
         try:
             one = _fields(entry, "an entry")
@@ -103,7 +118,7 @@ def read_logs(value: Any) -> Entries:
                 raise Malformed("it holds neither a number nor a text")
             rows.append(Entry(_time(one.get("timestamp")), _step(one.get("step")), metrics, texts))
         except Malformed as problem:
-            problems.append(f"logs[{place}]: {problem}")
+            problems.add(f"logs[{place}]", problem)
     return _entries(request, rows, len(entries), problems)
 
 
@@ -129,12 +144,19 @@ def read_detection(value: Any) -> Detection:
     )
 
 
-def _entries(request: Mapping[str, Any], rows: list[Entry], total: int, problems: list[str]) -> Entries:
+def _listed(request: Mapping[str, Any], name: str) -> list[Any]:
+    entries = _list(request.get(name), name)
+    if len(entries) > MAX_ENTRIES:
+        raise Malformed(f"{len(entries)} entries in a request; the limit is {MAX_ENTRIES}: send them in parts")
+    return entries
+
+
+def _entries(request: Mapping[str, Any], rows: list[Entry], total: int, problems: _Problems) -> Entries:
     if len(rows) > MAX_ROWS:
         raise Malformed(f"{len(rows)} rows in a request; the limit is {MAX_ROWS}")
     if total and not rows:
-        raise Malformed(problems[0])
-    return Entries(_sender(request), rows, total, len(problems), problems[:MAX_TOLD])
+        raise Malformed(problems.told[0])
+    return Entries(_sender(request), rows, total, problems.count, problems.told)
 
 
 def _sender(request: Mapping[str, Any]) -> Sender:
