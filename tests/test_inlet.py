@@ -99,6 +99,7 @@ def test_what_was_not_stored_never_came() -> None:
         wire.row_frame(0, 1e9, 0, [1.0]),
         wire.frame(wire.NAMED_ROW, bytes(16) + b"[1]"),
         wire.frame(wire.EVENT, bytes(16) + b"{}"),
+        wire.frame(wire.EVENT, bytes(16) + b'{"kind":"x","a":%b1%b}' % (b"[" * 600, b"]" * 600)),
         wire.schema_frame(0, ["other"]),
         wire.frame(wire.SCHEMA, b"{}", 0, 1),
         wire.stored_frame(5),

@@ -74,6 +74,7 @@ MAX_NAME = 1024  #: characters of one metric name: every store we feed takes les
 MAX_WIDTH = 65536  #: points of one row, bounded by what a schema may cost in the collector's memory
 MAX_SCHEMAS = 4096  #: schemas of one session; beyond it a sender writes NAMED_ROW frames, so nothing is lost
 MAX_SLOTS = 1 << 18  #: names in all schemas of a session together, for the same reason: some 20 MB of ordinary names
+MAX_DEPTH = 64  #: objects and lists in one another: four times what our client writes, and no reader's stack overflows
 
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -81,10 +82,11 @@ _PREFIX = struct.Struct("<dq")  # time and step, the same in rows and events
 _PAIR = struct.Struct("<QQ")
 
 __all__ = [
-    "ALIGN", "ANSWER", "AUTO_STEP", "COMMIT", "ERROR", "EVENT",
-    "HEADER_SIZE", "HELLO", "MAGIC", "MAX_FRAME", "MAX_NAME", "MAX_SCHEMAS", "MAX_SLOTS", "MAX_WIDTH", "NAMED_ROW",
+    "ALIGN", "ANSWER", "AUTO_STEP", "COMMIT", "ERROR", "EVENT", "HEADER_SIZE", "HELLO", "MAGIC", "MAX_DEPTH",
+    "MAX_FRAME", "MAX_NAME", "MAX_SCHEMAS", "MAX_SLOTS", "MAX_WIDTH", "NAMED_ROW",
     "NON_FINITE", "POSITION_WORD", "ROW", "SCHEMA", "SEALED_WORD", "SEQ", "STEP_NONE", "STORED", "VERSION", "VERSIONS",
-    "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "body", "event_frame", "frame", "head", "json_frame",
+    "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "body", "check_depth", "event_frame", "frame",
+    "head", "json_frame",
     "named_row_frame", "number", "read_event", "read_json", "read_named_row", "read_pair", "read_rows", "read_schema",
     "read_segment_header", "row_frame", "row_head", "row_size", "row_struct", "scan", "schema_frame", "seq_frame",
     "spell", "stored_frame", "totals",
@@ -161,10 +163,23 @@ def read_json(data: Buffer, span: Span, skip: int = 0) -> Any:
     text = body(data, span)[skip:]
     try:
         value = json.loads(text.decode("utf-8", "replace"))
+        if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+            check_depth(value)
         # Half of a character, which JSON can spell and no database and no page can hold, becomes a question mark.
         return json.loads(_json(value)) if b"\\ud" in text.lower() else value
     except (ValueError, RecursionError) as problem:
-        raise WireError(f"a frame of type {span.type} at byte {span.start} holds no JSON: {problem}") from None
+        raise WireError(f"a frame of type {span.type} at byte {span.start} holds no JSON we take: {problem}") from None
+
+
+def check_depth(value: object) -> None:
+    """Raises WireError where objects and lists are more than MAX_DEPTH deep in one another."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        held = [one for one in level if isinstance(one, (dict, list, tuple))]
+        if not held:
+            return
+        level = [inner for one in held for inner in (one.values() if isinstance(one, dict) else one)]
+    raise WireError(f"objects and lists are more than {MAX_DEPTH} deep in one another: make it flatter")
 
 
 def read_pair(data: Buffer, span: Span) -> Tuple[int, int]:

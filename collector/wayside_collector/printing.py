@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from wayside import wire
 
+from .strict import strict
 from .units import show_seconds
 
 
@@ -47,14 +47,4 @@ def owner(rank: int | None, host: str) -> str:
 
 def json_text(value: Any) -> str:
     """Strict JSON, readable; a number that is not finite spelled out, as the API does."""
-    return msgspec.json.format(msgspec.json.encode(_spelled(msgspec.to_builtins(value))), indent=2).decode()
-
-
-def _spelled(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0:
-        return wire.spell(value)
-    if isinstance(value, dict):
-        return {key: _spelled(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_spelled(inner) for inner in value]
-    return value
+    return msgspec.json.format(msgspec.json.encode(strict(msgspec.to_builtins(value))), indent=2).decode()

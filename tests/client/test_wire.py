@@ -264,6 +264,21 @@ def test_hostile_json_is_a_wire_error(text: bytes) -> None:
         wire.read_event(data, only_span(data), 0)
 
 
+@pytest.mark.parametrize("inside", ['{"a":%s}', "[%s]"])
+def test_what_is_nested_has_a_depth(inside: str) -> None:
+    """An event of MAX_DEPTH objects or lists in one another is read; one more is refused, however short the text."""
+    for depth in (wire.MAX_DEPTH - 1, wire.MAX_DEPTH):
+        value = "1"
+        for _ in range(depth):
+            value = inside % value
+        data = wire.frame(wire.EVENT, bytes(16) + b'{"kind":"x","data":%b}' % value.encode())
+        if depth < wire.MAX_DEPTH:
+            assert wire.read_event(data, only_span(data), 0).data == {"data": json.loads(value)}
+        else:
+            with pytest.raises(wire.WireError, match="more than 64 deep"):
+                wire.read_event(data, only_span(data), 0)
+
+
 @pytest.mark.parametrize(
     "names",
     ['{"a": 1}', '["a", 1]', '["a", ""]', '["a", "a"]', json.dumps(["x" * 1025]), json.dumps(["x"] * 65537), "1"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from wayside.row import TEXT
 from wayside_collector.session import read_session
-from wayside_collector.sinks.base import Changes, Context, Retry
+from wayside_collector.sinks.base import Changes, Context, Reject, Retry
 from wayside_collector.sinks.introductions import Introduced
 from wayside_collector.sinks.jsonl import JsonlOptions, JsonlSink
 from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
@@ -249,3 +249,17 @@ async def test_what_was_not_written_is_told_again(tmp_path: Path, monkeypatch: p
             await desk.steps(0, 1)
     await desk.steps(0, 1)
     assert list(Introduced([tmp_path / "sessions-00000001.ndjson"]).sessions) == [desk.session.id]
+
+
+async def test_an_event_nested_too_deep_is_rejected(tmp_path: Path) -> None:
+    """It alone is refused, by name; what stands around it is written, and its place is kept."""
+    desk = await Desk(tmp_path).open()
+    deep: Any = 1.0
+    for _ in range(5000):
+        deep = [deep]
+    before, after = make_rows(1, seq=0), make_rows(1, seq=2)
+    with pytest.raises(Reject) as caught:
+        await desk.send(*before, make_event(TEXT, {"values": deep}, seq=1), *after)
+    assert caught.value.rows == {(desk.session.id, 1)}
+    assert caught.value.changes["rows"]
+    assert [line["seq"] for line in desk.lines()] == [0, 2]

@@ -5,9 +5,10 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from wayside.row import Row
+from wayside.row import TEXT, Row
 from wayside_collector.config import build
 from wayside_collector.sinks.base import Context, Reject, Retry
 from wayside_collector.sinks.store import StoreOptions, StoreSink
@@ -236,3 +237,19 @@ async def test_a_file_that_cannot_be_made_is_tried_again(context: Context) -> No
     with pytest.raises(Retry, match=r"`sinks\.store\.path`") as caught:
         await StoreSink(StoreOptions()).open(context)
     assert str(context.folder) in str(caught.value)
+
+
+async def test_an_event_nested_too_deep_is_rejected(context: Context, asked: Callable[[], Reader]) -> None:
+    """It alone is refused, by name; what stands around it is stored."""
+    sink = StoreSink(StoreOptions())
+    await sink.open(context)
+    session = make_session("r", rank=0)
+    deep: Any = 1.0
+    for _ in range(5000):
+        deep = [deep]
+    events = [make_event(TEXT, {"values": deep}, seq=0), make_event(TEXT, {"values": {"a": "b"}}, seq=1)]
+    with pytest.raises(Reject, match="too deep") as caught:
+        await sink.send(make_parcel(session, events))
+    assert caught.value.rows == {(session.id, 0)}
+    assert [event.seq for event in asked().events("r")] == [1]
+    await sink.close()

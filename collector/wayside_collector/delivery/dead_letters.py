@@ -5,7 +5,6 @@ ones are gone, and the books stay as they are. Each is done once: a letter that 
 """
 
 import asyncio
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import msgspec
 
 from ..registry import Registry
 from ..spool import Choice, KeptLetter, Spool
+from ..strict import strict
 from .letters import Unreadable, read_fields
 from .pump import Pump
 
@@ -57,7 +57,7 @@ class DeadLetters:
         if not found:
             raise Impossible(f"there is no dead letter {id}; those there are: wayside-collector dead-letters list")
         try:
-            record = _strict(read_fields(found[0].record))
+            record = strict(read_fields(found[0].record))
         except Unreadable as problem:
             record = {"unreadable": str(problem)}
         return {**self._shown(found[0]), "record": record}
@@ -123,12 +123,3 @@ class DeadLetters:
             "points": letter.points,
             "state": "dead" if letter.replayed is None else "waits",
         }
-
-
-def _strict(value: Any) -> Any:
-    """The same for any reader of JSON, which has no numbers that are not finite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _strict(one) for key, one in value.items()}
-    return [_strict(one) for one in value] if isinstance(value, list) else value

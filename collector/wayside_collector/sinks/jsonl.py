@@ -27,8 +27,9 @@ from wayside import wire
 from wayside.row import Event, Row
 
 from ..session import Session
+from ..strict import strict
 from ..units import Bytes
-from .base import Changes, Context, Parcel, Retry, SinkOptions, Traits
+from .base import Changes, Context, Parcel, Ref, Reject, Retry, SinkOptions, Traits
 from .introductions import Introductions
 
 log = logging.getLogger(__name__)
@@ -108,23 +109,28 @@ class JsonlSink:
     def _append_all(self, parcel: Parcel) -> Changes:
         if self.options.layout == "primus":
             return self._write({stream: lines for stream, lines in self._primus_lines(parcel).items() if lines})
-        streams = {"rows": self._lines(parcel), SESSIONS: self._introductions.lines(parcel.parts)}
+        bad: list[Ref] = []
+        streams = {"rows": self._lines(parcel, bad), SESSIONS: self._introductions.lines(parcel.parts)}
         changes = self._write({stream: lines for stream, lines in streams.items() if lines})
         self._introductions.done()
+        if bad:
+            raise Reject("an event is nested too deep to be written as JSON", bad, changes=changes)
         return changes
 
     # --- lines -----------------------------------------------------------------------------------
 
-    def _lines(self, parcel: Parcel) -> bytes:
+    def _lines(self, parcel: Parcel, bad: list[Ref]) -> bytes:
+        """One for each row and event, but those that JSON cannot hold: they are told in `bad`."""
         out: list[bytes] = []
         for part in parcel.parts:
             tail = self._prefix(part.session)
             for record in part.records:
-                if isinstance(record, Row):
-                    body = b'"metrics":' + encode_metrics(record)
-                else:
-                    assert isinstance(record, Event)
-                    body = b'"event":' + _encode({"kind": record.kind, **record.data})
+                assert isinstance(record, Row | Event)
+                try:
+                    body = _body(record)
+                except RecursionError:
+                    bad.append((part.session.id, record.seq))
+                    continue
                 step = b"null" if record.step is None else b"%d" % record.step
                 out.append(b'{"time":%r,"step":%b,%b%d,%b}\n' % (record.time, step, tail, record.seq, body))
         return b"".join(out)
@@ -273,16 +279,12 @@ def spelled(names: tuple[str, ...], values: tuple[float, ...]) -> Iterator[tuple
         yield name, value if value - value == 0 else wire.spell(value)
 
 
+def _body(record: Row | Event) -> bytes:
+    if isinstance(record, Row):
+        return b'"metrics":' + encode_metrics(record)
+    return b'"event":' + _encode({"kind": record.kind, **record.data})
+
+
 def _encode(data: dict[str, Any]) -> bytes:
     """An event as strict JSON, whatever a client put into it."""
-    return json.dumps(_strict(data), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0:
-        return wire.spell(value)
-    if isinstance(value, dict):
-        return {key: _strict(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_strict(inner) for inner in value]
-    return value
+    return json.dumps(strict(data), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")

@@ -19,7 +19,7 @@ import msgspec
 from ..store import StoreDamaged, StoreError, connect
 from ..store.database import Database
 from ..store.retention import Limits, Retention
-from ..store.writer import MAX_SERIES, Writer
+from ..store.writer import MAX_SERIES, Writer, Written
 from ..units import Bytes, Seconds
 from .base import Changes, Context, Parcel, Reject, Retry, SinkOptions, Traits
 
@@ -80,14 +80,19 @@ class StoreSink:
             await asyncio.sleep(self._last_write + PACE - time.monotonic())
         self._last_write = time.monotonic()
         try:
-            refused = await asyncio.to_thread(self._write, parcel)
+            written = await asyncio.to_thread(self._write, parcel)
         except StoreDamaged as problem:
             await asyncio.to_thread(self._set_aside, problem)
             raise Retry(str(problem)) from problem
         except StoreError as problem:
             raise Retry(self._advice(problem), uncertain=True) from problem
-        if refused:
-            raise Reject(f"a run has {self.options.max_series} series, the limit `max_series`", refused)
+        reasons = {
+            f"a run has {self.options.max_series} series, the limit `max_series`": written.refused,
+            "an event is nested too deep to be written as JSON": written.too_deep,
+        }
+        if written.refused or written.too_deep:
+            text = "; ".join(reason for reason, rows in reasons.items() if rows)
+            raise Reject(text, written.refused | written.too_deep)
         return {}
 
     async def close(self) -> None:
@@ -124,14 +129,14 @@ class StoreSink:
             self._db = db
         return self._db
 
-    def _write(self, parcel: Parcel) -> frozenset[tuple[str, int]]:
+    def _write(self, parcel: Parcel) -> Written:
         db = self._open()
         written = Writer(db, max_series=self.options.max_series).write(parcel.parts)
         for name in ("doubles", "untimed"):
             if getattr(written, name):
                 self._context.count(name, getattr(written, name))
         self._look(db)
-        return written.refused
+        return written
 
     def _look(self, db: Database) -> None:
         """Let go of what is too old or too much, now and then; that it fails is no reason to send again."""

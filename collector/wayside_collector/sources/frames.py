@@ -45,4 +45,6 @@ class FrameWriter:
         self._announced.clear()
 
     def event(self, time: float, step: int | None, kind: str, data: dict[str, Any]) -> bytes:
+        """An event; raises wire.WireError when it is too large or too deep."""
+        wire.check_depth(data)
         return wire.event_frame(time, step, kind, data)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from wayside import wire
+from ..strict import strict
 
 
 def clean(text: str) -> str:
@@ -25,15 +25,7 @@ def key_text(text: str) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Strict JSON of whatever a client sent; what is not finite spelled out, as in the JSON lines."""
-    return clean(json.dumps(_strict(value), separators=(",", ":"), ensure_ascii=False))
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0:
-        return wire.spell(value)
-    if isinstance(value, dict):
-        return {key: _strict(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(inner) for inner in value]
-    return value
+    """Strict JSON of whatever a client sent; what is not finite spelled out, as in the JSON lines. Raises
+    RecursionError as `strict` does.
+    """
+    return clean(json.dumps(strict(value), separators=(",", ":"), ensure_ascii=False))

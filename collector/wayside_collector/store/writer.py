@@ -30,17 +30,19 @@ class Lot(Protocol):
 
 class Written(NamedTuple):
     """What came of a parcel. doubles: rows and events that were there. refused: (session, seq) of rows of a run that
-    has all the series it may have. untimed: rows whose time could not be one, filed under their session's start.
+    has all the series it may have. too_deep: likewise, of events that are nested too deep. untimed: rows whose time
+    could not be one, filed under their session's start.
     """
 
     points: int = 0
     doubles: int = 0
     untimed: int = 0
     refused: frozenset[tuple[str, int]] = frozenset()
+    too_deep: frozenset[tuple[str, int]] = frozenset()
 
     def plus(self, other: "Written") -> "Written":
         counts = (self.points + other.points, self.doubles + other.doubles, self.untimed + other.untimed)
-        return Written(*counts, self.refused | other.refused)
+        return Written(*counts, self.refused | other.refused, self.too_deep | other.too_deep)
 
 
 class _Gathered:
@@ -99,7 +101,8 @@ class Writer:
         found = len(one.rows) + len(one.events)
         rows, events = self._fresh(entry, one)
         refused = self._write_rows(entry, one.session, rows)
-        self._write_events(entry, one.session, events)
+        deep = self._write_events(entry, one.session, events)
+        events = [event for event in events if event.seq not in deep]
         rows = [row for row in rows if row.seq not in refused]
         fresh: list[Row | Event] = [*rows, *events]
         if fresh:
@@ -110,8 +113,9 @@ class Writer:
         if ended or entry.new:
             runs.add(entry.run)
         points = sum(len(row.names) for row in rows)
-        doubles = found - len(fresh) - len(refused)
-        return Written(points, doubles, one.untimed, frozenset((one.session.id, seq) for seq in refused))
+        doubles = found - len(fresh) - len(refused) - len(deep)
+        told = (frozenset((one.session.id, seq) for seq in seqs) for seqs in (refused, deep))
+        return Written(points, doubles, one.untimed, *told)
 
     def _fresh(self, entry: Entry, one: _Gathered) -> tuple[list[Row], list[Event]]:
         """What is not stored yet, in the order of the seqs."""
@@ -152,15 +156,20 @@ class Writer:
             self._db.run("DELETE FROM strides WHERE run = ? AND first = ?", run, last.first)
         self._db.put("strides", ("run", "first", "last", "stride", "count"), [(run, *one) for one in found])
 
-    def _write_events(self, entry: Entry, session: Session, events: Sequence[Event]) -> None:
+    def _write_events(self, entry: Entry, session: Session, events: Sequence[Event]) -> set[int]:
+        """Returns the seqs of the events that are nested too deep."""
         who = speaker(entry, session)
-        lines = []
+        lines, deep = [], set[int]()
         for event in events:
-            lines.append(
-                (entry.session, event.seq, entry.run, event.time, event.step, key_text(event.kind), to_json(event.data))
-            )
+            try:
+                data = to_json(event.data)
+            except RecursionError:
+                deep.add(event.seq)
+                continue
+            lines.append((entry.session, event.seq, entry.run, event.time, event.step, key_text(event.kind), data))
             facts.take(self._db, who, event)
         self._db.put("events", ("session", "seq", "run", "time", "step", "kind", "data"), lines)
+        return deep
 
     def _note(self, entry: Entry, fresh: Sequence[Row | Event]) -> None:
         """When the session was last heard, and which seqs it has sent."""
