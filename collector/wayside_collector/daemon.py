@@ -17,7 +17,7 @@ from .assembly import EVERYTHING, Parts, Scope, check_sinks, kind_of, make_sampl
 from .changes import Changes, Loaded
 from .config import SinkConfig
 from .delivery.retention import keep_limits
-from .delivery.texts import Damaged
+from .delivery.texts import BadText
 from .inlet import Inlet
 from .log import set_up_log
 from .relayed import RelayedInlet
@@ -88,7 +88,7 @@ class Collector:
         if kept is not None:
             try:
                 parts.election.load(kept)
-            except Damaged as problem:
+            except BadText as problem:
                 parts.spool.damaged += 1
                 log.error("which rank speaks for which run is damaged, and is decided anew: %s", problem)
         while batches := await asyncio.to_thread(parts.spool.batches, parts.election.seen, 1000):

@@ -17,7 +17,7 @@ from wayside_collector.delivery.election import Election
 from wayside_collector.delivery.progress import MAX_OPEN, Progress
 from wayside_collector.delivery.pump import Pump
 from wayside_collector.delivery.shared import Shared
-from wayside_collector.delivery.texts import Damaged
+from wayside_collector.delivery.texts import BadText
 from wayside_collector.registry import Registry
 from wayside_collector.sinks.base import SinkOptions
 from wayside_collector.spool import Amount, Spool
@@ -164,7 +164,7 @@ CURSORS = {
 @pytest.mark.parametrize("text", CURSORS.values(), ids=CURSORS)
 def test_a_cursor_that_nobody_wrote_is_damaged(text: str) -> None:
     """It is told as that, whatever it looks like, and costs no memory."""
-    with pytest.raises(Damaged):
+    with pytest.raises(BadText):
         Progress.from_text(text)
 
 
@@ -188,5 +188,5 @@ def test_no_flip_in_the_election_or_the_books_is_worse_than_damaged(at: int, bit
         flipped[at % len(text)] ^= 1 << bit
         try:
             read(bytes(flipped))
-        except Damaged:
+        except BadText:
             continue

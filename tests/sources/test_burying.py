@@ -9,14 +9,14 @@ from sources.test_named import ID, OTHER, STRANGER, write
 from standins.other_user import needs_root
 from wayside import wire
 from wayside.segments import DROPPED, JOURNALS, boot_id
-from wayside_collector.sources.aside import MAX_ASIDE, Aside
 from wayside_collector.sources.burying import bury, set_aside
+from wayside_collector.sources.quarantine import MAX_PIECES, Quarantine
 
 RUBBISH = b"rubbish!" * 100
 
 
-def aside(tmp_path: Path) -> Aside:
-    return Aside(tmp_path / "damaged")
+def quarantine(tmp_path: Path) -> Quarantine:
+    return Quarantine(tmp_path / "damaged")
 
 
 def test_a_journal_is_removed_whole(tmp_path: Path) -> None:
@@ -24,14 +24,14 @@ def test_a_journal_is_removed_whole(tmp_path: Path) -> None:
     folder = write(tmp_path)
     (folder / DROPPED).write_bytes(bytes(16))
     (folder / "00000001.seg").write_bytes(bytes(4096))  # prepared, never begun
-    bury(folder, aside(tmp_path), read_to=1)
+    bury(folder, quarantine(tmp_path), read_to=1)
     assert not folder.exists()
     assert not (tmp_path / "damaged").exists()
 
 
 def test_what_was_not_read_is_kept_for_a_person(tmp_path: Path) -> None:
     """Rows are never removed unread, whoever thinks that there are none: they are copied first, and counted."""
-    folder, kept = write(tmp_path), aside(tmp_path)
+    folder, kept = write(tmp_path), quarantine(tmp_path)
     rows = (folder / "00000000.seg").read_bytes()
     bury(folder, kept, read_to=0)
     assert not folder.exists()
@@ -41,7 +41,7 @@ def test_what_was_not_read_is_kept_for_a_person(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_kept_for_a_person(tmp_path: Path) -> None:
     """Its bytes lie in the folder for damaged pieces, and it is counted."""
-    folder, kept = write(tmp_path), aside(tmp_path)
+    folder, kept = write(tmp_path), quarantine(tmp_path)
     (folder / "00000001.seg").write_bytes(RUBBISH)
     bury(folder, kept, read_to=1)
     assert not folder.exists()
@@ -52,7 +52,7 @@ def test_what_cannot_be_read_is_kept_for_a_person(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["FIFO", "link", "folder", "file"])
 def test_what_is_not_ours_stays_and_the_lock_goes(tmp_path: Path, kind: str) -> None:
     """Nothing waits for it, follows it or copies it; without a lock the folder is nobody's orphan any more."""
-    folder, kept = write(tmp_path), aside(tmp_path)
+    folder, kept = write(tmp_path), quarantine(tmp_path)
     secret = tmp_path / "secret"
     secret.write_text("mine")
     odd = folder / ("notes.txt" if kind == "file" else "00000001.seg")
@@ -75,14 +75,14 @@ def test_a_folder_that_became_a_link_is_left_alone(tmp_path: Path) -> None:
     victim = write(tmp_path / "victim")
     (tmp_path / JOURNALS).mkdir()
     (tmp_path / JOURNALS / ID).symlink_to(victim)
-    bury(tmp_path / JOURNALS / ID, aside(tmp_path))
-    assert not set_aside(tmp_path / JOURNALS / ID, aside(tmp_path))
+    bury(tmp_path / JOURNALS / ID, quarantine(tmp_path))
+    assert not set_aside(tmp_path / JOURNALS / ID, quarantine(tmp_path))
     assert sorted(path.name for path in victim.iterdir()) == ["00000000.seg", "lock"]
 
 
 def test_a_journal_of_which_nothing_can_be_made_is_set_aside(tmp_path: Path) -> None:
     """Its segments are kept, a bounded piece of each, a FIFO among them is not waited for; without room it stays."""
-    folder, kept = write(tmp_path), aside(tmp_path)
+    folder, kept = write(tmp_path), quarantine(tmp_path)
     os.mkfifo(folder / "00000001.seg")
     os.truncate(folder / "00000000.seg", 1 << 30)  # sparse
     assert set_aside(folder, kept)
@@ -90,7 +90,7 @@ def test_a_journal_of_which_nothing_can_be_made_is_set_aside(tmp_path: Path) -> 
     assert piece.stat().st_size <= 16 << 20
     assert [path.name for path in folder.iterdir()] == ["00000001.seg"]
     other = write(tmp_path, OTHER)
-    for number in range(MAX_ASIDE):
+    for number in range(MAX_PIECES):
         (tmp_path / "damaged" / str(number)).touch()
     assert not set_aside(other, kept)
     assert (other / "00000000.seg").exists()

@@ -15,8 +15,8 @@ from wayside.packing import Frame
 from wayside.roots import Root
 from wayside.segments import JOURNALS
 from wayside_collector import intake as intakes
-from wayside_collector.sources import aside as asides
 from wayside_collector.sources import journal as sources
+from wayside_collector.sources import quarantine
 from wayside_collector.spool import SpoolError
 from wayside_collector.testing import FakeClock
 
@@ -100,7 +100,7 @@ async def test_too_many_sessions_let_an_orphan_wait(monkeypatch: pytest.MonkeyPa
 @pytest.mark.asyncio
 async def test_what_is_no_journal_is_set_aside_within_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals that nothing can be made of are moved out of the way; beyond the limit they stay, and are counted."""
-    monkeypatch.setattr(asides, "MAX_ASIDE", 2)
+    monkeypatch.setattr(quarantine, "MAX_PIECES", 2)
     async with opened_place() as place:
         for number in range(4):
             folder = _leave(place, 1, session=f"{number:032x}", run={"id": ""})

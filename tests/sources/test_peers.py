@@ -17,7 +17,7 @@ from standins.other_user import as_user, needs_root, talk
 from wayside import wire
 from wayside_collector.access import ClientsSection
 from wayside_collector.refusals import Refusals
-from wayside_collector.sources.peers import Admission, Peer, peer_of
+from wayside_collector.sources.peers import Door, Peer, peer_of
 from wayside_collector.sources.socket import SocketSource
 
 STRANGER, ITS_GROUP, SHARED = 61234, 61235, 61236  # numbers that nobody has
@@ -30,10 +30,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "w.sock"
 
 
-def bound(path: Path, **options: Any) -> Admission:
-    admission = Admission(path, ClientsSection(**options))
-    admission.bind().close()
-    return admission
+def bound(path: Path, **options: Any) -> Door:
+    door = Door(path, ClientsSection(**options))
+    door.bind().close()
+    return door
 
 
 def peer(uid: int = STRANGER, *groups: int) -> Peer:
@@ -101,17 +101,17 @@ def test_a_name_that_nobody_has_is_told(path: Path, option: str) -> None:
     """It would let in nobody, or the wrong ones: the collector does not start, and says which option."""
     named: Any = "no-such-name" if option == "group" else ("no-such-name",)
     with pytest.raises(OSError, match=rf"clients\.{option}: there is no .* give its number"):
-        Admission(path, ClientsSection(**{option: named}))
+        Door(path, ClientsSection(**{option: named}))
 
 
 def test_by_default_the_mode_decides(path: Path) -> None:
     """Root, the collector's own user and the socket's group are let in, nobody else; with a mode for all, all are."""
-    admission = bound(path)
+    door = bound(path)
     group = path.lstat().st_gid
-    assert admission.refuses(peer(0)) is None
-    assert admission.refuses(peer(os.geteuid())) is None
-    assert admission.refuses(peer(STRANGER, ITS_GROUP, group)) is None
-    refusal = admission.refuses(peer())
+    assert door.refuses(peer(0)) is None
+    assert door.refuses(peer(os.geteuid())) is None
+    assert door.refuses(peer(STRANGER, ITS_GROUP, group)) is None
+    refusal = door.refuses(peer())
     assert refusal is not None
     assert f"user {STRANGER}" in refusal
     assert "clients.users" in refusal
@@ -121,12 +121,12 @@ def test_by_default_the_mode_decides(path: Path) -> None:
 
 def test_with_a_list_only_the_listed_are_let_in(path: Path) -> None:
     """With users or groups the mode alone lets nobody in; a number may be written as text."""
-    admission = bound(path, mode="0666", users=(STRANGER,), groups=(str(SHARED),))
-    assert admission.refuses(peer(STRANGER)) is None
-    assert admission.refuses(peer(STRANGER + 7, ITS_GROUP, SHARED)) is None
-    assert admission.refuses(peer(STRANGER + 7)) is not None
-    assert admission.refuses(peer(STRANGER + 7, path.lstat().st_gid)) is not None
-    assert admission.refuses(peer(os.geteuid())) is None
+    door = bound(path, mode="0666", users=(STRANGER,), groups=(str(SHARED),))
+    assert door.refuses(peer(STRANGER)) is None
+    assert door.refuses(peer(STRANGER + 7, ITS_GROUP, SHARED)) is None
+    assert door.refuses(peer(STRANGER + 7)) is not None
+    assert door.refuses(peer(STRANGER + 7, path.lstat().st_gid)) is not None
+    assert door.refuses(peer(os.geteuid())) is None
 
 
 def test_the_kernel_says_who_connects() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ..spool import Amount, PartName
-from .texts import Damaged, parse
+from .texts import BadText, parse
 
 NOTHING = Amount()
 REJECTED = "rejected"  #: the reason under which dead letters are booked
@@ -108,10 +108,10 @@ def to_text(books: Books, ahead: Amount, written_off: list[WrittenOff]) -> str:
 
 
 def from_text(text: str) -> tuple[Books, list[WrittenOff]]:
-    """Raises texts.Damaged."""
+    """Raises texts.BadText."""
     value = parse(text, _Kept)
     if any(number < 0 for amount in (value.delivered, *value.dropped.values()) for number in amount):
-        raise Damaged("less than nothing was delivered or dropped")
+        raise BadText("less than nothing was delivered or dropped")
     return Books.from_value(value), list(value.written_off)
 
 

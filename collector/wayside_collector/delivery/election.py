@@ -177,7 +177,7 @@ class Election:
         return json.dumps({"seen": self.seen, "runs": runs, "spans": list(self._spans.items())}).encode()
 
     def load(self, text: bytes) -> None:
-        """Sessions that are known no longer are left out. Raises texts.Damaged, and then nothing has changed."""
+        """Sessions that are known no longer are left out. Raises texts.BadText, and then nothing has changed."""
         value = parse(text, _Kept)
         known = {session.key for session in self._registry.all()}
         self.seen = value.seen

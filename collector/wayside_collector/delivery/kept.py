@@ -15,7 +15,7 @@ from ..sinks.base import Traits
 from ..spool import Spool
 from .books import Books, WrittenOff, from_text
 from .progress import Progress
-from .texts import Damaged
+from .texts import BadText
 
 log = logging.getLogger(__name__)
 
@@ -67,16 +67,16 @@ def read_kept(spool: Spool, named: SinkName, traits: Traits) -> Kept:
     for session, text in texts.items():
         try:
             kept.cursors[session] = Progress.from_text(text)
-        except Damaged:
+        except BadText:
             kept.cursors[session] = Progress()
             kept.repaired.append(session)
     try:
         position, text = found or (0, "")
         if not 0 <= position <= spool.last_batch():
-            raise Damaged(f"position {position} is beyond every batch")
+            raise BadText(f"position {position} is beyond every batch")
         kept.books, kept.written_off = from_text(text)
         kept.position = position
-    except Damaged:
+    except BadText:
         kept.damaged["books_damaged"] = 1
     if kept.repaired:
         kept.damaged["cursors_damaged"] = len(kept.repaired)

@@ -14,7 +14,7 @@ import msgspec
 
 from ..spool import Stored
 from .selection import Kept
-from .texts import Damaged, parse
+from .texts import BadText, parse
 
 MAX_OPEN = (
     1 << 20
@@ -42,12 +42,12 @@ class Progress:
 
     @classmethod
     def from_text(cls, text: str) -> "Progress":
-        """Raises texts.Damaged."""
+        """Raises texts.BadText."""
         value = parse(text, _Kept)
         if any(not 0 <= first <= last < value.read for first, last in value.open):
-            raise Damaged("rows that were never taken are open")
+            raise BadText("rows that were never taken are open")
         if sum(last + 1 - first for first, last in value.open) > MAX_OPEN:
-            raise Damaged(f"more than {MAX_OPEN} rows are open")
+            raise BadText(f"more than {MAX_OPEN} rows are open")
         again = {seq for first, last in value.open for seq in range(first, last + 1)}
         return cls(value.read, again, value.closed, value.kept)
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Place:
+class _Slot:
     """One sink's. leaving: it is told of no new rows, and ends with the old ones. loaded: its books are known."""
 
     pump: Pump
@@ -45,12 +45,12 @@ class Pumps:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._places: dict[str, _Place] = {}
+        self._slots: dict[str, _Slot] = {}
         self._group: asyncio.TaskGroup | None = None
 
     def __iter__(self) -> Iterator[Pump]:
         """Those whose books are known, the leaving ones included."""
-        return iter([place.pump for place in self._places.values() if place.loaded])
+        return iter([slot.pump for slot in self._slots.values() if slot.loaded])
 
     def get(self, name: str) -> Pump | None:
         return next((pump for pump in self if pump.name == name), None)
@@ -64,121 +64,121 @@ class Pumps:
         """Take these, before anything runs. Where a great deal waits they are told of what comes in at once, and count
         what waits when they run. Raises SpoolError.
         """
-        self._places = {name: _Place(make(), make) for name, make in makers.items()}
+        self._slots = {name: _Slot(make(), make) for name, make in makers.items()}
         self._tell_readers()
         if await asyncio.to_thread(self._spool.count_batches) <= COUNTED_FIRST:
-            for place in self._places.values():
-                await place.pump.load()
-                place.loaded = True
+            for slot in self._slots.values():
+                await slot.pump.load()
+                slot.loaded = True
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Run them, and whichever come later, in this group."""
         self._group = group
-        for place in self._places.values():
-            self._run(place)
+        for slot in self._slots.values():
+            self._run(slot)
 
-    def _run(self, place: _Place) -> None:
+    def _run(self, slot: _Slot) -> None:
         if self._group is not None:
-            place.task = self._group.create_task(self._live(place), name=f"pump-{place.pump.name}")
+            slot.task = self._group.create_task(self._live(slot), name=f"pump-{slot.pump.name}")
 
-    async def _live(self, place: _Place) -> None:
-        await self._load(place)
-        await place.pump.run()
+    async def _live(self, slot: _Slot) -> None:
+        await self._load(slot)
+        await slot.pump.run()
 
-    async def _load(self, place: _Place) -> None:
+    async def _load(self, slot: _Slot) -> None:
         """Until it is done: what the spool cannot tell now it may tell in a moment."""
-        while not place.loaded:
+        while not slot.loaded:
             try:
-                await place.pump.load()
-                place.loaded = True
+                await slot.pump.load()
+                slot.loaded = True
             except SpoolError as problem:
-                log.error("sink %s cannot begin, tried again: %s", place.pump.name, problem)
+                log.error("sink %s cannot begin, tried again: %s", slot.pump.name, problem)
                 await asyncio.sleep(SPOOL_PAUSE)
-                place.pump = place.make()  # one that was half loaded would count twice
+                slot.pump = slot.make()  # one that was half loaded would count twice
 
     async def stop(self) -> None:
         """Stop them all. What is in flight counts as not delivered."""
-        await asyncio.gather(*(self._end(place) for place in self._places.values()))
+        await asyncio.gather(*(self._end(slot) for slot in self._slots.values()))
 
-    async def _end(self, place: _Place) -> None:
-        if place.task is not None:
-            place.task.cancel()
-            await asyncio.wait([place.task])
-            if not place.loaded:
-                await place.pump.close()
+    async def _end(self, slot: _Slot) -> None:
+        if slot.task is not None:
+            slot.task.cancel()
+            await asyncio.wait([slot.task])
+            if not slot.loaded:
+                await slot.pump.close()
 
     @property
     def counting(self) -> list[str]:
         """Those that still count what waits for them: until then nobody knows what they would lose by a file."""
-        return [name for name, place in self._places.items() if not place.loaded]
+        return [name for name, slot in self._slots.items() if not slot.loaded]
 
     # --- exchange -----------------------------------------------------------------------------------------------------
 
     async def put(self, name: str, make: Callable[[], Pump]) -> None:
         """A new sink, or another one in the place of that name. What `make` raises leaves the old one as it is."""
         pump = make()
-        old = self._places.get(name)
+        old = self._slots.get(name)
         if old is not None:
             await old.pump.hold(HOLD_LIMIT)
             await self._end(old)
-        place = self._places[name] = _Place(pump, make)  # from now on it is told of what is stored
+        slot = self._slots[name] = _Slot(pump, make)  # from now on it is told of what is stored
         self._tell_readers()
-        await self._load(place)
-        self._run(place)
+        await self._load(slot)
+        self._run(slot)
 
     async def remove(self, name: str, within: float) -> None:
         """Let a sink have what waits for it, for some seconds, and end it."""
-        place = self._places[name]
-        place.leaving = True
-        complete = await _until_idle([place], within)
-        await place.pump.hold(HOLD_LIMIT if complete else 0.0)
-        await self._end(place)
-        del self._places[name]
+        slot = self._slots[name]
+        slot.leaving = True
+        complete = await _until_idle([slot], within)
+        await slot.pump.hold(HOLD_LIMIT if complete else 0.0)
+        await self._end(slot)
+        del self._slots[name]
         self._tell_readers()
         if not complete:
-            waiting = place.pump.books.waiting
+            waiting = slot.pump.books.waiting
             log.warning("sink %s is removed, and had %d rows waiting; should it come back, it goes on there as far as "
                         "they are still stored", name, waiting.rows)  # fmt: skip
 
     def sort(self, names: Iterable[str]) -> None:
         """In this order from now on."""
         order = {name: place for place, name in enumerate(names)}
-        self._places = dict(sorted(self._places.items(), key=lambda item: order.get(item[0], len(order))))
+        self._slots = dict(sorted(self._slots.items(), key=lambda item: order.get(item[0], len(order))))
 
     def _tell_readers(self) -> None:
-        self._spool.readers = frozenset(self._places)
+        self._spool.readers = frozenset(self._slots)
 
     # --- what they are told ------------------------------------------------------------------------
 
     def stored(self, batches: list[Stored]) -> None:
         """New batches are on disk; the election has seen them."""
-        for place in self._places.values():
-            if not place.leaving:
-                place.pump.stored(batches)
+        for slot in self._slots.values():
+            if not slot.leaving:
+                slot.pump.stored(batches)
 
     def decided(self) -> None:
         """The election decided something, or a session ended."""
-        for place in self._places.values():
-            place.pump.decided()
+        for slot in self._slots.values():
+            slot.pump.decided()
 
     def forget(self, sessions: list[Known]) -> None:
         """These sessions are known no longer."""
-        for place in self._places.values():
-            place.pump.forget(sessions)
+        for slot in self._slots.values():
+            slot.pump.forget(sessions)
 
     @property
     def idle(self) -> bool:
         """Whether every sink has all there is for it. What was just stored may not be told to them yet."""
-        return all(place.idle for place in self._places.values())
+        return all(slot.idle for slot in self._slots.values())
 
     async def delivered(self, within: float) -> bool:
         """Wait until no sink has anything waiting, for some seconds; whether it came to that."""
-        return await _until_idle(list(self._places.values()), within)
+        return await _until_idle(list(self._slots.values()), within)
 
 
-async def _until_idle(places: list[_Place], within: float) -> bool:
+async def _until_idle(slots: list[_Slot], within: float) -> bool:
     until = time.monotonic() + within
-    while not all(place.idle for place in places):
+    while not all(slot.idle for slot in slots):
         if time.monotonic() > until:
             return False
         await asyncio.sleep(LOOK)

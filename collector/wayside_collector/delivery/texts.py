@@ -7,13 +7,13 @@ import msgspec
 Shape = TypeVar("Shape")
 
 
-class Damaged(Exception):
+class BadText(Exception):
     """A kept text that nobody wrote like that; the message says where it is wrong."""
 
 
 def parse(text: str | bytes, shape: type[Shape]) -> Shape:
-    """Raises Damaged."""
+    """Raises BadText."""
     try:
         return msgspec.json.decode(text, type=shape)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as problem:
-        raise Damaged(str(problem)) from None
+        raise BadText(str(problem)) from None

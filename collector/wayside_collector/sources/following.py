@@ -9,7 +9,7 @@ from wayside import wire
 from wayside.segments import boot_id
 
 from ..intake import Inlet, Stream
-from .aside import Aside
+from .quarantine import Quarantine
 from .segments import OpenSegment, Segments, written_pages
 
 HOLD = 5.0  #: seconds a walk may fail to reach the committed position before the rest is set aside
@@ -24,14 +24,20 @@ class Followed:
     """
 
     def __init__(
-        self, inlet: Inlet, folders: list[Path], aside: Aside, clock: Callable[[], float], *, orphan: bool = False
+        self,
+        inlet: Inlet,
+        folders: list[Path],
+        quarantine: Quarantine,
+        clock: Callable[[], float],
+        *,
+        orphan: bool = False,
     ) -> None:
         self.inlet = inlet
         self.folders = folders
         self.orphan = orphan
         self.next_life = 0.0
         self.silent_since = 0.0
-        self._aside = aside
+        self._quarantine = quarantine
         self._clock = clock
         self._boot = boot_id()
         self._segments = Segments(folders)
@@ -104,7 +110,7 @@ class Followed:
 
     def _put_off(self, problem: OSError) -> None:
         if self._unreadable_until is None:
-            self._aside.count += 1
+            self._quarantine.count += 1
             log.error("the journal %s cannot be read, tried again: %s", self.folders[0], problem)
         self._unreadable_until = self._clock() + RETRY
         if self._segment is not None:
@@ -153,7 +159,7 @@ class Followed:
             return 0
         rest = position - segment.read
         name = f"{self.inlet.known.session.id}-{segment.header.number:08d}-{segment.read}.seg"
-        target = self._aside.take_bytes(segment.fd, position, name)
+        target = self._quarantine.take_bytes(segment.fd, position, name)
         self.inlet.counters.malformed += 1
         log.error("%d bytes of %s cannot be read (%s); set aside as %s", rest, segment.path, problem, target)
         segment.read = position

@@ -19,10 +19,10 @@ from wayside.segments import JOURNALS
 
 from ..intake import Full, Inlet, Intake, Refused
 from ..spool import SpoolError
-from .aside import Aside
 from .burying import bury, set_aside
 from .confined import owner_uid
 from .following import HOLD, Followed
+from .quarantine import Quarantine
 from .segments import Owner, any_segment, journal_folders, owner_of, read_dropped
 
 BUSY = 0.005  #: seconds between looks while rows flow: adds at most this to the time from log() to a sink
@@ -59,7 +59,7 @@ class JournalSource:
         self.on_stored: Callable[[Inlet], None] = lambda inlet: None
         self.is_connected: Callable[[Inlet], bool] = lambda inlet: False
         self._adopts = adopts
-        self._aside = Aside(damaged)
+        self._quarantine = Quarantine(damaged)
         self._clock = clock
         self._followed: dict[str, Followed] = {}
         self._ignored: set[Path] = set()
@@ -71,7 +71,7 @@ class JournalSource:
     @property
     def set_aside(self) -> int:
         """Pieces that could not be read."""
-        return self._aside.count
+        return self._quarantine.count
 
     def follow(self, inlet: Inlet, folders: Sequence[Path]) -> None:
         """Read this session's journal from now on; also after it moved."""
@@ -79,7 +79,7 @@ class JournalSource:
         old = self._followed.get(id)
         if old is not None:
             old.close()
-        self._followed[id] = Followed(inlet, list(folders), self._aside, self._clock)
+        self._followed[id] = Followed(inlet, list(folders), self._quarantine, self._clock)
         self._wake.set()
 
     def follows(self, inlet: Inlet) -> bool:
@@ -163,7 +163,7 @@ class JournalSource:
             if followed.at_end:
                 await self._book_untold(followed)
                 for folder in followed.folders:
-                    bury(folder, self._aside, followed.read_to)
+                    bury(folder, self._quarantine, followed.read_to)
                 await self.intake.end(followed.inlet)  # before it is forgotten: where that fails, it is tried again
                 if self._followed.get(id) is followed:
                     del self._followed[id]
@@ -189,7 +189,7 @@ class JournalSource:
                 try:
                     followed.inlet.book_loss(rows - known[0], max(0, points - known[1]))
                 except wire.WireError as problem:
-                    self._aside.count += 1
+                    self._quarantine.count += 1
                     log.error("the account of drops in %s is damaged: %s", followed.folders[0], problem)
                 await self.intake.store([followed.inlet])
 
@@ -229,8 +229,8 @@ class JournalSource:
             self._put_off(folder, problem)
             return
         except (wire.WireError, IndexError, Refused) as problem:
-            taken = set_aside(folder, self._aside)
-            place = f"set aside in {self._aside.folder}" if taken else "left where it is"
+            taken = set_aside(folder, self._quarantine)
+            place = f"set aside in {self._quarantine.folder}" if taken else "left where it is"
             log.error("the journal %s cannot be read (%s); %s", folder, problem, place)
             self._ignored.add(folder)
             return
@@ -245,7 +245,7 @@ class JournalSource:
         """The system cannot read it now: it waits where it is for the next look."""
         if folder not in self._unreadable:
             self._unreadable.add(folder)
-            self._aside.count += 1
+            self._quarantine.count += 1
             log.error("the journal %s cannot be read, tried again: %s", folder, problem)
 
     def _adopt_account(self, folder: Path) -> None:
@@ -257,11 +257,11 @@ class JournalSource:
         if inlet is not None and not self.is_connected(inlet):
             self._follow_orphan(folder.name, inlet, folders)
         elif inlet is None and folders == [folder] and time.time() - _modified(folder) > HOLD:
-            bury(folder, self._aside)
+            bury(folder, self._quarantine)
 
     def _follow_orphan(self, id: str, inlet: Inlet, folders: list[Path]) -> None:
         self.orphans += 1
-        self._followed[id] = Followed(inlet, folders, self._aside, self._clock, orphan=True)
+        self._followed[id] = Followed(inlet, folders, self._quarantine, self._clock, orphan=True)
 
 
 def _elsewhere(folder: Path, record: dict[str, Any]) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..spool.lock import Held, take_lock
 from .json_lines import MAX_LINE
 from .note import Note
-from .peers import Admission
+from .peers import Door
 
 LOOK_INTERVAL = 1.0  #: seconds between looks whether the socket is still there
 
@@ -30,9 +30,9 @@ class Listening:
     be greeted.
     """
 
-    def __init__(self, path: Path, admission: Admission, url: str, backlog: int) -> None:
+    def __init__(self, path: Path, door: Door, url: str, backlog: int) -> None:
         self._path = path
-        self._admission = admission
+        self._door = door
         self._url = url
         self._backlog = backlog
         self._note = Note(path.parent / "collector.json")
@@ -57,7 +57,7 @@ class Listening:
         try:
             # All processes of a pod may begin at the same instant: whom the backlog has no room for is sent away.
             try:
-                listening = self._admission.bind()
+                listening = self._door.bind()
             except FileNotFoundError:
                 return  # deleted while it was made
             server = await asyncio.start_unix_server(greet, sock=listening, limit=MAX_LINE, backlog=self._backlog)

@@ -44,7 +44,7 @@ def peer_of(connection: socket.socket) -> Peer:
     return Peer(pid, uid, frozenset([gid, *struct.unpack(f"{len(more) // 4}I", more)]))
 
 
-class Admission:
+class Door:
     """Who may connect. path: the socket's. Raises OSError where a user or group has a name that nobody knows."""
 
     def __init__(self, path: Path, clients: ClientsSection) -> None:

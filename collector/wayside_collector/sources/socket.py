@@ -26,7 +26,7 @@ from .json_lines import LineSession, LineTalk, error_line
 from .leaving import Leaving
 from .listening import Listening
 from .named import NamedJournals, more_roots
-from .peers import Admission, Peer, peer_of
+from .peers import Door, Peer, peer_of
 
 MAX_CONNECTIONS = 1024  #: a thousand processes of one pod; each costs a descriptor and some kilobytes
 READ_SIZE = 256 << 10
@@ -55,9 +55,9 @@ class SocketSource:
         self.url = url
         self.connections = 0
         self.refusals = refusals or Refusals()
-        self._admission = Admission(path, clients)
+        self._door = Door(path, clients)
         self._named = NamedJournals(path.parent, [*journals.roots, *more_roots(clients)])
-        self._listening = Listening(path, self._admission, url, MAX_CONNECTIONS)
+        self._listening = Listening(path, self._door, url, MAX_CONNECTIONS)
         self._told_of: set[int] = set()  # users whose refusal stands in the log
         self._intake = intake
         self._journals = journals
@@ -95,7 +95,7 @@ class SocketSource:
         self.connections += 1
         peer = peer_of(writer.get_extra_info("socket"))
         try:
-            if (refusal := self._admission.refuses(peer)) is not None:
+            if (refusal := self._door.refuses(peer)) is not None:
                 await self._turn_away(refusal, peer, reader, writer)
                 return
             async with asyncio.timeout(HELLO_TIMEOUT):

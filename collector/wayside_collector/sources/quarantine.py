@@ -5,14 +5,14 @@ import logging
 import os
 from pathlib import Path
 
-MAX_ASIDE = 64  #: pieces kept, of 16 MiB at most: enough to see what is wrong; the counter has them all
+MAX_PIECES = 64  #: pieces kept, of 16 MiB at most: enough to see what is wrong; the counter has them all
 MAX_PIECE = 16 << 20  #: bytes of a piece: a segment of ours is 256 KiB, one of a row too wide for it 4 MiB
 
 log = logging.getLogger(__name__)
 
 
-class Aside:
-    """A folder for pieces. count: pieces that could not be read; beyond MAX_ASIDE they are only counted."""
+class Quarantine:
+    """A folder for pieces. count: pieces that could not be read; beyond MAX_PIECES they are only counted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,4 +30,4 @@ class Aside:
 
     def _has_room(self) -> bool:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return len(os.listdir(self.folder)) < MAX_ASIDE
+        return len(os.listdir(self.folder)) < MAX_PIECES
