@@ -82,6 +82,7 @@ class Remote:
         names = [names] if isinstance(names, str) else list(names)
         rest: list[tuple[str, Any]] = [("axis", wanted.axis), ("max_points", max_points)]
         rest += [(name, end) for name, end in (("from", wanted.start), ("to", wanted.end)) if end is not None]
+        rest += [("kept", "true")] * wanted.kept
         rest += [("rank", "none" if rank is None else rank) for rank in ranks or ()]
         found: list[Curve] = []
         for begin in range(0, len(names), METRICS):

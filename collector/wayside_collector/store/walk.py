@@ -36,11 +36,14 @@ class Leg(NamedTuple):
 
 
 class Range(NamedTuple):
-    """What is wanted of an axis, both ends included; None for no end."""
+    """What is wanted of an axis, both ends included; None for no end. kept: where points are read, those that were let
+    go of are left out, and not told as the summaries that stay of them.
+    """
 
     axis: Axis
     start: float | None
     end: float | None
+    kept: bool = False
 
     def holds(self, low: float, high: float) -> bool:
         return (self.start is None or low >= self.start) and (self.end is None or high <= self.end)
@@ -92,7 +95,7 @@ def within(leg: Leg, wanted: Range) -> Range:
         return wanted
     starts = [value for value in (wanted.start, leg.since) if value is not None]
     ends = [value for value in (wanted.end, leg.until) if value is not None]
-    return Range("time", max(starts, default=None), min(ends, default=None))
+    return wanted._replace(start=max(starts, default=None), end=min(ends, default=None))
 
 
 def reach(db: Database, leg: Leg, wanted: Range) -> tuple[int, int]:
@@ -189,6 +192,8 @@ class _Walker:
             for number, data in values.items():
                 missing.discard(number)
                 self._add(self._unpacked[self._leg.stream, number], unpack_values(data))
+        if self._wanted.kept:
+            return
         for first, last in _stretches(sorted(missing)):  # their points were let go of; their summaries stay
             rows = self._db.query(_NODES, self._leg.series, self._leg.stream, 0, first, last)
             for _, low_step, high_step, low_time, high_time, *row in rows:

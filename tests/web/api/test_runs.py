@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wayside_collector.store import Writer, connect
+from wayside_collector.testing import make_rows
 from web.api.asking import asking
-from web.api.history import START, STEPS, filled
+from web.api.history import START, STEPS, filled, put, run_session
 
 pytestmark = pytest.mark.asyncio
 
@@ -152,6 +154,19 @@ async def test_curves(url: str) -> None:
         none = await ask.get("/runs/r2/data?metric=train/loss&rank=none")
         assert [one["rank"] for one in none["curves"]] == [None]
         assert (await ask.get("/runs/r1/data?metric=nothing"))["curves"] == []
+
+
+async def test_points_that_were_let_go_of(url: str) -> None:
+    """Their summaries are told in buckets; with `kept` there is nothing but the points that stay, one by one."""
+    db = connect(url)
+    put(Writer(db), run_session("r5", 0, "job", START), make_rows(600, {"train/loss": 0.25}, time=START))
+    db.run("DELETE FROM blocks")
+    db.close()
+    async with asking(url) as ask:
+        (curve,) = (await ask.get("/runs/r5/data?metric=train/loss"))["curves"]
+        assert (curve["kind"], curve["count"]) == ("buckets", 600)
+        (curve,) = (await ask.get("/runs/r5/data?metric=train/loss&kept=true"))["curves"]
+        assert (curve["kind"], curve["steps"]) == ("points", list(range(512, 600)))
 
 
 async def test_compare(url: str) -> None:

@@ -41,6 +41,9 @@ class DataAsked(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "fro
         tuple[Annotated[int, Meta(ge=0, le=1 << 31)] | Literal["none"], ...],
         Meta(max_length=10_000, description="only these ranks; `none` for processes without one, and for hosts"),
     ] = ()
+    kept: Annotated[
+        bool, Meta(description="leave out points that were let go of, rather than tell their summaries")
+    ] = False
 
 
 def _series(reader: Reader, asked: RunAsked) -> SeriesTold:
@@ -49,7 +52,7 @@ def _series(reader: Reader, asked: RunAsked) -> SeriesTold:
 
 def _data(reader: Reader, asked: DataAsked) -> CurvesTold:
     ranks = [None if rank == "none" else rank for rank in asked.rank] or None
-    wanted = Range(asked.axis, asked.from_, asked.to)
+    wanted = Range(asked.axis, asked.from_, asked.to, asked.kept)
     names = list(dict.fromkeys(asked.metric))
     try:
         return CurvesTold(reader.curves(asked.id, names, wanted, max_points=asked.max_points, ranks=ranks))
