@@ -85,9 +85,9 @@ __all__ = [
     "ALIGN", "ANSWER", "AUTO_STEP", "COMMIT", "ERROR", "EVENT", "HEADER_SIZE", "HELLO", "MAGIC", "MAX_DEPTH",
     "MAX_FRAME", "MAX_NAME", "MAX_SCHEMAS", "MAX_SLOTS", "MAX_WIDTH", "NAMED_ROW",
     "NON_FINITE", "POSITION_WORD", "ROW", "SCHEMA", "SEALED_WORD", "SEQ", "STEP_NONE", "STORED", "VERSION", "VERSIONS",
-    "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "body", "check_depth", "event_frame", "frame",
+    "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "as_number", "body", "check_depth", "event_frame", "frame",
     "head", "json_frame",
-    "named_row_frame", "number", "read_event", "read_json", "read_named_row", "read_pair", "read_rows", "read_schema",
+    "named_row_frame", "read_event", "read_json", "read_named_row", "read_pair", "read_rows", "read_schema",
     "read_segment_header", "row_frame", "row_head", "row_size", "row_struct", "scan", "schema_frame", "seq_frame",
     "spell", "stored_frame", "totals",
 ]  # fmt: skip
@@ -222,12 +222,12 @@ def read_named_row(data: Buffer, span: Span, seq: int) -> Row:
     metrics = read_json(data, span, _PREFIX.size)
     if not isinstance(metrics, dict):
         raise WireError(f"a row at byte {span.start} must hold an object of names and numbers")
-    values = tuple(number(name, value) for name, value in metrics.items())
+    values = tuple(as_number(name, value) for name, value in metrics.items())
     commit, auto = bool(span.flags & COMMIT), bool(span.flags & AUTO_STEP)
     return Row(seq, time, None if step == STEP_NONE else step, commit, auto, tuple(metrics), values)
 
 
-def number(name: str, value: object) -> float:
+def as_number(name: str, value: object) -> float:
     """A JSON value as a metric's number, "NaN" and the infinities by name; raises WireError."""
     if not name or len(name) > MAX_NAME:
         raise WireError(f"a metric name must be text of 1 to {MAX_NAME} characters, not {name!r:.80}")

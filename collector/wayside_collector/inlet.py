@@ -160,7 +160,7 @@ class Inlet:
                 f"a row at byte {span.start} of schema {span.schema}, which this stream has not defined"
             )
         width = len(self.known.schemas[span.schema])
-        if span.size != 32 + 8 * width:
+        if span.size != wire.row_size(width):
             raise wire.WireError(f"a row of {span.size} bytes at byte {span.start} of a schema with {width} names")
         self._put_rows(stream, data, span, width, span.schema)
 

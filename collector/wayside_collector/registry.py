@@ -71,6 +71,10 @@ class Registry:
     def of(self, key: int) -> Known:
         return self._by_key[key]
 
+    def get(self, key: int) -> Known | None:
+        """The same, where the spool may have forgotten the session."""
+        return self._by_key.get(key)
+
     def by_id(self, id: str) -> Known | None:
         return self._by_id.get(id)
 

@@ -15,7 +15,7 @@ from wayside.segments import DROPPED, JOURNALS, boot_id
 from wayside_collector.access import ClientsSection
 from wayside_collector.sources.confined import Forbidden, journal_folder, open_plain, shared_memory_of
 from wayside_collector.sources.named import NamedJournals, still_readable
-from wayside_collector.sources.segments import MAX_SEGMENT, Owner, any_segment, open_segment, owner_of, read_dropped
+from wayside_collector.sources.segments import MAX_SEGMENT, Owner, any_segment, owner_of, read_dropped, read_segment
 from wayside_collector.sources.socket import SocketSource
 
 ID = str(RECORD["session"])
@@ -51,6 +51,12 @@ def elsewhere(tmp_path: Path) -> Path:
     made = tmp_path / "elsewhere"
     made.mkdir()
     return write(made)
+
+
+def read(path: Path) -> None:
+    """One segment, by its path."""
+    with journal_folder(path.parent) as folder:
+        read_segment(folder, path)
 
 
 def find(root: Path, *, owner: int = ME, beside: Path | None = None, **journal: Any) -> tuple[list[Path], str]:
@@ -166,7 +172,7 @@ def test_only_plain_files_are_opened(root: Path, tmp_path: Path, kind: str, name
     assert read_dropped(folder) == (0, 0)
     assert find(root, path=str(folder))[0] == []
     with pytest.raises(Forbidden):
-        open_segment(odd)
+        read(odd)
     assert time.monotonic() - began < 10, "somebody waited for it"
 
 
@@ -190,7 +196,7 @@ def test_a_huge_file_is_no_segment(root: Path) -> None:
         file.seek(8)
         file.write((1 << 62).to_bytes(8, "little"))
     with pytest.raises(wire.WireError, match="no segment has"):
-        open_segment(path)
+        read(path)
     assert any_segment(named(root)) is None
     huge = named(root) / DROPPED
     huge.write_bytes(b"")
@@ -218,7 +224,7 @@ def test_a_hard_link_to_somebody_else_s_file_is_not_read(root: Path) -> None:
     os.chown(segment, 0, -1)
     assert find(root, path=str(named(root)), owner=STRANGER)[0] == []
     with pytest.raises(Forbidden, match="belongs to user 0"):
-        open_segment(segment)
+        read(segment)
 
 
 def test_a_folder_of_another_user_is_not_read_for_this_one(root: Path) -> None:

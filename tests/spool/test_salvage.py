@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from spool.making import SCHEMA, T0, WITHIN, as_contents, begin, contents, make_batch, opened, put, session_id
-from wayside_collector.spool import DeadLetter, Loss, SinkCommit, Spool, SpoolError
+from wayside import wire
+from wayside_collector.spool import Amount, Batch, DeadLetter, Loss, SinkCommit, Spool, SpoolError
 from wayside_collector.spool.files import HEADER
 from wayside_collector.spool.index import FORMAT
 
@@ -213,3 +214,19 @@ def test_damage_while_it_is_used_is_mended_without_a_restart(tmp_path: Path) -> 
         put(spool, second)
         assert list(contents(spool).values()) == [as_contents(first), as_contents(second)]
         assert spool.last_error is None
+
+
+def test_frames_are_counted_as_the_wire_has_them(tmp_path: Path) -> None:
+    """Salvage reads frames by numbers of its own: what it counts of each kind is what was stored."""
+    rows = wire.seq_frame(0, 0) + wire.row_frame(0, T0, 0, (0.5, 1.0)) + wire.named_row_frame(T0, 1, {"loss": 0.5})
+    events = wire.seq_frame(2, 3) + wire.event_frame(T0, None, "finish", {})
+    amount, composition = Amount(3, 2, 1), ((-1, 1), (0, 1))
+    with opened(tmp_path) as spool:
+        key = begin(spool).key
+        put(spool, Batch(key, 0, 3, 3, rows, events, amount, composition, T0, {0: SCHEMA}, finishes=True))
+    (tmp_path / "spool.db").unlink()
+    with opened(tmp_path) as spool:
+        (stored,), (session,) = spool.batches(0, 10), spool.sessions()
+        assert (stored.amount, tuple(sorted(stored.composition))) == (amount, composition)
+        assert (session.next_seq, session.next_point, session.finished) == (3, 3, True)
+        assert spool.schemas(session.key) == {0: SCHEMA}

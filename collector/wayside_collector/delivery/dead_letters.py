@@ -111,7 +111,7 @@ class DeadLetters:
         )
 
     def _shown(self, letter: KeptLetter) -> dict[str, Any]:
-        known = next((one for one in self._registry.all() if one.key == letter.session), None)
+        known = self._registry.get(letter.session)
         return {
             "id": letter.id,
             "sink": letter.sink,

@@ -16,9 +16,8 @@ from ..spool import Stored
 from .selection import Kept
 from .texts import BadText, parse
 
-MAX_OPEN = (
-    1 << 20
-)  #: rows of one session taken and not done: a step's (`steps.MAX_STEP_ROWS`), and what a pump holds; far fewer
+#: rows of one session taken and not done: a step's (`steps.MAX_STEP_ROWS`), and what a pump holds; far fewer
+MAX_OPEN = 1 << 20
 
 
 @dataclass(slots=True)

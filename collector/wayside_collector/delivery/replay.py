@@ -96,7 +96,7 @@ class Replay:
         except Unreadable as problem:
             log.warning("dead letter %d of sink %s cannot go again: %s", letter.id, self._sink, problem)
             return None
-        known = next((one for one in self._registry.all() if one.key == letter.session), None)
+        known = self._registry.get(letter.session)
         if known is None:
             log.warning("dead letter %d of sink %s cannot go again: its session is not known", letter.id, self._sink)
             return None

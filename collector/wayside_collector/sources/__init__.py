@@ -1,6 +1,7 @@
 """The table of samplers: a name in the configuration to the options and the class, imported only when chosen.
 
-The socket and the journals are sources as well, always there, and not in this table: they need no options of their own.
+The socket and the journals are sources as well, always there, and not in this table: their options, `socket` and
+`clients`, stand at the top of the configuration.
 """
 
 from typing import NamedTuple

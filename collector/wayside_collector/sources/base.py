@@ -1,8 +1,7 @@
-"""The contract of a source, and of the special kind of source that measures hardware on a clock, a sampler.
+"""The contract of a sampler, the special kind of source that measures hardware on a clock.
 
-A source brings rows in: `run(…)` runs until it is cancelled. A sampler only measures; `sources/sampling.py` calls it
-on its interval, each sampler in a thread of its own, counts and times the calls, and turns what it returns into rows
-of the collector's own session.
+A sampler only measures; `sources/sampling.py` calls it on its interval, each sampler in a thread of its own, counts and
+times the calls, and turns what it returns into rows of the collector's own session.
 
 Names of sampled metrics are `family/metric` or `family/device/metric`, the device being everything between the first
 slash and the last: `host/memory_used_bytes`, `container/cpu_usage_seconds_total`, `disk/vda/read_bytes_total`,

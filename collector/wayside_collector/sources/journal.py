@@ -214,9 +214,8 @@ class JournalSource:
             self._adopt_account(folder)
             return
         try:
-            data = os.pread(segment.fd, wire.MAX_FRAME, wire.HEADER_SIZE)
-            record = wire.read_json(data, wire.scan(data).spans[0])
-            if not isinstance(record, dict) or not self._adopts(record):
+            record = segment.record()
+            if not self._adopts(record):
                 self._ignored.add(folder)
                 return
             if record.get("session") != folder.name:
@@ -228,7 +227,7 @@ class JournalSource:
         except OSError as problem:
             self._put_off(folder, problem)
             return
-        except (wire.WireError, IndexError, Refused) as problem:
+        except (wire.WireError, Refused) as problem:
             taken = set_aside(folder, self._quarantine)
             place = f"set aside in {self._quarantine.folder}" if taken else "left where it is"
             log.error("the journal %s cannot be read (%s); %s", folder, problem, place)

@@ -57,7 +57,7 @@ def read_line(value: Any) -> tuple[Line, dict[str, float]]:
     """What JSON holds as a line; raises LineError likewise."""
     try:
         line = msgspec.convert(value, Line)
-        return line, {name: wire.number(name, number) for name, number in line.metrics.items()}
+        return line, {name: wire.as_number(name, number) for name, number in line.metrics.items()}
     except (msgspec.ValidationError, wire.WireError, UnicodeError) as problem:  # the last of a lone surrogate
         raise LineError(f'{problem}; a line is like {{"metrics": {{"loss": 0.5}}, "step": 3}}') from None
 

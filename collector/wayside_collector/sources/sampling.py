@@ -1,6 +1,6 @@
 """Drives one sampler: calls it on its interval in a thread of its own, counts and times the calls, says what is wrong.
 
-The samplers measure, the daemon decides what becomes of a sample; between them there is only this. A driver can hold
+The samplers measure, `system.py` decides what becomes of a sample; between them there is only this. A driver can hold
 a call for seconds or for ever (a dead NFS mount, a GPU in trouble), so the thread is a daemon thread that nothing
 waits for without a limit, and a call that overruns makes the clock skip ticks and never pile them up.
 """

@@ -70,6 +70,15 @@ class OpenSegment:
     def bytes_to(self, position: int, most: int) -> bytes:
         return os.pread(self.fd, min(position - self.read, most), self.read)
 
+    def record(self) -> dict[str, Any]:
+        """The session's record, which opens each segment. Raises OSError, and wire.WireError where it is none."""
+        data = os.pread(self.fd, wire.MAX_FRAME, wire.HEADER_SIZE)
+        spans = wire.scan(data).spans
+        found = wire.read_json(data, spans[0]) if spans else None
+        if not isinstance(found, dict):
+            raise wire.WireError("no session record opens it")
+        return found
+
     def unlink(self) -> None:
         """Remove the file, if it still is the one that was read. Raises OSError."""
         with journal_folder(self.path.parent) as folder:
@@ -79,16 +88,10 @@ class OpenSegment:
         os.close(self.fd)
 
 
-def open_segment(path: Path) -> OpenSegment | None:
-    """A segment that has been begun; None for one only prepared, or gone. Raises wire.WireError for what is no
-    segment, and OSError.
-    """
-    with journal_folder(path.parent) as folder:
-        return read_segment(folder, path)
-
-
 def read_segment(folder: int, path: Path) -> OpenSegment | None:
-    """The same in a folder that is open."""
+    """A segment that has been begun, in its opened folder; None for one only prepared, or gone. Raises wire.WireError
+    for what is no segment, and OSError.
+    """
     try:
         fd = open_plain(folder, path.name)
     except FileNotFoundError:
@@ -113,11 +116,9 @@ def read_record(journal: Path) -> dict[str, Any]:
         if segment is None:
             return {}
         with contextlib.closing(segment):
-            data = os.pread(segment.fd, wire.MAX_FRAME, wire.HEADER_SIZE)
-        record = wire.read_json(data, wire.scan(data).spans[0])
-    except (OSError, wire.WireError, IndexError):
+            return segment.record()
+    except (OSError, wire.WireError):
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
 """The spool: the durable queue between what comes in and what goes out. Bytes in, the same bytes out; nothing here
-knows rows.
+knows rows, but for `salvage.py`, which counts again what the frames hold when the database is lost.
 
 On disk, below one folder that one collector owns (`lock`, a POSIX lock; its text says who):
 

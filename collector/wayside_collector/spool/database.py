@@ -18,7 +18,7 @@ from typing import TypeVar
 from . import index
 from .errors import SpoolError
 from .files import segment_files, sync_folder
-from .salvage import rebuild, set_aside
+from .salvage import salvage, set_aside
 
 _DAMAGE = (
     sqlite3.SQLITE_ERROR,  # a table or column is missing
@@ -90,7 +90,7 @@ class Database:
             path.unlink()
         with contextlib.closing(connect(self._fresh)) as db:
             _prepare(db)
-            found = rebuild(db, self.path, self.path.parent)
+            found = str(salvage(db, self.path, self.path.parent))
         damaged = set_aside(self.path)
         os.rename(self._fresh, self.path)
         sync_folder(self.path.parent)

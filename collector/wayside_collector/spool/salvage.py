@@ -86,13 +86,8 @@ class Salvaged(NamedTuple):
         return f"{found}; accounts kept: {kept}"
 
 
-def rebuild(db: sqlite3.Connection, damaged: Path, folder: Path) -> str:
-    """Fill a new database from the files and from what a damaged one still tells; returns a sentence for people."""
-    return str(salvage(db, damaged, folder))
-
-
 def salvage(db: sqlite3.Connection, damaged: Path, folder: Path) -> Salvaged:
-    """The same, in numbers."""
+    """Fill a new database from the files and from what a damaged one still tells; what it holds then."""
     found = _read_files(folder)
     _supersede(found.batches)
     db.execute("BEGIN IMMEDIATE")

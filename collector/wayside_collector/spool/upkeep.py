@@ -15,9 +15,8 @@ from .files import Files, segment_files
 
 BALLAST = 8 << 20  #: bytes set aside, given back to the database when the disk is full
 BALLAST_SHARE = 4  #: it is set aside where this many times as much is free: a small disk is left to the rows
-KEEP_ENDED = (
-    2000  #: sessions over and delivered that are still known, some megabytes: a journal that comes twice is told
-)
+#: sessions over and delivered that are still known, some megabytes: a journal that comes twice is told
+KEEP_ENDED = 2000
 NO_SPACE = 1 << 20  #: bytes: with less the disk is full, as far as a database is concerned
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 

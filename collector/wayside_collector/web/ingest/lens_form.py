@@ -93,7 +93,7 @@ def read_metrics(value: Any) -> Entries:
         try:
             one = _fields(entry, "an entry")
             name = one.get("name")
-            number = wire.number(name if isinstance(name, str) else "", one.get("value"))
+            number = wire.as_number(name if isinstance(name, str) else "", one.get("value"))
             calls = rows.setdefault((_time(one.get("timestamp")), _step(one.get("step"))), [{}])
             if name in calls[-1]:
                 calls.append({})
@@ -223,7 +223,7 @@ def _flat(data: Mapping[str, Any], prefix: str = "", depth: int = 0) -> tuple[di
             texts.update(inner[1])
             continue
         try:
-            metrics[name] = wire.number(name, value)
+            metrics[name] = wire.as_number(name, value)
         except wire.WireError:
             if isinstance(value, str) and 0 < len(name) <= wire.MAX_NAME:
                 texts[name] = value[:65536]
