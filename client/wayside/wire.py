@@ -85,8 +85,8 @@ __all__ = [
     "ALIGN", "ANSWER", "AUTO_STEP", "COMMIT", "ERROR", "EVENT", "HEADER_SIZE", "HELLO", "MAGIC", "MAX_DEPTH",
     "MAX_FRAME", "MAX_NAME", "MAX_SCHEMAS", "MAX_SLOTS", "MAX_WIDTH", "NAMED_ROW",
     "NON_FINITE", "POSITION_WORD", "ROW", "SCHEMA", "SEALED_WORD", "SEQ", "STEP_NONE", "STORED", "VERSION", "VERSIONS",
-    "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "as_number", "body", "check_depth", "event_frame", "frame",
-    "head", "json_frame",
+    "Buffer", "Scan", "SegmentHeader", "Span", "WireError", "as_number", "body", "check_depth", "checked_names",
+    "event_frame", "frame", "head", "json_frame",
     "named_row_frame", "read_event", "read_json", "read_named_row", "read_pair", "read_rows", "read_schema",
     "read_segment_header", "row_frame", "row_head", "row_size", "row_struct", "scan", "schema_frame", "seq_frame",
     "spell", "stored_frame", "totals",
@@ -190,14 +190,18 @@ def read_pair(data: Buffer, span: Span) -> Tuple[int, int]:
 
 def read_schema(data: Buffer, span: Span) -> Tuple[str, ...]:
     """The names of a SCHEMA frame; raises WireError on anything but a list of non-empty text within the limits."""
-    names = read_json(data, span)
-    if not isinstance(names, list) or len(names) > MAX_WIDTH:
-        raise WireError(f"a schema at byte {span.start} must be a list of at most {MAX_WIDTH} names")
+    return checked_names(read_json(data, span), f"a schema at byte {span.start}")
+
+
+def checked_names(names: object, place: str) -> Tuple[str, ...]:
+    """The names of a schema; raises WireError likewise, which says where they stand."""
+    if not isinstance(names, (list, tuple)) or len(names) > MAX_WIDTH:
+        raise WireError(f"{place} must be a list of at most {MAX_WIDTH} names")
     for name in names:
         if not isinstance(name, str) or not name or len(name) > MAX_NAME:
             raise WireError(f"a metric name must be text of 1 to {MAX_NAME} characters, not {name!r:.80}")
     if len(set(names)) != len(names):
-        raise WireError(f"a schema at byte {span.start} names a metric twice")
+        raise WireError(f"{place} names a metric twice")
     return tuple(names)
 
 

@@ -9,14 +9,33 @@ import asyncio
 import sys
 from array import array
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from wayside import row, wire
 
 from .inlet import Counters, Inlet, Stream
 from .plausible import check_count
 from .registry import Known
+from .relay import MAX_BODY
+
+#: Bytes that the rows of a delivery may come to where names are written out: sixteen times what our sinks send at once.
+MAX_WRITTEN = 2 * MAX_BODY
+_THREAD = 64 << 10  # bytes to be written out from which on a thread does it: a millisecond
 
 _TAKEN = frozenset({wire.ROW, wire.NAMED_ROW, wire.EVENT, wire.SEQ})
+
+
+class Crowded(Exception):
+    """There is no room for a lot beside those before it: it is for a later delivery."""
+
+
+class Fitted(NamedTuple):
+    """A lot as its session may take it. written: bytes of the rows whose names are written out, at most."""
+
+    numbers: list[int | None]
+    names: list[tuple[str, ...]]
+    frames: bytes
+    written: int
 
 
 class RelayedInlet(Inlet):
@@ -32,20 +51,37 @@ class RelayedInlet(Inlet):
         self._next_number = max(known.schemas, default=-1) + 1
         self._given = self._slots  # names in all schemas, those included that are not taken yet
 
-    def take_lot(self, names: Sequence[Sequence[str]], frames: bytes) -> None:
-        """Take frames whose rows have the places of their names in their heads. Raises wire.WireError, and then none of
-        them is taken.
+    async def fit(self, names: Sequence[Sequence[str]], frames: bytes, room: int = MAX_WRITTEN) -> Fitted:
+        """Frames whose rows have the places of their names in their heads, with the session's own numbers there. Where
+        it may have no more of those, names are written out, in `room` bytes at most. Raises wire.WireError for what
+        makes no sense, and Crowded.
         """
         spans = _checked(frames, len(names))
-        known = [tuple(some) for some in names]
+        known = [wire.checked_names(some, f"names {place}") for place, some in enumerate(names)]
         numbers = [self._number(some) for some in known]
+        size = written_size(spans, numbers, known)
+        if size > MAX_WRITTEN:
+            raise wire.WireError(
+                f"its rows with their names written out come to {size} bytes, the limit is {MAX_WRITTEN}: it has all"
+                f" the {wire.MAX_SCHEMAS} schemas or {wire.MAX_SLOTS} names it may have, use fewer or shorter names"
+            )
+        if size > room:
+            raise Crowded(f"the delivery's rows with their names written out come to more than {MAX_WRITTEN} bytes")
+        if size > _THREAD:
+            fitted = await asyncio.to_thread(renumbered, frames, spans, numbers, known)
+        else:
+            fitted = renumbered(frames, spans, numbers, known)
+        return Fitted(numbers, known, fitted, size)
+
+    def take_lot(self, lot: Fitted) -> None:
+        """Take all of it."""
         stream = Stream(self.next_seq, self.next_point, set(self._defined))
         defined = b"".join(
             wire.schema_frame(number, some)
-            for number, some in zip(numbers, known, strict=True)
+            for number, some in zip(lot.numbers, lot.names, strict=True)
             if number is not None and number not in self._defined
         )
-        self.take(stream, defined + renumbered(frames, spans, numbers, known))
+        self.take(stream, defined + lot.frames)
 
     def _number(self, names: tuple[str, ...]) -> int | None:
         """The session's own number of these names; None when it has as many schemas as it may have."""
@@ -87,6 +123,15 @@ def _checked(frames: bytes, names: int) -> list[wire.Span]:
         if span.type == wire.ROW and span.schema >= names:
             raise wire.WireError(f"a row at byte {span.start} of names {span.schema}, of which there are {names}")
     return found.spans
+
+
+def written_size(spans: Sequence[wire.Span], numbers: Sequence[int | None], names: Sequence[tuple[str, ...]]) -> int:
+    """Bytes, at most, of the rows without a number with their names written out."""
+    each = {
+        place: len(wire.named_row_frame(0.0, None, dict.fromkeys(names[place], -1.2345678901234567e-300)))
+        for place in {span.schema for span in spans if span.type == wire.ROW and numbers[span.schema] is None}
+    }
+    return sum(span.frames * each.get(span.schema, 0) for span in spans if span.type == wire.ROW)
 
 
 def renumbered(

@@ -9,6 +9,7 @@ import pytest
 from standins.gateway_server import Receiver, receiving
 from wayside import row, wire
 from wayside.row import Event, Row
+from wayside_collector import relayed
 from wayside_collector.intake import Intake
 from wayside_collector.relay import VERSIONS, Balance, Delivery, Lot, Sender
 from wayside_collector.relayed import RelayedInlet
@@ -80,6 +81,46 @@ async def test_more_sets_of_names_than_there_may_be(monkeypatch: pytest.MonkeyPa
         await one.source.take(delivery(lot(records)), None)
         assert one.stored(ONE) == records
         assert len(one.known(ONE).schemas) == 2
+
+
+@pytest.mark.asyncio
+async def test_what_is_written_out_has_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session whose rows would come to more than MAX_WRITTEN is refused; what only finds no room beside others of the
+    delivery comes later, and nothing after it meanwhile.
+    """
+    monkeypatch.setattr(wire, "MAX_SCHEMAS", 0)
+    monkeypatch.setattr(relayed, "MAX_WRITTEN", 3000)
+    monkeypatch.setattr(gateways, "MAX_WRITTEN", 3000)
+    long = "n" * 1000
+    async with receiving() as one:
+        receipt = await one.source.take(
+            delivery(
+                lot(make_rows(3, {long: 1.0})),
+                lot(make_rows(2, {long: 1.0}), TWO),
+                lot(make_rows(2, {long: 1.0}), "3" * 32),
+                lot(make_rows(1, {"n": 1.0}, seq=2), "3" * 32),
+            ),
+            None,
+        )
+        assert list(receipt.refused) == [ONE]
+        assert "use fewer or shorter names" in receipt.refused[ONE]
+        assert list(receipt.later) == ["3" * 32]
+        assert [len(one.stored(id)) for id in (ONE, TWO, "3" * 32)] == [0, 2, 0]
+        assert (await one.source.take(delivery(lot(make_rows(2, {long: 1.0}), "3" * 32)), None)).doubles == 0
+        assert len(one.stored("3" * 32)) == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("names", [["a", "a"], [""], ["n" * 1025]])
+async def test_names_that_are_none_use_up_nothing(monkeypatch: pytest.MonkeyPatch, names: list[str]) -> None:
+    """They are refused, and the session has as many schemas to give as before."""
+    monkeypatch.setattr(wire, "MAX_SCHEMAS", 1)
+    async with receiving() as one:
+        record = lot(make_rows(1)).record
+        frames = wire.row_frame(0, 1e9, 1, [1.0] * len(names))
+        assert list((await one.source.take(delivery(Lot(record, [names], frames)), None)).refused) == [ONE]
+        await one.source.take(delivery(lot(make_rows(1, {"a": 1.0}))), None)
+        assert list(one.known(ONE).schemas.values()) == [("a",)]
 
 
 @pytest.mark.asyncio

@@ -16,7 +16,7 @@ from wayside import wire
 
 from ..intake import Full, Intake, Refused
 from ..relay import VERSIONS, Delivery, Lot, Receipt
-from ..relayed import RelayedInlet
+from ..relayed import MAX_WRITTEN, Crowded, Fitted, RelayedInlet
 from ..session import in_namespace
 from ..spool import Batch, SpoolError
 from .feeders import MAX_FEEDERS, OWNER, Feeder, Feeders
@@ -201,16 +201,10 @@ class GatewaySource:
         async with contextlib.AsyncExitStack() as taking:
             for inlet in inlets:
                 await taking.enter_async_context(inlet.taking)
-            before = counters.doubles, counters.malformed
-            for inlet, lot in lots:
-                if self._intake.find(inlet.client_id) is not inlet:  # while this waited for its turn
-                    later[inlet.client_id] = "the session was let go just now, and begins anew with its next rows"
-                    continue
-                try:
-                    if lot.frames and inlet.client_id not in refused:
-                        inlet.take_lot(lot.names, lot.frames)
-                except wire.WireError as problem:
-                    refused[inlet.client_id] = f"its rows make no sense: {problem}"
+            fitted = await self._fit(lots, refused, later)
+            before = counters.doubles, counters.malformed  # nothing is awaited from here until the next look at them
+            for inlet, one in fitted:
+                inlet.take_lot(one)
             doubles, malformed = counters.doubles - before[0], counters.malformed - before[1]
             after: list[Feeder] = []
 
@@ -226,6 +220,27 @@ class GatewaySource:
         if gone := self.feeders.forget():
             self._intake.spool.keep_state(OWNER, [(id, None) for id in gone])
         return doubles, malformed
+
+    async def _fit(
+        self, lots: Sequence[tuple[RelayedInlet, Lot]], refused: dict[str, str], later: dict[str, str]
+    ) -> list[tuple[RelayedInlet, Fitted]]:
+        """Those that can be taken, of inlets whose `taking` is held."""
+        fitted: list[tuple[RelayedInlet, Fitted]] = []
+        room = MAX_WRITTEN
+        for inlet, lot in lots:
+            if self._intake.find(inlet.client_id) is not inlet:  # while this waited for its turn
+                later[inlet.client_id] = "the session was let go just now, and begins anew with its next rows"
+            elif lot.frames and inlet.client_id not in refused and inlet.client_id not in later:
+                try:
+                    one = await inlet.fit(lot.names, lot.frames, room)
+                except Crowded as problem:
+                    later[inlet.client_id] = str(problem)
+                except wire.WireError as problem:
+                    refused[inlet.client_id] = f"its rows make no sense: {problem}"
+                else:
+                    fitted.append((inlet, one))
+                    room -= one.written
+        return fitted
 
     async def _end(self, id: str, lots: Sequence[tuple[RelayedInlet, Lot]], alive: Sequence[str]) -> None:
         """Sessions that said so are over; the others live on."""

@@ -1,5 +1,6 @@
 """From rows to lots and back: whatever they hold, in whatever pieces."""
 
+import asyncio
 import contextlib
 import math
 import struct
@@ -54,7 +55,7 @@ def read_back(packed: list[Packed]) -> list[tuple[object, ...]]:
     inlet = RelayedInlet(known, 0, 0, Counters())
     for one in packed:
         lot = decode(encode(Delivery(Sender("a" * 32), lots=[one.lot]))).lots[0]
-        inlet.take_lot(lot.names, lot.frames)
+        inlet.take_lot(asyncio.run(inlet.fit(lot.names, lot.frames)))
     batches, losses = inlet.hand_over()
     assert losses == []
     assert inlet.counters.malformed == inlet.counters.doubles == 0
@@ -133,8 +134,8 @@ def test_damaged_frames_break_nothing(noise: bytes, place: int) -> None:
     frames[at : at + len(noise)] = noise
     inlet = RelayedInlet(Known(1, make_session()), 0, 0, Counters())
     with contextlib.suppress(wire.WireError):
-        inlet.take_lot(one.lot.names, bytes(frames))
+        inlet.take_lot(asyncio.run(inlet.fit(one.lot.names, bytes(frames))))
     inlet.hand_over()
     inlet.not_stored()
-    inlet.take_lot(one.lot.names, one.lot.frames)
+    inlet.take_lot(asyncio.run(inlet.fit(one.lot.names, one.lot.frames)))
     assert sum(batch.amount.rows for batch in inlet.hand_over()[0]) == 4
