@@ -1,6 +1,6 @@
 """The history, asked over HTTP of a collector or gateway: the questions of `store.Reader`, answered by `/api/v1`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -22,8 +22,17 @@ from ..store.walk import Range
 from .calling import NoAnswer, ask, foreign
 
 METRICS = 50  #: of one request: the most that is answered
+LONGEST = 6000  #: characters of an address' query: aiohttp takes lines of 8,190 bytes, and proxies of 8 KiB
+EVENTS = 1000  #: of one answer at most
 
 Answer = TypeVar("Answer")
+
+
+class _Events(msgspec.Struct):
+    """A page of them, and what to ask for as `after` for the next one; as the API tells it."""
+
+    events: list[EventInfo]
+    next: str | None
 
 
 class Remote:
@@ -64,8 +73,17 @@ class Remote:
         return self._of(run, "/summary", dict[str, Any])
 
     def events(self, run: str, kinds: Sequence[str] = (), *, limit: int = 1000) -> list[EventInfo]:
-        asked = [("limit", str(limit)), *(("kind", kind) for kind in kinds)]
-        return self._part(run, f"/events?{urlencode(asked)}", "events", list[EventInfo])
+        """So many of them, in as many answers as that takes: one has fewer where they are long."""
+        found: list[EventInfo] = []
+        after: list[tuple[str, str]] = []
+        while len(found) < limit:
+            asked = [("limit", str(min(EVENTS, limit - len(found)))), *(("kind", kind) for kind in kinds), *after]
+            page = self._of(run, f"/events?{urlencode(asked)}", _Events)
+            found += page.events
+            if page.next is None or not page.events:
+                break
+            after = [("after", page.next)]
+        return found
 
     def series(self, run: str) -> list[SeriesInfo]:
         return self._part(run, "/series", "series", list[SeriesInfo])
@@ -85,8 +103,8 @@ class Remote:
         rest += [("kept", "true")] * wanted.kept
         rest += [("rank", "none" if rank is None else rank) for rank in ranks or ()]
         found: list[Curve] = []
-        for begin in range(0, len(names), METRICS):
-            asked = [("metric", name) for name in names[begin : begin + METRICS]] + rest
+        for some in _portions(names, LONGEST - len(urlencode(rest))):
+            asked = [("metric", name) for name in some] + rest
             found += self._part(run, f"/data?{urlencode(asked)}", "curves", list[Curve])
         return found
 
@@ -117,5 +135,26 @@ class Remote:
             raise NoAnswer(f"{foreign(self._url)}, or one of another version ({problem})") from problem
 
 
+def _portions(names: Sequence[str], room: int) -> Iterator[list[str]]:
+    """The names in their order, as many at a time as one request may have, by number and by length."""
+    some: list[str] = []
+    length = 0
+    for name in names:
+        more = len(urlencode([("metric", name)])) + 1
+        if some and (len(some) == METRICS or length + more > room):
+            yield some
+            some, length = [], 0
+        some.append(name)
+        length += more
+    if some:
+        yield some
+
+
 def _spelled(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    """As the API reads it: JSON, or a text as it is where that could not be taken for JSON."""
+    if isinstance(value, str):
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            return value
+    return msgspec.json.encode(value).decode()
