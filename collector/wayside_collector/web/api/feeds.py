@@ -1,11 +1,10 @@
 """What live updates say: a feed looks at the store, and tells what is new since it last did, as server-sent events.
 
 A feed is for all who listen to the same; each of them is first told how it stands (`snapshot`). `look` is called in a
-thread, by one caller at a time.
+thread, by one caller at a time; what it returns is told by nobody else, and must reach those who listen.
 """
 
 import contextlib
-from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -36,11 +35,6 @@ class Feed(Protocol):
 def event(name: str, data: Any) -> bytes:
     """One server-sent event. JSON has no line ends of its own."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
-
-
-def look_at(feeds: Iterable[tuple[str | None, Feed]], reader: Reader) -> list[bytes]:
-    """What each of them tells, which sees the runs of its namespace alone. Raises StoreError."""
-    return [feed.look(reader.within(namespace)) for namespace, feed in feeds]
 
 
 class RunFeed:

@@ -8,15 +8,16 @@ by himself, as browsers do.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from aiohttp import hdrs, web
 
-from ...store import StoreError
+from ...store import Reader, StoreError
 from ..access import NAMESPACE
-from .feeds import Feed, RunFeed, RunsFeed, look_at
+from .feeds import Feed, RunFeed, RunsFeed
 from .readers import Readers, Unavailable
 
 INTERVAL = 1.0  #: seconds between two looks
@@ -67,6 +68,7 @@ class Live:
         self._channels: dict[_Key, _Channel] = {}
         self._looking: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
+        self._in_thread = threading.Lock()  # one look at a time, also when the last one was given up
 
     @property
     def listeners(self) -> int:
@@ -126,19 +128,30 @@ class Live:
         """Until nobody listens any more."""
         while self._channels:
             self._woken.clear()
-            channels = dict(self._channels)
-            feeds = [(namespace, channel.feed) for (namespace, _), channel in channels.items()]
+            look = partial(self._look_at, dict(self._channels), asyncio.get_running_loop())
             try:
-                told = await self._readers.ask(partial(look_at, feeds))
+                await self._readers.ask(look)
             except (Unavailable, StoreError) as problem:
                 log.debug("live updates wait: %s", problem)
-                told = []
-            for (key, channel), update in zip(channels.items(), told, strict=False):
-                if update:
-                    channel.tell(update)
-                if channel.feed.over:
-                    channel.tell(None)
-                    self._channels.pop(key, None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval):
                     await self._woken.wait()
+
+    def _look_at(self, channels: Mapping[_Key, _Channel], loop: asyncio.AbstractEventLoop, reader: Reader) -> None:
+        """In a thread. What a feed says is told at once: it says nothing twice, and the next may raise StoreError."""
+        if not self._in_thread.acquire(blocking=False):
+            return
+        try:
+            for (namespace, run), channel in channels.items():
+                update = channel.feed.look(reader.within(namespace))
+                loop.call_soon_threadsafe(self._tell, (namespace, run), channel, update, channel.feed.over)
+        finally:
+            self._in_thread.release()
+
+    def _tell(self, key: _Key, channel: _Channel, update: bytes, over: bool) -> None:
+        if update:
+            channel.tell(update)
+        if over:
+            channel.tell(None)
+            if self._channels.get(key) is channel:
+                del self._channels[key]
