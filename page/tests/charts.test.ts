@@ -122,3 +122,19 @@ test("charts of one moment are asked for together, few at a time, and only while
   expect(asked.join()).not.toContain("unwanted");
   expect(asked[0]).toMatch(/^\/api\/v1\/runs\/a%20b\/data\?.*from=1&to=9&max_points=400&rank=0&rank=none$/);
 });
+
+test("an answer that comes when nobody wants it any more is nobody's", async () => {
+  let answer = (): void => undefined;
+  const loader = new Loader(
+    () => new Promise((resolve) => (answer = () => resolve({ curves: [curve([0], [1], { name: "m" })] }))),
+  );
+  const [zoomed, stays] = [new AbortController(), new AbortController()];
+  const want = { run: "r", metric: "m", axis: "step" as const, from: null, to: null, points: 100, ranks: [0] };
+  const older = loader.load(want, zoomed.signal);
+  const other = loader.load(want, stays.signal);
+  await Promise.resolve();
+  zoomed.abort();
+  answer();
+  await expect(older).rejects.toMatchObject({ name: "AbortError" });
+  await expect(other).resolves.toHaveLength(1);
+});

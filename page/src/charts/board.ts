@@ -204,12 +204,18 @@ export class Board {
   private fetch(held: Held): void {
     held.loading?.abort();
     const loading = new AbortController();
+    const signal = AbortSignal.any([loading.signal, this.signal]);
     held.loading = loading;
     held.stale = false;
     void this.lines
-      .traces(held.card, AbortSignal.any([loading.signal, this.signal]))
-      .then((traces) => held.card.show(traces, this.lines.lookOf(held.card.plan)))
-      .catch((problem) => held.card.fail(problem))
+      .traces(held.card, signal)
+      .then((traces) => {
+        // What is drawn in a card that was let go of is destroyed by nobody.
+        if (!signal.aborted) held.card.show(traces, this.lines.lookOf(held.card.plan));
+      })
+      .catch((problem) => {
+        if (!signal.aborted) held.card.fail(problem);
+      })
       .finally(() => {
         if (held.loading === loading) held.loading = null;
       });

@@ -79,7 +79,11 @@ export class Loader {
     const names = [...new Set(lot.map((one) => one.want.metric))];
     try {
       const { curves } = await this.fetched(address(first.want, names));
-      for (const one of lot) one.resolve(curves.filter((curve) => curve.name === one.want.metric));
+      for (const one of lot) {
+        // While it was under way another part may have been wanted in its place, or the chart have gone.
+        if (one.signal.aborted) one.reject(one.signal.reason);
+        else one.resolve(curves.filter((curve) => curve.name === one.want.metric));
+      }
     } catch (problem) {
       for (const one of lot) one.reject(problem);
     }
