@@ -22,6 +22,7 @@ def _answer(name: str) -> Callable[[argparse.Namespace], int]:
 
     def run(chosen: argparse.Namespace) -> int:
         from ..store import StoreError
+        from ..store.reader import NotFound, TooMany
         from .calling import NoAnswer
         from .history import Misused, Unanswered
 
@@ -32,7 +33,7 @@ def _answer(name: str) -> Callable[[argparse.Namespace], int]:
         except Misused as problem:
             say(str(problem))
             return EXIT_CONFIG
-        except (Unanswered, NoAnswer) as problem:
+        except (Unanswered, NoAnswer, NotFound, TooMany) as problem:
             say(str(problem))
         except StoreError as problem:
             say(f"{problem}; another place: --config, --store, or --url of a running collector")

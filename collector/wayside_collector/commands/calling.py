@@ -11,7 +11,7 @@ from ..config import Config, environment
 from ..places import socket_path
 from .base import waiting
 
-LOOK_TIMEOUT = 10.0  #: seconds for a question: the collector never waits for anything to answer one
+LOOK_TIMEOUT = 30.0  #: seconds for a question: the collector itself gives the store 20 s to answer one
 DO_TIMEOUT = 60.0  #: seconds for an order: it may wait for a send that is under way
 MOST_TOLD = 300  #: characters of a refusal: a sentence
 
@@ -66,6 +66,10 @@ def ask(url: str, path: str, body: dict[str, Any] | None = None, *, token: str |
         raise NoAnswer(foreign(url)) from problem
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "reason", problem)
+        if isinstance(problem, TimeoutError):  # that of connecting comes as a URLError
+            raise NoAnswer(
+                f"what listens at {url} did not answer within {timeout:.0f} s: it is busy, or held up"
+            ) from problem
         raise NoAnswer(
             f"no collector answers at {url} ({reason}); is it running? Another address: --url, or `listen`"
         ) from problem
