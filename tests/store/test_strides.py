@@ -1,5 +1,7 @@
 """Steps as stretches: exact for any set of steps, small for even ones."""
 
+import tracemalloc
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wayside_collector.store.strides import MOST, Stretch, extend, uncovered
@@ -32,6 +34,18 @@ def test_any_steps_are_held_once(parcels: list[set[int]]) -> None:
     assert held(known) == sorted(set().union(*parcels)) if parcels else not known
     assert all(one.steps == len(held([one])) for one in known)
     assert all(one.holds(step) for one in known for step in held([one]))
+
+
+def test_one_early_step_costs_no_more_than_itself() -> None:
+    """What is known between the least and the greatest step is never spelled out, however much it is."""
+    end = 1_000_000
+    known = extend(None, list(range(end)))
+    tracemalloc.start()
+    try:
+        assert uncovered([3, end - 1, end], known) == [end]
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @settings(deadline=None)  # a busy machine is no mistake of the code

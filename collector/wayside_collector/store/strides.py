@@ -4,6 +4,7 @@ A run that logs every tenth step for a million rows takes 25 stretches of at mos
 rule, a stretch holds two of them.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -25,9 +26,10 @@ class Stretch(NamedTuple):
 def uncovered(steps: Iterable[int], known: Sequence[Stretch]) -> list[int]:
     """The steps that none of these stretches holds, each once, in order."""
     wanted = sorted(set(steps))
-    if not known:
-        return wanted
-    held = {step for one in known for step in range(one.first, one.last + 1, one.stride)}
+    held: set[int] = set()
+    for one in known:  # never step by step: between the least and the greatest of them a whole run may lie
+        within = wanted[bisect_left(wanted, one.first) : bisect_right(wanted, one.last)]
+        held.update(step for step in within if one.holds(step))
     return [step for step in wanted if step not in held]
 
 
