@@ -71,6 +71,17 @@ def test_runs_that_were_not_heard_for_long_go(db: Database, reader: Reader) -> N
     assert curve.steps == list(range(1501, 1511))
 
 
+def test_a_session_that_goes_twice_is_remembered_as_far_as_it_came(db: Database) -> None:
+    """What it sent between is no less a double than what it sent before, for as long as after any other end."""
+    session = make_session("r", rank=0, started=START)
+    write(db, session, START, 100)
+    assert keep(db, START + 31 * DAY).runs_removed == 1
+    assert write(db, session, START + 31 * DAY, 400, seq=100) == 800
+    assert keep(db, START + 62 * DAY).runs_removed == 1
+    keep(db, START + 91 * DAY)
+    assert write(db, session, START, 500) == 0
+
+
 def test_old_points_of_a_living_run_go_and_their_summaries_stay(db: Database, reader: Reader) -> None:
     """A long run's oldest points are let go of; its charts, its series and its extremes are told from summaries."""
     session = make_session("r", rank=0, started=START)

@@ -90,7 +90,7 @@ class Retention:
         with self._db.transaction():
             self._db.run(
                 "INSERT INTO forgotten (session, next_seq, time) SELECT id, next_seq, ? FROM sessions WHERE run = ?"
-                " ON CONFLICT (session) DO NOTHING",
+                " ON CONFLICT (session) DO UPDATE SET next_seq = excluded.next_seq, time = excluded.time",
                 now, run,
             )  # fmt: skip
             self._db.run("DELETE FROM blocks WHERE series IN (SELECT series FROM series WHERE run = ?)", run)
