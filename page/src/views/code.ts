@@ -10,16 +10,17 @@ import { flatten, pairs, searched } from "./values";
 
 const APART = new Set(["git", "packages", "command", "problems"]);
 const SHOWN = 200; // sessions
+const PAGE = 100; // events asked for at once: each may hold some hundred packages
+const MOST_PAGES = 20; // of them, where the rank awaited told nothing
+
+interface EventsTold {
+  events: EventInfo[];
+  next: string | null;
+}
 
 export async function showCode(root: HTMLElement, run: RunDetail, signal: AbortSignal): Promise<void> {
   try {
-    const { events } = await ask<{ events: EventInfo[] }>(
-      `${runPath(run.id)}/events${query({ kind: "about", limit: 100 })}`,
-      signal,
-    );
-    // Every rank tells the same of the code: the lowest speaks, and where it began several times, the last.
-    const lowest = Math.min(...events.map((event) => event.rank ?? -1));
-    const about = events.filter((event) => (event.rank ?? -1) === lowest).pop()?.data;
+    const about = (await findAbout(run, (path) => ask(path, signal)))?.data;
     fill(
       root,
       about
@@ -32,15 +33,36 @@ export async function showCode(root: HTMLElement, run: RunDetail, signal: AbortS
   }
 }
 
+/** What the lowest rank told last: every rank tells the same of the code, and one that begins again tells it anew. */
+export async function findAbout(run: RunDetail, fetched: (path: string) => Promise<EventsTold>) {
+  const lowest = Math.min(...run.sessions.map(rankOf));
+  const awaited = run.sessions.filter((one) => rankOf(one) === lowest).pop();
+  let found: EventInfo | undefined;
+  let after: string | null = null;
+  for (let page = 0; page < MOST_PAGES; page++) {
+    const { events, next }: EventsTold = await fetched(
+      `${runPath(run.id)}/events${query({ kind: "about", limit: PAGE, after })}`,
+    );
+    for (const event of events) if (!found || rankOf(event) <= rankOf(found)) found = event;
+    if (next === null || (found && found.session === awaited?.id)) break;
+    after = next;
+  }
+  return found;
+}
+
+function rankOf({ rank }: { rank: number | null }): number {
+  return rank ?? -1;
+}
+
+/** A word as a shell reads it back. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
 function command(about: Record<string, unknown>): HTMLElement | null {
   const words = about.command;
   if (!Array.isArray(words)) return null;
-  return h(
-    "section",
-    {},
-    h("h2", {}, "Command"),
-    h("pre", {}, words.map((word) => (/^[\w@%+=:,./-]+$/.test(String(word)) ? word : `'${word}'`)).join(" ")),
-  );
+  return h("section", {}, h("h2", {}, "Command"), h("pre", {}, words.map((word) => quoted(String(word))).join(" ")));
 }
 
 function git(about: Record<string, unknown>): HTMLElement {
