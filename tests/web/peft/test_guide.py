@@ -242,6 +242,7 @@ async def test_settings_outlast_the_collector(ask: Asked, scenery: Scenery) -> N
         ("start-run", {**JOB, "job_id": "j", "config": [1]}, 422, "config"),
         ("finish-run/nobody", {}, 404, "nobody"),
         ("finish-run/nobody?exit_code=x", {}, 422, "exit_code"),
+        ("finish-run/nobody?exit_code=99999999999", {}, 422, "exit_code"),
         ("finish-run/nobody", [], 400, "object"),
     ],
 )

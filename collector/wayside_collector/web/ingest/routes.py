@@ -42,10 +42,13 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     level: Literal["INFO", "WARN", "ERROR"] = "INFO"
 
 
+ExitCode = Annotated[int, msgspec.Meta(gt=-(1 << 31), lt=1 << 31)]
+
+
 class Finish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `…/finish` takes."""
 
-    exit_code: Annotated[int, msgspec.Meta(gt=-(1 << 31), lt=1 << 31)] = 0
+    exit_code: ExitCode = 0
 
 
 def run_routes(runs: Runs) -> list[Route]:

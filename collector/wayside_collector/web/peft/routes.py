@@ -12,7 +12,7 @@ from aiohttp import web
 from ..api.encoding import encode
 from ..body import BODY, BadBody
 from ..ingest.refusing import refusing
-from ..ingest.routes import caller, convert
+from ..ingest.routes import ExitCode, caller, convert
 from ..ingest.rows import Unfit, read_object
 from ..roles import Role, Route
 from .bodies import Configure, StartRun
@@ -42,9 +42,9 @@ def peft_routes(studio: Studio) -> list[Route]:
     async def finish(request: web.Request) -> Any:
         code = request.query.get("exit_code", "0")
         try:
-            exit_code = msgspec.convert(code, int, strict=False)
+            exit_code = msgspec.convert(code, ExitCode, strict=False)
         except msgspec.ValidationError:
-            raise Unfit(422, f"exit_code must be a whole number, not {code!r:.40}") from None
+            raise Unfit(422, f"exit_code must be a whole number of 32 bits, not {code!r:.40}") from None
         return await studio.finish(request.match_info["job"], exit_code, read_object(request[BODY]), caller(request))
 
     async def compare(request: web.Request) -> Any:
