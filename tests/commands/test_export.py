@@ -2,6 +2,7 @@
 
 import csv
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from commands.history import ROWS, START, loss, rows_of, tell
+from wayside_collector.commands.target import target
 
 Capture = pytest.CaptureFixture[str]
 FIRST = [row for rank in (0, 1) for row in rows_of(rank, START)]  #: of llama-a1
@@ -106,10 +108,7 @@ def test_a_file_is_whole_or_not_there(
     path = tmp_path / "run.csv"
     path.write_text("before")
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "wayside_collector.commands.tables.CsvTable.end",
-            lambda self: (_ for _ in ()).throw(OSError(28, "No space left on device")),
-        )
+        patch.setattr("os.fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         told = tell(capsys, "export", "llama-a1", "-o", str(path), "--store", store)
     assert told.code == 1
     assert "No space left" in told.err
@@ -137,6 +136,26 @@ def test_a_place_that_cannot_be_written(store: str, tmp_path: Path, capsys: Capt
     assert (told.code, "run.csv" in told.err) == (1, True)
     told = tell(capsys, "export", "llama-a1", "-o", str(tmp_path / "run.xlsx"), "--store", store)
     assert (told.code, "--format" in told.err) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_plain_file(store: str, tmp_path: Path, capsys: Capture) -> None:
+    """A folder, what may not be opened, and a device that takes nothing are named with what is wrong with each."""
+    told = tell(capsys, "export", "llama-a1", "-o", str(tmp_path), "--format", "csv", "--store", store)
+    assert (told.code, told.err) == (2, f"{tmp_path} is a folder: -o names a file\n")
+    place = tmp_path / "socket.csv"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(place))
+        told = tell(capsys, "export", "llama-a1", "-o", str(place), "--store", store)
+    assert (told.code, told.err.startswith(f"{place} cannot be written: ")) == (1, True)
+    told = tell(capsys, "export", "llama-a1", "-o", "/dev/full", "--format", "csv", "--store", store)
+    assert (told.code, "/dev/full cannot be written: No space left" in told.err) == (1, True)
+
+
+def test_what_fails_beside_the_file_is_not_its_fault(tmp_path: Path) -> None:
+    """An error of whoever writes, as of reading elsewhere, stays what it was, and nothing is left behind."""
+    with pytest.raises(PermissionError), target(tmp_path / "run.csv", binary=False):
+        raise PermissionError(13, "somewhere else")
     assert not list(tmp_path.iterdir())
 
 
