@@ -26,7 +26,9 @@ STATUS = PumpStatus(BOOKS, 1.5, "no room", 2, {"superseded": 9}, 3, 4)
 def page(openmetrics: bool = False) -> str:
     spool: Any = SimpleNamespace(size=5, options=SimpleNamespace(max_size=10), last_error=None)
     counters = Counters(lost_rows=4, lost_points=8)
-    return Health(spool, counters, lambda: [("lens", STATUS)], lambda: [], lambda: []).render(openmetrics).decode()
+    numbers = [("sessions", "Open now.", 2.0), ("samples_dropped_total", "Not stored.", 7.0)]
+    health = Health(spool, counters, lambda: [("lens", STATUS)], lambda: [], lambda: numbers)
+    return health.render(openmetrics).decode()
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -48,6 +50,15 @@ def test_every_family_of_the_page_is_reserved(openmetrics: bool) -> None:
     families = {line.split()[2] for line in page(openmetrics).splitlines() if line.startswith("# TYPE")}
     known = {name.removesuffix("_total").removesuffix("_info") for name in FAMILIES}
     assert {name.removesuffix("_total").removesuffix("_info") for name in families} <= known
+
+
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_numbers_of_other_parts_are_gauges_and_counters_by_their_names(openmetrics: bool) -> None:
+    """What ends in `_total` only grows."""
+    lines = page(openmetrics).splitlines()
+    assert {"wayside_sessions 2.0", "wayside_samples_dropped_total 7.0"} <= set(lines)
+    assert "# TYPE wayside_sessions gauge" in lines
+    assert f"# TYPE wayside_samples_dropped{'' if openmetrics else '_total'} counter" in lines
 
 
 def test_dead_letters_are_told_with_those_that_had_to_go() -> None:

@@ -55,6 +55,11 @@ FAMILIES = (
     "wayside_spool_bytes",
     "wayside_spool_limit_bytes",
     "wayside_spool_writable",
+    "wayside_spool_batches",
+    "wayside_spool_oldest_age_seconds",
+    "wayside_spool_damaged_total",
+    "wayside_journals_set_aside_total",
+    "wayside_samples_dropped_total",
     "wayside_sampler_success",
     "wayside_sampler_duration_seconds",
     "wayside_sampler_failures_total",
@@ -152,7 +157,9 @@ def _books(unit: str, sinks: list[tuple[str, Books]]) -> Iterator[Metric]:
 
 
 class Health(Collector):
-    """Reads the parts when asked. sinks, samplers, gauges: functions, since parts come and go."""
+    """Reads the parts when asked. sinks, samplers, numbers: functions, since parts come and go. numbers: name without
+    the prefix, what it is, and value; counters are those whose names end in `_total`.
+    """
 
     def __init__(
         self,
@@ -160,14 +167,14 @@ class Health(Collector):
         counters: Counters,
         sinks: Callable[[], Iterable[tuple[str, PumpStatus]]],
         samplers: Callable[[], Iterable[tuple[str, SamplerHealth]]],
-        gauges: Callable[[], Iterable[tuple[str, str, float]]],
+        numbers: Callable[[], Iterable[tuple[str, str, float]]],
         refusals: Callable[[], dict[tuple[str, str], int]] = dict,
     ) -> None:
         self._spool = spool
         self._counters = counters
         self._sinks = sinks
         self._samplers = samplers
-        self._gauges = gauges
+        self._numbers = numbers
         self._refusals = refusals
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -205,8 +212,9 @@ class Health(Collector):
         yield GaugeMetricFamily("wayside_spool_limit_bytes", "The spool's limit.", spool.options.max_size)
         writable = float(spool.last_error is None)
         yield GaugeMetricFamily("wayside_spool_writable", "Whether the last write to the spool succeeded.", writable)
-        for name, text, number in self._gauges():
-            yield GaugeMetricFamily(f"wayside_{name}", text, number)
+        for name, text, number in self._numbers():
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield kind(f"wayside_{name}", text, number)
         refused = CounterMetricFamily("wayside_refused", "Callers turned away, by door.", labels=["door", "reason"])
         for labels, count in sorted(self._refusals().items()):
             refused.add_metric(labels, count)

@@ -1,6 +1,7 @@
 """What is shown of a collector: `/status`, `/metrics` and readiness. Reads the parts when asked, and keeps nothing."""
 
 import os
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -31,11 +32,11 @@ class CollectorViews:
             parts.intake.counters,
             parts.pumps.statuses,
             lambda: list(parts.samplers),
-            self._gauges,
+            self._numbers,
             parts.refusals.counts,
         )
 
-    def _gauges(self) -> list[tuple[str, str, float]]:
+    def _numbers(self) -> list[tuple[str, str, float]]:
         """Name, what it is, and value."""
         parts, reload = self._parts, self._reload
         connections = parts.socket.connections if parts.socket else 0
@@ -46,6 +47,23 @@ class CollectorViews:
             ("feeders", "Collectors that feed this one and were heard lately.", parts.gateway.alive),
             (f"{last}_successful", "Whether the last attempt to read it succeeded.", reload.last_error is None),
             (f"{last}_success_timestamp_seconds", "When it was last read with success.", reload.loaded),
+            ("spool_damaged_total", "Blocks and kept values whose checksum was wrong.", parts.spool.damaged),
+            ("journals_set_aside_total", "Pieces of journals that could not be read.", parts.journals.set_aside),
+            ("samples_dropped_total", "Samples that could not be stored in time, or at all.", parts.system.dropped),
+            *self._stored(),
+        ]
+
+    def _stored(self) -> list[tuple[str, str, float]]:
+        """Likewise, of what is in the spool."""
+        spool = self._parts.spool
+        try:
+            oldest, count = spool.batches(0, 1), spool.count_batches()
+        except SpoolError:
+            return []  # the spool's own trouble is told beside it
+        age = max(0.0, time.time() - oldest[0].time) if oldest else 0.0
+        return [
+            ("spool_batches", "Batches that are stored.", count),
+            ("spool_oldest_age_seconds", "Age of the oldest row or event that is stored.", age),
         ]
 
     def missing(self) -> list[str]:
