@@ -2,10 +2,13 @@
 
 AMD's exporter sends `wandb.log(data)` without a step as step 0, whichever call it is. Some frameworks log their own
 counter as a metric: that is the step. Otherwise a metric that comes at step 0 a second time tells: W&B would have
-overwritten it, had the step been meant. From then on the rows are counted, as W&B itself counts them.
+overwritten it, had the step been meant. From then on the rows are counted, as W&B itself counts them. So they are where
+more names than a session may have came at step 0: no one row has them all.
 """
 
 from collections.abc import Mapping
+
+from wayside import wire
 
 #: Metrics that are a framework's own step, the first that is there.
 COUNTERS = ("train/global_step", "trainer/global_step", "global_step", "iter")
@@ -25,9 +28,11 @@ class Steps:
         if step == 0:
             self._counts = self._counts or not self._at_zero.isdisjoint(values)
             if self._counts:
+                self._at_zero.clear()
                 step, counted = self._last + 1, True
             else:
                 self._at_zero.update(values)
+                self._counts = len(self._at_zero) > wire.MAX_SLOTS
         self._last = max(self._last, step)
         return step, counted
 
