@@ -259,6 +259,43 @@ async def test_a_silent_collectors_sessions_are_let_go() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("namespace", [None, "team"])
+async def test_nobody_speaks_for_anothers_session(namespace: str | None) -> None:
+    """A collector that calls alive what another one feeds us, of its own namespace or not, neither keeps it alive nor
+    has it let go of.
+    """
+    async with receiving() as one:
+        await one.source.take(delivery(lot(make_rows(2))), None)
+        await one.source.take(delivery(alive=[ONE], sender=B), namespace)
+        one.time.now += gateways.SILENT - 1
+        await one.source.take(delivery(), None)
+        one.time.now += 2
+        await one.source.look()
+        assert one.known(ONE).ended is None, "the other one has become silent, and this one is heard"
+        one.time.now += gateways.SILENT - 3
+        await one.source.take(delivery(alive=[ONE], sender=B), namespace)
+        one.time.now += 2
+        await one.source.look()
+        assert one.known(ONE).ended is not None, "this one has become silent, and the other one is heard"
+
+
+@pytest.mark.asyncio
+async def test_a_session_goes_over_to_who_sends_of_it() -> None:
+    """A collector that lost its spool has a new id: it is asked for the records of its sessions, and from then on it is
+    the one that says whether they live.
+    """
+    async with receiving() as one:
+        await one.source.take(delivery(lot(make_rows(2))), None)
+        assert (await one.source.take(delivery(sender=B), None)).unknown == [ONE]
+        assert (await one.source.take(delivery(Lot(lot(make_rows(1)).record), sender=B), None)).unknown == []
+        one.time.now += gateways.SILENT - 1
+        assert (await one.source.take(delivery(sender=B), None)).unknown == []
+        one.time.now += 2
+        await one.source.look()
+        assert one.known(ONE).ended is None
+
+
+@pytest.mark.asyncio
 async def test_a_finish_ends_a_session() -> None:
     """At once, though its collector may call it alive for a moment longer, or send it again."""
     async with receiving() as one:

@@ -172,7 +172,7 @@ class GatewaySource:
         doubles, malformed = await self._store(feeder, lots, refused, later)
         await self._end(id, lots, delivery.sender.alive)
         alive = [session for session in delivery.sender.alive if session not in self._over]
-        unknown = [session for session in alive if self._intake.find(session) is None]
+        unknown = [session for session in alive if not self._knows(id, session, namespace)]
         return Receipt(list(VERSIONS), refused, later, unknown[:MAX_UNKNOWN], doubles, malformed)
 
     def _live(self, lot: Lot, namespace: str | None) -> RelayedInlet | None:
@@ -245,9 +245,6 @@ class GatewaySource:
     async def _end(self, id: str, lots: Sequence[tuple[RelayedInlet, Lot]], alive: Sequence[str]) -> None:
         """Sessions that said so are over; the others live on."""
         now = self._monotonic()
-        for session in alive:
-            if session in self._sessions or self._intake.find(session) is not None:
-                self._sessions[session] = id, now + SILENT
         for inlet, _ in lots:
             if inlet.finished or inlet.client_id in self._over:
                 async with inlet.taking:
@@ -257,5 +254,20 @@ class GatewaySource:
             else:
                 _, until = self._sessions.get(inlet.client_id, ("", 0.0))
                 self._sessions[inlet.client_id] = id, max(until, now + UNHEARD)
+        for session in alive:
+            if self._feeds(id, session):
+                self._sessions[session] = id, now + SILENT
         while len(self._over) > MAX_OVER:
             del self._over[next(iter(self._over))]
+
+    def _feeds(self, id: str, session: str) -> bool:
+        """Whether it is this collector that last sent of this session: of another's it has nothing to say."""
+        return self._sessions.get(session, ("", 0.0))[0] == id
+
+    def _knows(self, id: str, session: str, namespace: str | None) -> bool:
+        """Whether the session's record is not asked for: it is open, and this collector's, or can never become so."""
+        inlet = self._intake.find(session)
+        if inlet is None:
+            return False
+        is_others = inlet.known.session.via is None or inlet.known.session.namespace != namespace
+        return is_others or self._feeds(id, session)
