@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
+from .api.encoding import accepts_gzip
 from .roles import Role, Route
 
 BUILT = Path(__file__).parent / "page"  #: where Vite puts it
@@ -70,7 +71,7 @@ def _answer(request: web.Request, file: File, kept: str) -> web.Response:
     if any(tag.value in (file.tag, "*") for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     body = file.body
-    if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+    if accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
         headers[hdrs.CONTENT_ENCODING] = "gzip"
         body = file.zipped
     return web.Response(body=body, headers=headers, content_type=file.content_type, charset="utf-8")

@@ -10,8 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wayside_collector.web.api.encoding import encode, spelled
-from wayside_collector.web.api.routes import accepts_gzip
+from wayside_collector.web.api.encoding import accepts_gzip, encode, spelled
 from web.api.asking import asking
 from web.api.history import filled
 
@@ -61,7 +60,7 @@ def test_finite_numbers_are_not_copied() -> None:
 @pytest.mark.parametrize(
     ("accepted", "zipped"),
     [("gzip", True), ("br, GZIP;q=0.5", True), ("*", True), ("gzip;q=0", False), ("gzip;q=0.0", False), ("br", False),
-     ("", False), ("identity", False), ("gzip; q=1", True)],
+     ("", False), ("identity", False), ("gzip; q=1", True), ("*, gzip;q=0", False), ("*;q=0, gzip", True)],
 )  # fmt: skip
 def test_who_accepts_gzip(accepted: str, zipped: bool) -> None:
     """By the header, its weights included."""

@@ -58,3 +58,11 @@ def _is_plain(values: Sequence[Any]) -> bool:
 
 def compress(body: bytes) -> bytes:
     return gzip.compress(body, LEVEL, mtime=0)
+
+
+def accepts_gzip(accepted: str) -> bool:
+    """Whether an answer may come compressed, by an Accept-Encoding header. Pure."""
+    parts = (part.partition(";q=") for part in accepted.lower().replace(" ", "").split(","))
+    weights = {coding: weight for coding, _, weight in parts}
+    weight = weights.get("gzip", weights.get("*"))
+    return weight is not None and (not weight or weight.strip("0.") != "")

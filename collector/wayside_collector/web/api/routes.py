@@ -14,7 +14,7 @@ from ..roles import Role, Route
 from . import envelope
 from .asked import BadQuestion, read_asked
 from .docs import docs_page
-from .encoding import WORTH, compress, encode
+from .encoding import WORTH, accepts_gzip, compress, encode
 from .endpoint import Endpoint
 from .lens import LENS
 from .lens_diag import LENS_DIAG
@@ -132,15 +132,6 @@ def _in_words(handler: Handler) -> Handler:
             return _error(503, problem)
 
     return answer
-
-
-def accepts_gzip(accepted: str) -> bool:
-    """Whether an answer may come compressed, by an Accept-Encoding header. Pure."""
-    for part in accepted.lower().split(","):
-        coding, _, weight = part.replace(" ", "").partition(";q=")
-        if coding in ("gzip", "*"):
-            return not weight or weight.strip("0.") != ""
-    return False
 
 
 @lru_cache(maxsize=1)
