@@ -154,7 +154,7 @@ class Guard:
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding, X-Lens-Envelope",
     "Access-Control-Max-Age": "600",
 }
 

@@ -13,7 +13,7 @@ def test_a_metric_that_comes_again_at_step_0_begins_the_count() -> None:
 
 
 def test_names_that_never_come_again_begin_it_too() -> None:
-    """A sender with fresh names in every call is counted from a session's limit of names on, and none is kept."""
+    """A sender with fresh names in every call is counted from a session's limit of names on."""
     steps = Steps()
     width = 1 << 16
     calls = [{f"{call}/{i}": 1.0 for i in range(width)} for call in range(wire.MAX_SLOTS // width + 2)]
