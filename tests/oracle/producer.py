@@ -21,6 +21,7 @@ CLAIM_SIZE = 4096
 SLOTS = 128  #: claimants of one file: the process itself, and the workers it forked
 WORDS = CLAIM_SIZE // 8 // SLOTS
 ISSUED, ACCEPTED, PID = 0, 1, 2
+WIDTH = 3  #: points of a row
 WORKER_ROWS = 100
 TIGHT_ROWS = 20_000  #: some 40 ms
 TIGHT_REST = 0.5

@@ -24,7 +24,7 @@ from memory import ENVIRON, MEMORY
 
 from . import verdict
 from .held import connect, rows_held
-from .producer import CLAIM_SIZE, SLOTS, read_claims
+from .producer import CLAIM_SIZE, SLOTS, WIDTH, read_claims
 from .receivers import Receivers
 from .tally import Tally
 
@@ -238,13 +238,13 @@ class World:
         return self.status()
 
     def lost(self) -> dict[str, int]:
-        """Rows and events of each run that clients dropped for want of journal, as the collector booked them."""
-        query = "SELECT sessions.record, sum(lost.rows) FROM lost JOIN sessions ON lost.session = sessions.key"
+        """Rows of each run that clients dropped for want of journal, as the collector booked them: in points, since
+        dropped events, such as the client's own counters each ten seconds, count among the rows and hold none.
+        """
+        query = (
+            f"SELECT sessions.record, sum(lost.points) / {WIDTH} FROM lost JOIN sessions ON lost.session = sessions.key"
+        )
         return self._of_runs(f"{query} GROUP BY lost.session")
-
-    def sessions(self) -> dict[str, int]:
-        """How many sessions each run had."""
-        return self._of_runs("SELECT record, 1 FROM sessions")
 
     def _of_runs(self, query: str) -> dict[str, int]:
         """The sum of what a query finds of each session's record, by run."""
