@@ -18,7 +18,7 @@ from wayside_collector.relay import Delivery, Receipt, decode
 from wayside_collector.session import Session
 from wayside_collector.sinks.base import Account, Context, Parcel, Part, Reject, Report, Retry
 from wayside_collector.sinks.gateway import GatewayOptions, GatewaySink
-from wayside_collector.sinks.gateway.send import MIN_REQUEST_SIZE
+from wayside_collector.sinks.gateway.send import MIN_REQUEST_SIZE, REGROW, REQUEST_SIZE
 from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -191,6 +191,27 @@ async def test_requests_shrink_where_something_takes_less() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_is_too_large_together_is_sent_apart() -> None:
+    """Several sessions whose rows no request may hold go one by one, in the same send."""
+    async with Told(web.Response(status=413)).serving() as gateway, sink_to(gateway.endpoint) as (sink, _):
+        await sink.send(parcel(ONE, TWO))
+        assert gateway.sessions() == [[ONE, TWO], [ONE], [TWO]]
+
+
+@pytest.mark.asyncio
+async def test_requests_grow_again() -> None:
+    """Once something on the way has taken so many smaller ones, up to the size they had."""
+    end = make_parcel(make_session(id=ONE), [make_event(FINISH, {"exit_code": 0}, seq=0)])  # which waits for nothing
+    async with Told(web.Response(status=413)).serving() as gateway, sink_to(gateway.endpoint) as (sink, _):
+        sizes = []
+        for _ in range(REGROW + 2):
+            with contextlib.suppress(Retry):
+                await sink.send(end)
+            sizes.append(sink._size)
+        assert sizes == [REQUEST_SIZE // 2] * REGROW + [REQUEST_SIZE] * 2
+
+
+@pytest.mark.asyncio
 async def test_an_answer_that_is_lost_may_have_been_taken() -> None:
     """So the pump counts as redelivered what goes again."""
     async with Told().serving() as gateway:
@@ -250,6 +271,26 @@ async def test_a_heartbeat_that_fails_is_counted_and_harms_nothing() -> None:
     ):
         await until(lambda: len(gateway.got) >= 3, "three heartbeats")
         await until(lambda: counters.get("heartbeats_failed") == 2, "two counted")
+
+
+@pytest.mark.asyncio
+async def test_a_mistake_of_ours_ends_no_heartbeats(caplog: pytest.LogCaptureFixture) -> None:
+    """It is counted, and logged with its traceback; the next one comes."""
+    mistakes = [RuntimeError("a mistake")]
+
+    def report() -> Report:
+        if mistakes:
+            raise mistakes.pop()
+        return Report()
+
+    async with (
+        Told().serving() as gateway,
+        sink_to(gateway.endpoint, heartbeat=1.0, report=report) as (_, counters),
+    ):
+        await until(lambda: bool(gateway.got), "a heartbeat")
+        assert counters == {"heartbeats_failed": 1}
+    (said,) = [record for record in caplog.records if record.exc_info]
+    assert "please report it" in said.message
 
 
 @pytest.mark.asyncio

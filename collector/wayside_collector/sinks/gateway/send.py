@@ -34,6 +34,7 @@ from .options import GatewayOptions
 PATH = "/api/v1/batches"
 REQUEST_SIZE = 2 << 20  #: bytes of frames in a request: a second of a busy node, and little memory at the gateway
 MIN_REQUEST_SIZE = 64 << 10  #: where something on the way takes less, requests are made smaller down to this
+REGROW = 100  #: requests taken in a row after which larger ones are tried again: what stood in the way may be gone
 MAX_LOTS = 256  #: sessions' lots in a request
 MAX_UNKNOWN = 1000  #: records sent along in one request because the gateway does not know them
 _REASONS = 3  # reasons one Reject spells out
@@ -80,6 +81,7 @@ class GatewaySink:
         self._peer = HttpPeer(options, environ)
         self._url = options.endpoint.rstrip("/") + PATH
         self._size = REQUEST_SIZE
+        self._taken = 0  # requests in a row, since it was changed
         self._context = Context("gateway", Path("."))
         self._id = ""
         self._started = clock()
@@ -129,8 +131,8 @@ class GatewaySink:
     # --- one request after the other -------------------------------------------------------------------------------
 
     async def _push(self, bundle: Sequence[Packed], tally: Tally) -> None:
-        """Send a bundle, in halves where something in it is refused. Of a session that was put off or refused, nothing
-        that comes later is sent: it would be in the way of what was not taken.
+        """Send a bundle, in halves where something in it is refused, or it is too large. Of a session that was put off
+        or refused, nothing that comes later is sent: it would be in the way of what was not taken.
         """
         lots = []
         for one in bundle:
@@ -141,17 +143,25 @@ class GatewaySink:
         if not lots or tally.stop is not None:
             return
         judged = await self._post([one.lot for one in lots])
+        self._resize(judged)
         if judged.receipt is not None:
             self._settle(lots, judged.receipt, tally)
-        elif judged.verdict == "refused" and len(lots) > 1:
+        elif judged.verdict in ("refused", "large") and len(lots) > 1:
             await self._push(lots[: len(lots) // 2], tally)
             await self._push(lots[len(lots) // 2 :], tally)
         elif judged.verdict == "refused":
             tally.refuse(lots, judged.message)
         else:
-            if judged.verdict == "large" and self._size > MIN_REQUEST_SIZE:
-                self._size //= 2
             tally.stop = judged
+
+    def _resize(self, judged: Judgement) -> None:
+        """Smaller requests where something on the way takes no more, and larger ones again after a while."""
+        if judged.verdict == "large":
+            self._size, self._taken = max(MIN_REQUEST_SIZE, self._size // 2), 0
+        elif judged.verdict == "taken" and self._size < REQUEST_SIZE:
+            self._taken += 1
+            if self._taken >= REGROW:
+                self._size, self._taken = min(REQUEST_SIZE, self._size * 2), 0
 
     def _settle(self, lots: Sequence[Packed], receipt: Receipt, tally: Tally) -> None:
         for one in lots:
@@ -216,10 +226,18 @@ class GatewaySink:
                     await self._wake.wait()
                 await asyncio.sleep(self._options.interval * self._chance())
             if self._unknown or time.monotonic() - self._last >= 0.8 * self._options.heartbeat:
-                judged = await self._post([])
-                if judged.receipt is None:
-                    self._context.count("heartbeats_failed", 1)
-                    log.debug("sink %s: no heartbeat: %s", self._context.name, judged.message)
+                await self._say_alive()
+
+    async def _say_alive(self) -> None:
+        try:
+            judged = await self._post([])
+        except Exception:  # a mistake of ours must not end the heartbeats, as none ends a pump
+            log.exception("sink %s: no heartbeat, for a mistake of ours; please report it", self._context.name)
+        else:
+            if judged.receipt is not None:
+                return
+            log.debug("sink %s: no heartbeat: %s", self._context.name, judged.message)
+        self._context.count("heartbeats_failed", 1)
 
     # --- the end of a send -----------------------------------------------------------------------------------------
 
