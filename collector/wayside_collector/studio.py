@@ -1,5 +1,6 @@
 """What PEFT Studio's service needs of a collector, put together from its parts."""
 
+import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -33,8 +34,8 @@ def studio_of(
     async def ask(question: Callable[[Reader], Comparison]) -> Comparison:
         return await readers.ask(question, heavy=True)
 
-    def keep(settings: bytes) -> None:
-        parts.spool.keep_state(OWNER, [("settings", settings)])
+    async def keep(settings: bytes) -> None:
+        await asyncio.wrap_future(parts.spool.keep_state(OWNER, [("settings", settings)]))
 
     def sinks() -> dict[str, Any]:
         shown = ("waiting", "dropped", "last_error")

@@ -10,6 +10,7 @@ from wayside_collector.session import Run
 from wayside_collector.sinks.wandb import names
 from wayside_collector.sinks.wandb.options import WandbOptions
 from wayside_collector.sources.posted import PostedSessions
+from wayside_collector.spool import SpoolError
 from wayside_collector.store import Reader
 from wayside_collector.store.answers import Comparison
 from wayside_collector.web.api.readers import Unavailable
@@ -23,13 +24,14 @@ from web.serving import served
 @dataclass
 class Scenery:
     """What is around. options: the W&B sink's, None without one. own: the key's own entity. compared: what the store
-    was asked to compare.
+    was asked to compare. full: nothing can be kept.
     """
 
     options: WandbOptions | None = field(default_factory=WandbOptions)
     own: str | None = None
     keys: list[str] = field(default_factory=list)
     kept: bytes | None = None
+    full: bool = False
     answer: Comparison | None = None
 
     def page(self, run: Run) -> str | None:
@@ -43,7 +45,9 @@ class Scenery:
             raise Unavailable("there is no store to ask")
         return self.answer
 
-    def keep(self, settings: bytes) -> None:
+    async def keep(self, settings: bytes) -> None:
+        if self.full:
+            raise SpoolError("the disk is full")
         self.kept = settings
 
 

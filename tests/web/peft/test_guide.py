@@ -228,6 +228,20 @@ async def test_settings_outlast_the_collector(ask: Asked, scenery: Scenery) -> N
 
 
 @pytest.mark.asyncio
+async def test_settings_that_cannot_be_kept_do_not_count(ask: Asked, scenery: Scenery) -> None:
+    """With a full disk the answer says so, and neither settings nor key have changed; later they are taken."""
+    scenery.full = True
+    answer = await ask("/api/wandb/configure", CONFIGURE)
+    assert (answer.status, answer.body["success"]) == (429, False)
+    assert "the disk is full" in answer.body["detail"]
+    assert (await ask.get("/api/wandb/status"))[1]["entity"] is None
+    assert scenery.keys == []
+    scenery.full = False
+    assert (await ask("/api/wandb/configure", CONFIGURE)).status == 200
+    assert (await ask.get("/api/wandb/status"))[1]["entity"] == "your-team"
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [

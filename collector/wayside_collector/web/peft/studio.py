@@ -29,7 +29,8 @@ MOST_COMPARED = 5
 class Surroundings:
     """What the service needs of the collector. page: where a run is to be seen at W&B, None where that is not known.
     available: whether runs go to W&B at all. hand_over: gives the W&B sink this API key. ask: the store. keep, kept:
-    the settings as text. sinks: name to what it has waiting, and its trouble.
+    the settings as text; they are on disk when `keep` returns, and SpoolError says that they are not. sinks: name to
+    what it has waiting, and its trouble.
     """
 
     registry: Registry
@@ -37,7 +38,7 @@ class Surroundings:
     available: Callable[[], bool]
     hand_over: Callable[[str], Awaitable[None]]
     ask: Callable[[Callable[[Reader], Comparison]], Awaitable[Comparison]]
-    keep: Callable[[bytes], None]
+    keep: Callable[[bytes], Awaitable[None]]
     kept: Callable[[], bytes | None]
     sinks: Callable[[], Mapping[str, Any]]
 
@@ -61,12 +62,14 @@ class Studio:
         return self._settings
 
     async def configure(self, asked: Configure) -> dict[str, Any]:
-        """Runs begun from now on are as asked; those that are open go on as they are."""
+        """Runs begun from now on are as asked; those that are open go on as they are. Raises Unfit, and SpoolError
+        where nothing can be kept: then nothing has changed.
+        """
         key = (asked.api_key or "").strip()
         if key and (len(key) < 8 or not key.isprintable() or " " in key):
             raise Unfit(422, "api_key: one line of 8 characters and more, without blanks")
+        await self._around.keep(msgspec.json.encode(asked.settings))
         self._settings = asked.settings
-        self._around.keep(msgspec.json.encode(asked.settings))
         available = self._around.available()
         if key and available:
             await self._around.hand_over(key)
