@@ -55,7 +55,9 @@ class Cadence(msgspec.Struct, frozen=True):
 
 
 class ProgressTold(msgspec.Struct, frozen=True):
-    """total: rows in all. iteration_cadence: of the first MAX_ROWS of them, null of less than two."""
+    """total: rows in all; between start and end MAX_ROWS at most, since those are counted one by one.
+    iteration_cadence: of the first MAX_ROWS of them, null of less than two.
+    """
 
     total: int
     data_points: list[ProgressPoint]
