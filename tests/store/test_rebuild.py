@@ -70,3 +70,26 @@ def test_lines_alone_tell_runs_by_their_ids(opened: Callable[[str], Database], t
     reader = Reader(url)
     assert [(one.name, one.rank, one.count) for one in reader.series("r")] == [("loss", 2, 3), ("lr", 2, 3)]
     reader.close()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '"time":1',
+        '"time":1,"step":0',
+        '"time":1,"step":0,"metrics":{"loss":"much"}',
+        '"time":1,"step":0,"metrics":[1]',
+        '"time":1,"step":"0","metrics":{"loss":1}',
+        '"time":1,"step":9223372036854775808,"metrics":{"loss":1}',
+        '"time":1e300,"step":0,"metrics":{"loss":1}',
+        '"time":1,"step":0,"event":{"title":"t"}',
+        '"time":1,"step":0,"event":' + '{"kind":' * 5000 + "1" + "}" * 5000,
+    ],
+)
+def test_lines_of_something_else_are_passed_over(tmp_path: Path, odd: str) -> None:
+    """A line that lacks what a row or event has, or has it of another kind, ends nothing: those around it are read."""
+    line = '{"session":"%032x","seq":%d,"run":"r",%s}\n'
+    good = '"time":1.5,"step":null,"metrics":{"loss":2}'
+    (tmp_path / "rows.jsonl").write_text(line % (1, 0, good) + line % (1, 1, odd) + line % (1, 2, good))
+    found = list(read_lines([tmp_path / "rows.jsonl"], {}))
+    assert [one.records[0].seq for one in found] == [0, 2]

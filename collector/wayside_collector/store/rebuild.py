@@ -8,12 +8,14 @@ left out, so this may also be run over a store that has a part of them.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 from wayside import wire
 from wayside.row import FINISH, Event, Row
 
+from ..plausible import MAX_COUNT, MAX_TIME
 from ..session import Kind, Run, Session
 from .writer import Writer, Written
 
@@ -46,6 +48,23 @@ def store_all(writer: Writer, found: Iterable[Found], choose: Choice = lambda _,
     return written.plus(writer.write(parcel)) if parcel else written
 
 
+class _Line(msgspec.Struct):
+    """A row or an event, as `sinks/jsonl.py` writes it."""
+
+    time: Annotated[float, Meta(ge=0, lt=MAX_TIME)]
+    step: Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None
+    run: Annotated[str, Meta(min_length=1)]
+    session: Annotated[str, Meta(min_length=1)]
+    seq: Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+    rank: Annotated[int, Meta(ge=0, lt=1 << 31)] | None = None
+    metrics: dict[str, float | Literal["NaN", "Infinity", "-Infinity"]] | None = None
+    event: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.metrics is None and (self.event is None or not isinstance(self.event.get("kind"), str)):
+            raise ValueError("neither metrics nor an event of some kind")
+
+
 @dataclass(slots=True)
 class _Reading:
     """sessions: known ones, and what the lines tell of others. open: those of runs whose end has not come yet."""
@@ -54,8 +73,8 @@ class _Reading:
     open_runs: OpenRuns
     open: dict[str, Session] = field(default_factory=dict)
 
-    def found(self, line: dict[str, Any]) -> Found:
-        session = self.sessions.get(line["session"])
+    def found(self, line: _Line) -> Found:
+        session = self.sessions.get(line.session)
         if session is None:
             session = _session(line)
             self.sessions[session.id] = session
@@ -79,39 +98,36 @@ class _Reading:
 def read_lines(
     files: Iterable[Path], sessions: Mapping[str, Session], open_runs: OpenRuns = lambda session, seq: None
 ) -> Iterator[Found]:
-    """What the files hold, in their order. Lines that are none, as a crash may leave one at the end of a file, are
-    passed over. Raises OSError.
+    """What the files hold, in their order. Lines that are none, as a crash may leave one at the end of a file, and such
+    as `jsonl` does not write, are passed over. Raises OSError.
     """
     reading = _Reading(dict(sessions), open_runs)
     for line in _lines(files):
         yield reading.found(line)
 
 
-def _lines(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
+def _lines(files: Iterable[Path]) -> Iterator[_Line]:
+    read = msgspec.json.Decoder(_Line).decode
     for path in files:
         with path.open("rb") as file:
             for text in file:
                 try:
-                    line = msgspec.json.decode(text)
-                except msgspec.DecodeError:
+                    line = read(text)
+                except (msgspec.DecodeError, RecursionError):  # a ValidationError is a DecodeError, too
                     continue
-                if isinstance(line, dict) and {"session", "seq", "run", "time"} <= line.keys():
-                    yield line
+                yield line
 
 
-def _session(line: dict[str, Any]) -> Session:
+def _session(line: _Line) -> Session:
     """What a line tells of its session."""
-    kind: Kind = "system" if line["run"] == "system" else "run"
-    return Session(
-        session=line["session"], run=Run(id=line["run"]), kind=kind, rank=line.get("rank"), started=line["time"]
-    )  # fmt: skip
+    kind: Kind = "system" if line.run == "system" else "run"
+    return Session(session=line.session, run=Run(id=line.run), kind=kind, rank=line.rank, started=line.time)
 
 
-def _record(line: dict[str, Any]) -> Record:
-    head = (line["seq"], float(line["time"]), line["step"])
-    if "event" in line:
-        data = dict(line["event"])
+def _record(line: _Line) -> Record:
+    head = (line.seq, line.time, line.step)
+    if line.metrics is None:
+        data = dict(line.event or {})
         return Event(*head, data.pop("kind"), data)
-    metrics = line["metrics"]
-    values = tuple(wire.NON_FINITE[value] if isinstance(value, str) else float(value) for value in metrics.values())
-    return Row(*head, True, False, tuple(metrics), values)
+    values = tuple(wire.NON_FINITE[value] if isinstance(value, str) else value for value in line.metrics.values())
+    return Row(*head, True, False, tuple(line.metrics), values)
