@@ -175,7 +175,7 @@ def unbalanced(status: dict[str, Any]) -> list[str]:
 
 
 def report(status: dict[str, Any], accuracy: float, problems: list[str]) -> None:
-    from wayside_collector.table import format_sinks
+    from wayside_collector.commands.showing import format_sinks
 
     stored, lost = status["ingest"]["received_points"], status["ingest"]["lost_points"]
     print(f"\naccuracy {accuracy:.4f}; {stored + lost} points logged, {lost} of them lost by clients\n")

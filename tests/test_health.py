@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from wayside_collector.commands.showing import format_feeders, format_status
 from wayside_collector.delivery.books import Books
 from wayside_collector.delivery.pump import PumpStatus
 from wayside_collector.health import FAMILIES, UNITS, Health, books_as_status, losses_as_status, refusals_as_status
 from wayside_collector.intake import Counters
 from wayside_collector.spool import Amount, Lost
-from wayside_collector.table import format_feeders, format_status
 
 BOOKS = Books(
     received=Amount(100, 10, 5),

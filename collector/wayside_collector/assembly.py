@@ -21,7 +21,6 @@ from .intake import Intake
 from .places import journal_roots_of, socket_path
 from .refusals import Refusals
 from .registry import Registry
-from .sinks import SINKS
 from .sinks.base import Sink
 from .sinks.store import StoreOptions
 from .sinks.wandb.options import WandbOptions
@@ -98,7 +97,7 @@ class Parts:
         key = self.handed.get(sink.name)
         if key is not None and isinstance(sink.options, WandbOptions):
             sink = replace(sink, options=msgspec.structs.replace(sink.options, api_key=key, api_key_file=None))
-        return Pump(sink.name, make_sink(sink), sink.options, self._shared, kind=kind_of(sink))
+        return Pump(sink.name, make_sink(sink), sink.options, self._shared, kind=sink.kind_name)
 
     def wandb_sinks(self) -> list[SinkConfig]:
         return [sink for sink in self.config.sinks if isinstance(sink.options, WandbOptions)]
@@ -152,11 +151,6 @@ class Parts:
         return (isinstance(addresses, list) and str(self.socket_path) in addresses) or record.get("dir") == str(
             self.config.dir
         )
-
-
-def kind_of(sink: SinkConfig) -> str | None:
-    """Its kind's name; what a sink keeps is for its own kind alone."""
-    return next((name for name, kind in SINKS.items() if kind is sink.kind), None)
 
 
 def make_sink(sink: SinkConfig) -> Sink:

@@ -88,9 +88,10 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig:
-    """One configured sink."""
+    """One configured sink. kind_name: what its kind is called; what a sink keeps is for its own kind alone."""
 
     name: str
+    kind_name: str
     kind: SinkKind
     options: SinkOptions
 
@@ -216,8 +217,8 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
     assert isinstance(top, Top)
     return Config(
         top,
-        tuple(SinkConfig(name, kind, options) for name, kind, options in sinks),
-        tuple(SamplerConfig(name, kind, options) for name, kind, options in samplers),
+        tuple(SinkConfig(*sink) for sink in sinks),
+        tuple(SamplerConfig(name, kind, options) for name, _, kind, options in samplers),
         "listen" in tree,
         _gives_level(tree.get("log")),
         tuple(unknown(environ, _nested())),
@@ -251,9 +252,9 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]
     return tree
 
 
-def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -> list[tuple[str, Any, Any]]:
-    """Named parts of one table: (name, kind, options)."""
-    found: list[tuple[str, Any, Any]] = []
+def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -> list[tuple[str, str, Any, Any]]:
+    """Named parts of one table: (name, name of the kind, kind, options)."""
+    found: list[tuple[str, str, Any, Any]] = []
     if isinstance(tree, Text):
         tree = read_text(tree)
     if not isinstance(tree, dict):
@@ -280,7 +281,7 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -
             continue
         values = {key: value for key, value in options.items() if key != "kind"}
         built = read_struct(load_name(kind.options), values, here, problems)
-        found.append((name, kind, built))
+        found.append((name, kind_name, kind, built))
     return found
 
 

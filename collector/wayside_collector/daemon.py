@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 
 from .access import NOBODY
-from .assembly import EVERYTHING, Parts, Scope, check_sinks, kind_of, make_sampler
+from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler
 from .changes import Changes, Loaded
 from .config import SinkConfig
 from .delivery.retention import keep_limits
@@ -243,7 +243,7 @@ class Collector:
         """A new sink, or another one in its place. One of another kind is a new one: the old one ends as if removed."""
         parts = self.parts
         before = parts.pumps.get(sink.name)
-        if before is not None and before.kind != kind_of(sink):
+        if before is not None and before.kind != sink.kind_name:
             await parts.pumps.remove(sink.name, parts.config.top.grace)
         await parts.pumps.put(sink.name, partial(parts.make_pump, sink))
 

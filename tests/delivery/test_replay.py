@@ -12,7 +12,7 @@ from spool.making import WITHIN, begin, make_batch, opened, put
 from wayside.row import Row
 from wayside_collector.delivery.dead_letters import DeadLetters, Impossible, Wanted
 from wayside_collector.delivery.election import Election
-from wayside_collector.delivery.letters import read_record, write_record
+from wayside_collector.delivery.letter_text import read_record, write_record
 from wayside_collector.delivery.pump import Pump
 from wayside_collector.delivery.shared import Shared
 from wayside_collector.registry import Registry

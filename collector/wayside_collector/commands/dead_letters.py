@@ -15,9 +15,9 @@ import msgspec
 
 from .. import config
 from ..changes import Loaded, read
-from ..table import format_letters
 from .base import EXIT_CONFIG, EXIT_FAILED, Command, add_config, format_examples, parse_moment, say, show, waiting
 from .calling import NoAnswer, ask, url_of
+from .showing import format_letters
 
 _PATH = "/api/v1/dead-letters"
 _EXAMPLES = {

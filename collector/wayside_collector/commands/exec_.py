@@ -13,9 +13,9 @@ from ..changes import Loaded, read
 from ..log import set_up_log
 from ..places import socket_path
 from ..spool.lock import holder_of
-from ..table import format_sinks
 from .base import EXIT_CONFIG, Command, add_config, say
 from .life import guarded, until_ready
+from .showing import format_sinks
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from ..printing import json_text, number, owner, plain, when
 from ..store.answers import Curve, SeriesInfo
 from ..store.walk import Range
-from ..table import format_table
 from .asking import ROWS
 from .base import parse_moment, show
 from .choosing import choose_metrics, choose_run
 from .history import Misused, opened
 from .plot import POINTS, draw_curves
+from .showing import format_table
 
 
 def show_metrics(chosen: argparse.Namespace) -> int:

@@ -5,9 +5,9 @@ import time
 
 from ..printing import json_text, number, plain, span, when
 from ..store.answers import RunProgress, RunQuery
-from ..table import format_table
 from .base import say, show
 from .history import opened
+from .showing import format_table
 
 
 def list_runs(chosen: argparse.Namespace) -> int:

@@ -5,9 +5,9 @@ import json
 import time
 
 from .. import config
-from ..table import format_status
 from .base import EXIT_FAILED, Command, add_config, say, show
 from .calling import NoAnswer, ask, foreign, url_of
+from .showing import format_status
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,10 +13,10 @@ from ..changes import Loaded, read
 from ..log import set_up_log
 from ..places import journal_roots_of, socket_path
 from ..sources.segments import journal_folders, read_record
-from ..table import format_sinks
 from ..units import show_seconds
 from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
 from .life import guarded, signals, until_ready
+from .showing import format_sinks
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from ..registry import Registry
 from ..spool import Choice, KeptLetter, Spool
 from ..strict import strict
-from .letters import Unreadable, read_fields
+from .letter_text import Unreadable, read_fields
 from .pump import Pump
 
 MOST_LISTED = 1000  #: letters in one answer: what a person or a script can take at a time

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ..sinks.base import Changes, Parcel, Part, Ref, Reject, Retry
 from ..spool import Amount, DeadLetter
 from .books import NOTHING
-from .letters import write_record
+from .letter_text import write_record
 from .parcels import amount_of, amount_of_parts, only, seqs_of, without
 
 

@@ -4,7 +4,8 @@
         → cursor, books and the sink's state committed in one transaction (delivered)
 
 A pump shares nothing with another but the spool it reads: a sink that is slow, down or refusing delays no one. Whoever
-touches what is read, in flight or committed holds the pump's turn.
+reads, sends or commits holds the pump's turn. `stored`, `decided` and `forget` do not: they run on the event loop
+without a wait, and touch what lies behind all that a thread reads meanwhile, or sessions of which nothing is left.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from ..sinks.base import Part, Record, Ref, Step, Traits
 from ..spool import Amount, Choice, KeptLetter, Spool
 from ..spool.letters import MAX_DEAD_LETTERS
 from .books import NOTHING
-from .letters import Unreadable, read_record
+from .letter_text import Unreadable, read_record
 from .parcels import amount_of, seqs_of
 
 PORTION = 256  #: letters read at a time: records may be large
