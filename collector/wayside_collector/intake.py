@@ -90,11 +90,7 @@ class Intake:
         fields.update(self.continuation(session.id))
         before = self.registry.by_id(fields["session"])
         over = before is not None and before.ended is not None
-        frame = wire.json_frame(wire.HELLO, fields)
-        if len(frame) > MAX_RECORD:
-            raise Refused(
-                f"the session record is {len(frame)} bytes long, the limit is {MAX_RECORD}: shorten its texts"
-            )
+        frame = _kept(fields)
         begun = self.spool.begin_session(fields["session"], frame, session.started or time.time(), journals)
         self._beginning += 1
         try:
@@ -258,6 +254,18 @@ class Intake:
             self._said.add(inlet.known.session.id)
             log.warning("session %s sent what cannot be kept, left out: %s", inlet.known.session.id[:8], inlet.problem)
         inlet.problem = None
+
+
+def _kept(fields: dict[str, Any]) -> bytes:
+    """The record as a frame. It is kept with what this version knows nothing of, so that is looked at here."""
+    try:
+        wire.check_depth(fields)
+        frame = wire.json_frame(wire.HELLO, fields)
+    except (wire.WireError, TypeError) as problem:  # the latter of keys that are no text
+        raise Refused(f"the session record cannot be kept: {problem}; see docs/wire-protocol.md") from None
+    if len(frame) > MAX_RECORD:
+        raise Refused(f"the session record is {len(frame)} bytes long, the limit is {MAX_RECORD}: shorten its texts")
+    return frame
 
 
 def _checked(record: dict[str, Any]) -> Session:

@@ -11,7 +11,7 @@ from wayside import row, wire
 from wayside.row import Event, Row
 from wayside_collector import relayed
 from wayside_collector.intake import Intake
-from wayside_collector.relay import VERSIONS, Balance, Delivery, Lot, Sender
+from wayside_collector.relay import VERSIONS, Balance, Delivery, Lot, Sender, decode, encode
 from wayside_collector.relayed import RelayedInlet
 from wayside_collector.sinks.base import Parcel
 from wayside_collector.sinks.gateway.encode import Bad, pack
@@ -37,6 +37,13 @@ def lot(records: Sequence[Row | Event], session: str = ONE, **fields: Any) -> Lo
 
 def delivery(*some: Lot, alive: Sequence[str] = (ONE,), sender: str = A, **said: Any) -> Delivery:
     return Delivery(Sender(sender, host="n1", alive=list(alive), **said), lots=list(some))
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def seqs(receiver: Receiver, session: str = ONE) -> list[int]:
@@ -180,6 +187,9 @@ async def test_the_same_rows_at_once(senders: tuple[str, str]) -> None:
     ("broken", "why"),
     [
         (Lot({"session": TWO, "run": {"id": ""}}), "run.id"),
+        (Lot({"session": TWO, "run": {"id": "r"}, "more": {b"x": 1}}), "cannot be kept"),
+        (Lot({"session": TWO, "run": {"id": "r"}, "more": nested(900)}), "64 deep"),
+        (Lot({"session": TWO, "run": {"id": "r"}, "more": "x" * (4 << 20)}), "cannot be kept"),
         (Lot({"session": "nonsense", "run": {"id": "r"}}), "hexadecimal"),
         (Lot({"session": TWO, "run": {"id": "r"}, "started": -5.0}), "started"),
         (Lot({"session": TWO, "run": {"id": "r"}}, [["a"]], wire.row_frame(0, 1e9, 1, [1.0])[:-8]), "whole"),
@@ -191,7 +201,7 @@ async def test_the_same_rows_at_once(senders: tuple[str, str]) -> None:
 async def test_one_sessions_trouble_is_its_own(broken: Lot, why: str) -> None:
     """It is refused with the reason; the others of the delivery are taken."""
     async with receiving() as one:
-        receipt = await one.source.take(delivery(lot(make_rows(3)), broken), None)
+        receipt = await one.source.take(decode(encode(delivery(lot(make_rows(3)), broken))), None)
         ((_, reason),) = receipt.refused.items()
         assert why in reason
         assert seqs(one) == [0, 1, 2]
