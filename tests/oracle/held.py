@@ -5,7 +5,8 @@ import sqlite3
 from pathlib import Path
 
 from wayside import wire
-from wayside_collector.sources.segments import Owner, open_segment, owner_of
+from wayside_collector.sources.confined import journal_folder
+from wayside_collector.sources.segments import Owner, owner_of, read_segment
 
 
 def rows_held(journals: list[Path], spool_db: Path, *, only_dead: bool = False) -> bool:
@@ -34,7 +35,8 @@ def connect(spool_db: Path) -> sqlite3.Connection:
 def end_seq(path: Path) -> int:
     """The seq after the last one that is committed in a segment; 0 for one that is not begun, or gone."""
     with contextlib.suppress(OSError, wire.WireError):
-        segment = open_segment(path)
+        with journal_folder(path.parent) as folder:
+            segment = read_segment(folder, path)
         if segment is not None:
             position, _ = segment.committed()
             data = segment.bytes_to(position, position)
