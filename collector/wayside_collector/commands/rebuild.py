@@ -39,31 +39,47 @@ def rebuild_store(chosen: argparse.Namespace) -> int:
     loaded = read(chosen.config, config.environment())
     place = chosen.to or store_of(loaded.config)
     folders = chosen.lines or _folders(loaded)
+    into = bool(chosen.to) or _is_server(place)  # what is there already; else a fresh file takes its place
     try:
-        if _is_server(place) or chosen.to:
-            written = asyncio.run(_rebuild(loaded, place, folders))
-            kept = ""
+        if into:
+            written, kept = asyncio.run(_rebuild(loaded, place, folders)), ""
         else:
-            fresh = Path(place).with_name(f"{Path(place).name}.rebuilding")
-            _remove(fresh)
-            written = asyncio.run(_rebuild(loaded, str(fresh), folders))
-            if not chosen.anew and (more := _points(place) - written.points) > 0:
-                _remove(fresh)
-                raise Unanswered(_LESS.format(place=place, more=more))
-            kept = _replace(Path(place), fresh)
+            written, kept = _rebuild_anew(loaded, Path(place), folders, chosen.anew)
     except SpoolHeld as holder:
         say(f"{holder} (its store is written meanwhile)")
         return EXIT_HELD
-    except (SpoolError, OSError) as problem:
-        raise Unanswered(f"not rebuilt: {problem}; nothing was changed") from problem
-    show(f"{place}: {written.points} points" + (f", {written.doubles} were there already" if written.doubles else ""))
+    except (SpoolError, StoreError, OSError) as problem:
+        left = "what is written so far stays, and is left out when it is done again" if into else "nothing was changed"
+        raise Unanswered(f"not rebuilt: {problem}; {left}") from problem
+    show(
+        f"{_shown(place)}: {written.points} points"
+        + (f", {written.doubles} were there already" if written.doubles else "")
+    )
     if kept:
         show(f"what was there before is in {kept}; remove it when you need it no more")
     return 0
 
 
+def _rebuild_anew(loaded: Loaded, place: Path, folders: list[Path], anew: bool) -> tuple[Written, str]:
+    """A new file in the place of the one there, and where that one is now. Raises Unanswered, and as _rebuild does."""
+    fresh = place.with_name(f"{place.name}.rebuilding")
+    _remove(fresh)
+    try:
+        written = asyncio.run(_rebuild(loaded, str(fresh), folders))
+        if not anew and (more := _points(str(place)) - written.points) > 0:
+            raise Unanswered(_LESS.format(place=place, more=more))
+        return written, _replace(place, fresh)
+    finally:
+        _remove(fresh)
+
+
 def _is_server(place: str) -> bool:
     return place.startswith(("postgresql://", "postgres://"))
+
+
+def _shown(place: str) -> str:
+    """As it may be printed: a server's address may hold a password."""
+    return "the store in PostgreSQL" if _is_server(place) else place
 
 
 def _folders(loaded: Loaded) -> list[Path]:
@@ -94,7 +110,7 @@ async def _rebuild(loaded: Loaded, place: str, folders: list[Path]) -> Written:
 def _fill(place: str, options: StoreOptions | None, folders: list[Path], sessions: Any, parts: Any) -> Written:
     spool, registry = parts
     db = connect(place)
-    with contextlib.closing(db), waiting(f"writing {place}"):
+    with contextlib.closing(db), waiting(f"writing {_shown(place)}"):
         db.migrate()
         writer = Writer(db, max_series=options.max_series if options is not None else MAX_SERIES)
         choose = _choice(options)
