@@ -8,6 +8,7 @@ from typing import Any
 from wayside import wire
 
 from ..intake import Inlet, Intake
+from ..plausible import check_count
 from ..spool import SpoolError
 from .frames import FrameWriter
 
@@ -56,9 +57,10 @@ class Scribe:
             self._begin_anew()
 
     async def store(self, lost: int = 0) -> None:
-        """What was written is on disk when this returns; raises SpoolError, and then it never came. lost: rows that
-        would have followed, and do not come.
+        """What was written is on disk when this returns; raises SpoolError, or wire.WireError where no session has as
+        many rows, and then it never came. lost: rows that would have followed, and do not come.
         """
+        check_count(self.next_seq + lost, self._next_point)
         self._lost = lost
         await store_all(self._intake, [self])
 

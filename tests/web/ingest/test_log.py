@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from sources.place import FailingSpool
 from wayside_collector.compression import zstd
+from wayside_collector.plausible import MAX_COUNT
 from wayside_collector.web.ingest import rows
 from web.ingest.posting import Post, posting
 
@@ -223,3 +224,18 @@ async def test_doubles_and_refused_rows_are_counted(post: Post) -> None:
     await post("/v1/wandb/metrics", {"workload_uid": "w", "metrics": [{"name": "a", "value": 1}, {"name": ""}]})
     counters = post.place.intake.counters
     assert (counters.doubles, counters.malformed, counters.received_rows) == (2, 4, 3)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("seq", [1_767_225_600, MAX_COUNT - 1])
+async def test_a_number_far_beyond_is_refused(post: Post, seq: int) -> None:
+    """A clock's time is no number of rows: it is answered with what is wrong, nothing is stored or booked as lost, and
+    the session goes on where it was.
+    """
+    await post(LOG, {"session": "s", "seq": 0, "rows": [row(0)]})
+    answer = await post(LOG, {"session": "s", "seq": seq, "rows": [row(1), {"metrics": {"a": "x"}}]})
+    assert answer.status == 422
+    assert "next row is 1" in answer.body["error"]
+    assert (await post(LOG, {"session": "s", "seq": 1, "rows": [row(1)]})).body["next_seq"] == 2
+    assert [one.seq for one in post.rows("r1")] == [0, 1]
+    assert post.place.intake.counters.lost_rows == 0

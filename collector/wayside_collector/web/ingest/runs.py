@@ -11,6 +11,7 @@ from wayside import row, wire
 from wayside.identity import MAX_ID, REFUSED
 from wayside.masking import mask_values
 
+from ...plausible import MAX_COUNT
 from ...session import Run, in_namespace
 from ...sources.json_lines import Name
 from ...sources.posted import Mark, PostedSessions
@@ -19,6 +20,7 @@ from .pacing import ROWS, paced
 from .rows import Parsed, Problem, Unfit
 
 MAX_TAGS = 256
+MAX_JUMP = 1_000_000_000  #: rows that one request may pass over: they are booked as lost; a clock is no number of rows
 KIND = "run"  #: the first text of a mark of such sessions
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -97,6 +99,7 @@ class Runs:
         new = NewRun(id=run, name=head.name, project=head.project)
         record, mark = self._record(new, caller, head.rank, head.session)
         async with self._posted.writing(mark, record, numbered=head.session is not None) as scribe:
+            _check_jump(head.seq, parsed.total, scribe.next_seq)
             accepted, doubles = await paced(len(parsed.rows) > ROWS, _write, scribe, parsed, time.time())
             self._posted.count(doubles=doubles, refused=len(parsed.problems))
             await scribe.store(0 if head.seq is None else max(0, head.seq + parsed.total - scribe.next_seq))
@@ -129,6 +132,16 @@ class Runs:
         record["run"].setdefault("project", "default")
         record["run"].setdefault("name", new.id)
         return record, mark
+
+
+def _check_jump(first: int | None, count: int, next_seq: int) -> None:
+    """Raises Unfit for numbers of rows that can be none."""
+    if first is not None and (first - next_seq > MAX_JUMP or first + count > MAX_COUNT):
+        raise Unfit(
+            422,
+            f"seq {first}: the session's next row is {next_seq}, and a request may pass over {MAX_JUMP} rows: count"
+            " the session's rows from 0, or begin another `session`",
+        )
 
 
 def _write(scribe: Scribe, parsed: Parsed, now: float) -> tuple[int, int]:
