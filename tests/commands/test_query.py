@@ -1,9 +1,12 @@
 """`query`: what a run logged, as tables, drawings and JSON; and which run is meant."""
 
 import json
+from pathlib import Path
 
 import pytest
 from commands.history import ROWS, loss, tell
+from wayside_collector.store import Writer, connect
+from wayside_collector.testing import make_parcel, make_rows, make_session
 
 Capture = pytest.CaptureFixture[str]
 
@@ -57,6 +60,18 @@ def test_nothing_to_draw(store: str, capsys: Capture) -> None:
     """Where every point is no number, that is said instead of an empty drawing."""
     told = tell(capsys, "query", "llama-a1", "train/loss", "--plot", "--from", "700", "--to", "702", "--store", store)
     assert (told.code, "nothing to draw" in told.out) == (0, True)
+
+
+@pytest.mark.parametrize("value", [1e308, 1.7e308, 5e-324])
+def test_a_constant_at_the_end_of_numbers(tmp_path: Path, capsys: Capture, value: float) -> None:
+    """The axis around it ends where numbers do."""
+    place = str(tmp_path / "store.db")
+    db = connect(place)
+    db.migrate()
+    Writer(db).write(make_parcel(make_session("r", rank=0), make_rows(5, {"loss": value})).parts)
+    db.close()
+    told = tell(capsys, "query", "r", "loss", "--plot", "--log", "--store", place)
+    assert (told.code, "┤" in told.out) == (0, True)
 
 
 def test_patterns(store: str, capsys: Capture) -> None:

@@ -19,6 +19,7 @@ POINTS = 400  #: of one curve: the dots of 200 columns
 MARGIN = 12  #: columns beside the drawing, for the numbers of its axis
 WIDEST = 160
 HEIGHT = 16
+LARGEST = 308.25  #: the power of ten of the largest number there is, a trifle less
 COLOURS = ("bright_blue", "bright_red", "bright_green", "bright_magenta", "bright_yellow", "bright_cyan", "white")
 
 
@@ -56,7 +57,8 @@ def draw_curves(curves: Sequence[Curve], *, log: bool = False) -> str:
             _draw(canvas, stroke, colour)
     lines = canvas.plot().split("\n")
     heights = {0: high, HEIGHT // 2: (low + high) / 2, HEIGHT - 1: low}
-    labels = [number(10 ** heights[row] if log else heights[row], 4) if row in heights else "" for row in range(HEIGHT)]
+    heights = {row: 10 ** min(height, LARGEST) if log else height for row, height in heights.items()}
+    labels = [number(heights[row], 4) if row in heights else "" for row in range(HEIGHT)]
     told = [f"{label:>{MARGIN - 2}} ┤{line}" for label, line in zip(labels, lines, strict=True)]
     return "\n".join([*told, *_axis(left, right, columns, curves[0].axis), _legend(curves, colours)])
 
