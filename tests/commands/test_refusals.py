@@ -2,13 +2,16 @@
 
 import socket
 
+import msgspec
 import pytest
 from commands.history import tell
-from wayside_collector.commands import calling, history
+from wayside_collector.commands import asking, calling, history
 from wayside_collector.store import Reader
 from wayside_collector.store.answers import SeriesInfo
-from wayside_collector.store.reader import NotFound
+from wayside_collector.store.finding import MAX_RUNS
+from wayside_collector.store.reader import MAX_POINTS, NotFound
 from wayside_collector.web.api.readers import DEADLINE
+from wayside_collector.web.api.runs import RunsAsked
 
 Capture = pytest.CaptureFixture[str]
 
@@ -42,3 +45,23 @@ def test_a_collector_that_is_busy(capsys: Capture, monkeypatch: pytest.MonkeyPat
         told = tell(capsys, "runs", "--url", url)
     assert (told.code, told.out) == (1, "")
     assert f"what listens at {url} did not answer within" in told.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["runs", "--limit", "0"], ["runs", "--limit", "1001"], ["runs", "--limit", "x"], ["query", "r", "--points", "-1"]],
+)
+def test_numbers_out_of_bounds(store: str, capsys: Capture, arguments: list[str]) -> None:
+    """What neither the store nor a collector would follow is refused before either is asked."""
+    told = tell(capsys, *arguments, "--store", store)
+    assert (told.code, told.out) == (2, "")
+    assert f"{arguments[-1]!r} is no number from 1 to" in told.err
+
+
+def test_the_bounds_are_those_of_the_store_and_the_api() -> None:
+    """The most that may be asked for is what either of them tells at once."""
+    assert asking.MOST_RUNS == MAX_RUNS
+    assert asking.MOST_POINTS == MAX_POINTS
+    msgspec.convert({"limit": asking.MOST_RUNS}, RunsAsked)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"limit": asking.MOST_RUNS + 1}, RunsAsked)

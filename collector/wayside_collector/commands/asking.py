@@ -12,6 +12,8 @@ from typing import Any
 from .base import EXIT_CONFIG, EXIT_FAILED, Command, add_config, say
 
 TOKEN = "WAYSIDE_TOKEN"  #: the variable with the token for --url
+MOST_RUNS = 1000  #: of one list, as the store and the API have it
+MOST_POINTS = 20_000  #: of one curve, likewise
 ROWS = 20  #: values of one curve: what fits a terminal
 FORMATS = ("csv", "json", "parquet")
 _STATES = ("running", "finished", "failed", "crashed")
@@ -56,6 +58,17 @@ def add_ranks(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _up_to(most: int) -> Callable[[str], int]:
+    """A whole number from 1 on; an argument's type."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:20]) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {most}")
+        return int(text)
+
+    return read
+
+
 def pair(text: str) -> tuple[str, Any]:
     """KEY=VALUE, the value as JSON where it is any; an argument's type."""
     key, sign, value = text.partition("=")
@@ -80,7 +93,9 @@ def _runs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--where", action="append", default=[], type=pair, metavar="KEY=VALUE", help="of the run's config, like lr=0.1"
     )
-    parser.add_argument("--limit", type=int, default=20, metavar="COUNT", help="at most (default 20)")
+    parser.add_argument(
+        "--limit", type=_up_to(MOST_RUNS), default=20, metavar="COUNT", help=f"at most (default 20, up to {MOST_RUNS})"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_place(parser)
 
@@ -114,7 +129,10 @@ def _query_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", metavar="X", help='a step; with --axis time "1h" ago, 2026-01-31T12:00')
     parser.add_argument("--to", dest="end", metavar="X", help="likewise; both ends are included")
     parser.add_argument(
-        "--points", type=int, metavar="COUNT", help=f"at most so many of each (default {ROWS}; a plot's)"
+        "--points",
+        type=_up_to(MOST_POINTS),
+        metavar="COUNT",
+        help=f"at most so many of each (default {ROWS}; a plot's)",
     )
     add_ranks(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")

@@ -5,6 +5,7 @@ import time
 
 from ..printing import json_text, number, plain, span, when
 from ..store.answers import RunProgress, RunQuery
+from .asking import MOST_RUNS
 from .base import say, show
 from .history import opened
 from .showing import format_table
@@ -24,7 +25,8 @@ def list_runs(chosen: argparse.Namespace) -> int:
     if page.runs:
         show(format_runs(page.runs, time.time()))
     if page.total > len(page.runs):
-        say(f"… and {page.total - len(page.runs)} more: --limit, or choose fewer")
+        more = "choose fewer" if chosen.limit == MOST_RUNS else "--limit, or choose fewer"
+        say(f"… and {page.total - len(page.runs)} more: {more}")
     elif not page.runs:
         say("no run fits" if query != RunQuery() else "no run yet")
     return 0
