@@ -60,6 +60,20 @@ def test_a_run_of_another_is_not_there(reader: Reader, ask: Callable[[Reader, st
         ask(reader.within("b"), "free")
 
 
+def test_a_run_is_its_namespaces_though_another_wrote_first(reader: Reader, db: Database) -> None:
+    """A trainer of this machine that chose such an id shuts nobody out; and what is a namespace's stays its own."""
+    write(db, "c.exp", None)
+    for run, namespace in (("c.exp", "c"), ("c.exp", None)):
+        Writer(db).write(
+            make_parcel(
+                make_session(run, id=f"{run}{namespace}".ljust(32, "0"), namespace=namespace), make_rows(3)
+            ).parts
+        )
+        assert reader.within("c").run("c.exp").id == "c.exp"
+    with pytest.raises(NotFound):
+        reader.within("a").run("c.exp")
+
+
 def test_a_record_is_kept_in_its_namespace() -> None:
     """Its run's id begins with it, and its name is what the id was; what the record claims does not count elsewhere."""
     record = {"session": "a" * 32, "run": {"id": "r1", "project": "p"}, "namespace": "other"}

@@ -74,7 +74,8 @@ def _started(session: Session) -> float:
 
 def _enter_run(db: Database, session: Session, now: float) -> int:
     """The run's key. What the run is called is what its leader calls it: of the lowest rank's sessions the first. Each
-    sampler session is a run of its own, or a fleet's would be one run without end.
+    sampler session is a run of its own, or a fleet's would be one run without end. A run with a namespace's id is that
+    namespace's from its first word on, though somebody without one wrote to it before.
     """
     run, id = session.run, run_id_of(session)
     leader = json.dumps([f"{rank_of(session) + 1:010d}", f"{_started(session):017.6f}", key_text(session.id)])
@@ -90,6 +91,8 @@ def _enter_run(db: Database, session: Session, now: float) -> int:
     else:
         key, known = found[0]
         db.run("UPDATE runs SET started = ? WHERE run = ? AND started > ?", _started(session), key, _started(session))
+        if session.namespace:
+            db.run("UPDATE runs SET namespace = ? WHERE run = ? AND namespace = ''", session.namespace, key)
         if known <= leader:
             return int(key)
     texts = (run.name, run.project, run.entity, run.group, run.job_type, run.notes)
