@@ -90,5 +90,10 @@ def in_namespace(record: Mapping[str, Any], namespace: str | None) -> dict[str, 
     if namespace is not None:
         found["namespace"] = namespace
         if isinstance(run, dict) and isinstance(run.get("id"), str) and run["id"]:
-            found["run"] = {**run, "id": f"{namespace}.{run['id']}", "name": run.get("name") or run["id"]}
+            found["run"] = {**run, "id": id_within(namespace, run["id"]), "name": run.get("name") or run["id"]}
     return found
+
+
+def id_within(namespace: str | None, id: str) -> str:
+    """A run's id as it is kept, by the id that its writer has for it."""
+    return id if namespace is None else f"{namespace}.{id}"

@@ -211,7 +211,9 @@ async def test_a_namespace_s_token_writes_into_its_own_runs(tmp_path: Path) -> N
     async with posting(Outside("127.0.0.1:0", PublicSection(token_file=str(file)))) as post:
         for letter in "ab":
             headers = {"Authorization": f"Bearer {letter * 20}"}
-            await post("/api/v1/runs/r1/log", {"session": "s", "seq": 0, "rows": [ROW]}, public=True, **headers)
+            rows = {"session": "s", "seq": 0, "rows": [ROW]}
+            answer = await post("/api/v1/runs/r1/log", rows, public=True, **headers)
+            assert answer.body["run"] == f"{letter}.r1"
             entry = {"name": "loss", "value": 1, "step": 1}
             body = {"workload_uid": "w", "run_id": "r2", "metrics": [entry]}
             await post("/v1/wandb/metrics", body, public=True, **headers)

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from wayside import row
 
 from ...access import is_loopback
+from ...session import id_within
 from ..access import NAMESPACE
 from ..body import BODY, BadBody
 from ..roles import Role, Route
@@ -67,14 +68,14 @@ def run_routes(runs: Runs) -> list[Route]:
         taken = await runs.log(id, parsed, caller(request))
         if parsed.problems and not taken.accepted and not taken.doubles:
             return web.json_response({"error": parsed.problems[0].text, **_told(parsed.problems)}, status=422)
-        return web.json_response({"run": id, **msgspec.to_builtins(taken), **_told(parsed.problems)})
+        return web.json_response({"run": _known(request), **msgspec.to_builtins(taken), **_told(parsed.problems)})
 
     def telling(kind: str) -> Handler:
         async def tell(request: web.Request) -> web.Response:
             found = read_object(request[BODY])
             data = msgspec.to_builtins(convert(found, Alert)) if kind == row.ALERT else {"set": found, "remove": []}
             await runs.tell(request.match_info["id"], kind, data, caller(request))
-            return web.json_response({"run": request.match_info["id"], "accepted": 1})
+            return web.json_response({"run": _known(request), "accepted": 1})
 
         return tell
 
@@ -83,7 +84,7 @@ def run_routes(runs: Runs) -> list[Route]:
         ended = await runs.finish(request.match_info["id"], asked.exit_code, caller(request))
         if not ended:
             raise BadBody(404, f"no run {request.match_info['id']!r:.80} is open that is posted here")
-        return web.json_response({"run": request.match_info["id"], "ended": ended})
+        return web.json_response({"run": _known(request), "ended": ended})
 
     handlers = {
         "/runs": create,
@@ -104,6 +105,11 @@ def caller(request: web.Request) -> Caller:
     """Who sends."""
     peer = request.remote or ""
     return Caller(socket.gethostname() if is_loopback(peer) else peer, request[NAMESPACE])
+
+
+def _known(request: web.Request) -> str:
+    """The run that the address names, as it can be asked for."""
+    return id_within(request[NAMESPACE], request.match_info["id"])
 
 
 def answering(handler: Handler) -> Handler:
