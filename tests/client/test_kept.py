@@ -3,12 +3,13 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from standins.journal_reading import read_journal, read_segments
+from waiting import until
 from wayside import wire
 from wayside.handover import Plan
 from wayside.journal import Journal
@@ -138,12 +139,11 @@ class Offline:
 
     def fill(self, size: int) -> None:
         """Log so many bytes of rows, as fast as the link prepares segments."""
-        deadline = time.monotonic() + 15
         step = self.journal.seq
         begun = self.journal.points
         while (self.journal.points - begun) * 24 < size:
             if self.journal.segment is None or self.journal.segment.position > SEGMENT_SIZE // 2:
-                until(self._has_room, deadline)
+                until(self._has_room, "room in the journal", every=0.002)
             self.journal.append(row(step))
             step += 1
 
@@ -152,12 +152,6 @@ class Offline:
         return bool(shelf._prepared and not shelf._prepared[-1].begun) or (
             segment is not None and segment.position < SEGMENT_SIZE // 2
         )
-
-
-def until(ask: Callable[[], bool], deadline: float) -> None:
-    while not ask():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_on_a_disk_a_session_is_not_bound_to_what_memory_allows(tmp_path: Path) -> None:
@@ -208,11 +202,11 @@ def test_a_deleted_folder_is_told_and_begun_anew(tmp_path: Path, memory: Path) -
     """What was kept in place and deleted is told with its number of rows; the journal goes on where there is room."""
     offline = Offline(tmp_path, addresses=[str(memory / "none.sock")])
     offline.fill(3 * SEGMENT_SIZE)
-    until(lambda: len(offline.link._keeper.segments) >= 2, time.monotonic() + 15)
+    until(lambda: len(offline.link._keeper.segments) >= 2, "two segments on disk")
     kept = tmp_path / "journals" / SESSION
     lost = sum(segment.end_seq - segment.first_seq for segment in offline.link._keeper.segments)
     shutil.rmtree(kept)
-    until(lambda: "relocated" in offline.told, time.monotonic() + 15)
+    until(lambda: "relocated" in offline.told, "the notice")
     assert f"was deleted, and with it {lost} rows" in offline.told["kept"]
     offline.journal.append(row(-7))
     offline.link.finish()

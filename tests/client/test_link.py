@@ -3,12 +3,13 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from standins.journal_reading import read_journal
+from waiting import until
 from wayside import wire
 from wayside.handover import Plan
 from wayside.journal import Journal
@@ -57,13 +58,6 @@ def linked(memory: Path, tmp_path: Path) -> Iterator[Linked]:
     found.link.finish()
 
 
-def until(ask: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not ask():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def test_more_segments_are_ready_the_faster_rows_come(linked: Linked) -> None:
     """One ahead at rest, three while rows come; more after a burst between two looks, and at most MAX_PREPARED."""
     most, deadline = 0, time.monotonic() + 15
@@ -83,7 +77,7 @@ def test_lost_rows_are_told_at_the_first_and_with_their_total_at_the_end(
     try:
         monkeypatch.setattr(linked.journal.shelf, "take", lambda size: None)
         linked.fill(3)
-        until(lambda: "dropped" in linked.told)
+        until(lambda: "dropped" in linked.told, "the notice")
         assert str(memory) in linked.told["dropped"]
         assert "lost" not in linked.told
     finally:
@@ -98,15 +92,20 @@ def test_sealed_segments_cost_no_mapped_memory(linked: Linked) -> None:
     def mapped() -> int:
         return Path("/proc/self/maps").read_text().count(f"{linked.folder}/")
 
-    until(lambda: all(segment.map.closed for segment in list(linked.journal.shelf.sealed)))
+    until(lambda: all(segment.map.closed for segment in list(linked.journal.shelf.sealed)), "their maps closed")
     assert mapped() <= 2 + MAX_PREPARED
 
 
 def test_a_deleted_folder_is_noticed_within_moments(linked: Linked) -> None:
     """The link looks at its lock's last name each second; rows of before and after are in the new folder."""
     linked.fill(2)
-    shutil.rmtree(linked.folder)
-    until(lambda: "relocated" in linked.told)
+
+    def is_deleted() -> bool:
+        shutil.rmtree(linked.folder, ignore_errors=True)  # the link may prepare a segment there meanwhile
+        return not os.path.exists(linked.folder)
+
+    until(is_deleted, "the folder deleted", every=0.0)
+    until(lambda: "relocated" in linked.told, "the notice")
     linked.journal.append(row(-1))
 
     def has_moved() -> bool:
@@ -115,7 +114,7 @@ def test_a_deleted_folder_is_noticed_within_moments(linked: Linked) -> None:
         except OSError:  # the link exchanges a segment's descriptor at this very moment
             return False
 
-    until(has_moved)
+    until(has_moved, "the journal in its new folder")
     found = read_journal(linked.folder, Path(linked.link._keeper.path))
     assert found.seqs == list(range(2 * ROWS + 1))
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from spool.making import WITHIN, begin, make_batch, opened, put
+from spool.making import begin, make_batch, opened, put
+from waiting import until_async
 from wayside.row import Row
 from wayside_collector.delivery.dead_letters import DeadLetters, Impossible, Wanted
 from wayside_collector.delivery.election import Election
@@ -73,13 +74,6 @@ async def running(spool: Spool, sink: MemorySink) -> AsyncIterator[tuple[Pump, D
         await asyncio.wait([task])
 
 
-async def until(ask: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN
-    while not ask():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
-
-
 def check(pump: Pump, delivered: int, rejected: int, replayed: int) -> None:
     """The books, in rows: the law, and what each account says."""
     books = pump.books
@@ -103,17 +97,17 @@ async def test_what_is_replayed_arrives_once_and_the_books_follow(tmp_path: Path
         put(spool, make_batch(begin(spool).key, 0, rows=ROWS))
         sink = Picky(odd)
         async with running(spool, sink) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             check(pump, 3, 3, 0)
             assert (await letters.find(Wanted(), 10))["total"] == 3
             sink.refuses = lambda seq: False
             assert await letters.replay(Wanted()) == {"picky": 3}
             assert await letters.replay(Wanted()) == {}
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             check(pump, ROWS, 0, 3)
             assert sink.seqs == list(range(ROWS))
             assert pump.status().dead_letters == 0
-            await until(lambda: spool.query("SELECT count(*) FROM dead_letters") == [(0,)])
+            await until_async(lambda: spool.query("SELECT count(*) FROM dead_letters") == [(0,)], "no dead letters")
         again = Picky(odd)
         async with running(spool, again) as (pump, _):
             check(pump, ROWS, 0, 3)
@@ -127,10 +121,10 @@ async def test_what_is_refused_again_is_a_dead_letter_again(tmp_path: Path) -> N
         put(spool, make_batch(begin(spool).key, 0, rows=ROWS))
         sink = Picky(odd)
         async with running(spool, sink) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             for turn in (1, 2):
                 assert await letters.replay(Wanted(sink="picky")) == {"picky": 3}
-                await until(lambda: pump.idle)
+                await until_async(lambda: pump.idle, "nothing left to deliver")
                 check(pump, 3, 3, 3 * turn)
                 assert pump.status().dead_letters == 3
             assert sink.seqs == [0, 2, 4]
@@ -144,16 +138,16 @@ async def test_a_letter_of_a_run_set_aside_ends_its_trouble(tmp_path: Path, acce
         put(spool, make_batch(begin(spool).key, 0, rows=1))
         sink = Picky(lambda seq: True)
         async with running(spool, sink) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             sink.forbidden = {"r1"}
             (batch,) = put(spool, make_batch(begin(spool).key, 1, rows=ROWS - 1))
             pump._shared.election.see(batch, 0.0)
             pump.stored([batch])
-            await until(lambda: pump.status().failures > 0)
+            await until_async(lambda: pump.status().failures > 0, "a failed send")
             sink.forbidden = set()
             sink.refuses = lambda seq: not accepted and seq == 0
             assert await letters.replay(Wanted()) == {"picky": 1}
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             check(pump, ROWS - (not accepted), int(not accepted), 1)
             assert pump.status().failures == 0
 
@@ -167,15 +161,15 @@ async def test_an_end_between_sending_and_committing_finds_them_waiting(tmp_path
         put(spool, make_batch(begin(spool).key, 0, rows=ROWS))
         sink = Picky(odd)
         async with running(spool, sink) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             sink.refuses, sink.hold = (lambda seq: False), asyncio.Event()
             await letters.replay(Wanted())
-            await until(lambda: 1 in sink.seqs)
+            await until_async(lambda: 1 in sink.seqs, "row 1 at the sink")
             check(pump, 3, 0, 3)
             assert pump.books.waiting.rows == 3
         later = Picky(lambda seq: False)
         async with running(spool, later) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             check(pump, ROWS, 0, 3)
             assert later.seqs == [1, 3, 5]
             assert await letters.replay(Wanted()) == {}
@@ -190,15 +184,17 @@ async def test_letters_in_flight_are_not_the_cursors_business(tmp_path: Path) ->
         put(spool, make_batch(begin(spool).key, 0, rows=ROWS))
         sink = Picky(odd)
         async with running(spool, sink) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             sink.down = True
             for letter in (await letters.find(Wanted(), 10))["letters"]:
                 failures = pump.status().failures
                 assert await letters.replay(Wanted(ids=(letter["id"],))) == {"picky": 1}
-                await until(lambda before=failures: pump.status().failures > before or before > 0)
+                await until_async(
+                    lambda before=failures: pump.status().failures > before or before > 0, "a failed send"
+                )
         later = Picky(lambda seq: False)
         async with running(spool, later) as (pump, _):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             check(pump, ROWS, 0, 3)
             assert later.seqs == [1, 3, 5]
 
@@ -209,7 +205,7 @@ async def test_letters_are_chosen_by_what_is_known_of_them(tmp_path: Path) -> No
     with opened(tmp_path) as spool:
         put(spool, make_batch(begin(spool).key, 0, rows=ROWS))
         async with running(spool, Picky(odd)) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             for wanted in (Wanted(run="r2"), Wanted(reason="large"), Wanted(until=1.0), Wanted(sink="other")):
                 assert (await letters.find(wanted, 10))["total"] == 0
             for wanted in (Wanted(run="r1"), Wanted(reason="A NUMBER"), Wanted(since=1.0)):
@@ -222,7 +218,7 @@ async def test_letters_are_chosen_by_what_is_known_of_them(tmp_path: Path) -> No
             with pytest.raises(Impossible, match="no dead letter"):
                 await letters.show(second)
             assert await letters.replay(Wanted(ids=(first,))) == {"picky": 1}
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             check(pump, 3, 3, 1)
 
 
@@ -232,7 +228,7 @@ async def test_letters_of_a_sink_that_is_not_there_are_kept(tmp_path: Path) -> N
     with opened(tmp_path) as spool:
         put(spool, make_batch(begin(spool).key, 0, rows=ROWS))
         async with running(spool, Picky(odd)) as (pump, letters):
-            await until(lambda: pump.idle)
+            await until_async(lambda: pump.idle, "nothing left to deliver")
             alone = DeadLetters(spool, letters._registry, lambda name: None)
             with pytest.raises(Impossible, match="no sink picky"):
                 await alone.replay(Wanted())

@@ -1,12 +1,12 @@
 """What leaves the spool: what everyone has read, what is over a limit, sessions long forgotten."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 from spool.failing import FailingFiles
 from spool.making import T0, WITHIN, begin, contents, make_batch, opened, put, session_id
+from waiting import until
 from wayside_collector.spool import Amount, DeadLetter, SinkCommit, Spool, SpoolError, accounts
 from wayside_collector.spool import index as statements
 from wayside_collector.spool.database import Database
@@ -85,10 +85,7 @@ def test_a_file_being_written_goes_too_once_it_is_old(tmp_path: Path) -> None:
         spool.readers = frozenset(["a"])
         spool.commit(SinkCommit("a", stored.id, {}, "")).result(WITHIN)
         clock.forward(ROLL_AGE + 1)
-        until = time.monotonic() + WITHIN
-        while numbers(tmp_path):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        until(lambda: not numbers(tmp_path), "the file gone")
         assert spool.batches(0, 10) == []
         assert spool.size == 0
 
@@ -260,9 +257,6 @@ def test_whoever_knows_a_session_is_told_that_it_is_forgotten(tmp_path: Path) ->
         keys = make_over(spool, 2, T0)
     clock = FakeClock(T0 + 8 * DAY)
     with opened(tmp_path, clock=clock, on_forgotten=heard.extend) as spool:
-        until = time.monotonic() + WITHIN
-        while len(heard) < 2:
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        until(lambda: len(heard) >= 2, "both sessions told")
         assert spool.sessions() == []
     assert heard == keys
