@@ -75,8 +75,8 @@ def count(number: int, noun: str) -> str:
 
 
 def remove(orphan: Orphan) -> bool:
-    """Delete it, and whatever is in it with it; whether it is gone. The lock goes last: without it nobody would know
-    the owner for dead.
+    """Delete its segments, its lock and its count of lost rows; whether it is gone: a folder with anything else in it
+    stays. The lock goes last: without it nobody would know the owner for dead.
     """
     for folder in orphan.folders:
         with contextlib.suppress(OSError):

@@ -45,9 +45,9 @@ def unknown(names: Iterable[str], known: Iterable[str] = ()) -> List[str]:
         if not name.startswith(PREFIX):
             continue
         word = name[len(PREFIX) :]
-        if word.partition("__")[0] in read or _is_service_link(name):
-            continue
         head, parts, rest = word.partition("__")
+        if head in (COLLECTORS if parts else read) or _is_service_link(name):
+            continue
         near = nearest(word, sorted(read)) or (parts and (nearest(head, sorted(read)) or ""))
         near = f"{near}__{rest}" if parts and near in COLLECTORS else near
         hint = f"did you mean {PREFIX}{near}?" if near else _PAGES

@@ -17,6 +17,8 @@ from wayside_collector.config import Top
         ("WAYSIDE_SNKS__WANDB__MODE", "WAYSIDE_SINKS__WANDB__MODE"),
         ("WAYSIDE_XYZ__WANDB__MODE", None),
         ("WAYSIDE_COLOUR", None),
+        ("WAYSIDE_MODE__OFFLINE", "WAYSIDE_MODE"),
+        ("WAYSIDE_DIR__SPOOL", "WAYSIDE_DIR"),
     ],
 )
 def test_an_unknown_variable_is_named_with_the_nearest(name: str, meant: str | None) -> None:
