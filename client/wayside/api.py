@@ -88,7 +88,7 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     for message in [*settings.problems, *rank_problems(os.environ), *asking.problems, *problems, *places]:
         run.notices.tell(message, message)
     if surroundings.enabled and not surroundings.quiet:
-        say(_where(run, surroundings))
+        say(where_of(run, surroundings))
     remember(run)
     return run
 
@@ -222,7 +222,7 @@ def _not_in_memory(settings: Settings) -> List[str]:
     return [f"WAYSIDE_SHARED_MEMORY is {folder}, which is not memory-backed (tmpfs) and is not used for journals"]
 
 
-def _where(run: Run, around: Surroundings) -> str:
+def where_of(run: Run, around: Surroundings) -> str:
     """One line for the user: which run, and where to look at it."""
     shown = f"run {run.id if run.name == run.id else f'{run.name} ({run.id})'} of project {run.project}"
     if run._journal is None:

@@ -82,6 +82,7 @@ def test_everything_a_script_says_is_heard(machine: Machine, hook: str, wandb_mo
     assert found["summary"] == [{"best": 0.5}]
     assert found["alert"] == [("careful", "WARN")]
     assert found["finish"] == [3]
+    assert "wayside: run n (hooked-1) of project hooked" in said
     (session,) = status["sessions"]
     assert (session["run"], session["project"]) == ("hooked-1", "hooked")
     assert {line["origin"] for line in machine.lines("hooked-1") if "origin" in line} <= {origin}

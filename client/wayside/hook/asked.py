@@ -27,8 +27,10 @@ def ask(init: Callable[..., Any], args: Any, named: Mapping[str, Any]) -> Option
 def may_divert(asked: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> bool:
     """Whether the collector can stand in for the SDK in this run; what it cannot is said."""
     mode = asked.get("mode") or _of_settings(asked.get("settings"), "mode") or environ.get("WANDB_MODE", "").strip()
+    if mode == "offline":
+        say("WANDB_MODE=offline wants wandb's own files: wandb itself runs, and its rows are mirrored")
     if mode not in ("", "online"):
-        return False  # offline and disabled need no network, and are what the script wants of W&B
+        return False  # they need no network, and are what the script wants of W&B
     if environ.get("WANDB_SWEEP_ID"):
         say("a sweep needs wandb itself: its agent talks to the run; WAYSIDE_WANDB_HOOK=mirror for this process")
         return False

@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional
 from .. import api
 from ..asking import identity_of
 from ..identity import find_place
+from ..notices import say
 from ..runs import Run
 from ..settings import read_settings
 
@@ -30,6 +31,8 @@ def begin(told: Dict[str, Any], config: Any, origin: str, step: int = 0) -> Run:
     run._step = step
     for problem in (*settings.problems, *problems):
         run.notices.tell(problem, problem)
+    if around.enabled and not around.quiet:
+        say(api.where_of(run, around))
     api.remember(run, current=False)
     return run
 
