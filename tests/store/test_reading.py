@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from wayside.row import Row
 from wayside_collector.session import Pod, Run, Session
 from wayside_collector.store import Database, Reader, Writer
 from wayside_collector.store.answers import RunQuery
+from wayside_collector.store.finding import find_runs
 from wayside_collector.store.performance import Wanted
 from wayside_collector.store.reader import NotFound
 from wayside_collector.store.walk import Range
@@ -55,6 +57,25 @@ def test_runs_are_found_by_what_is_known_of_them(writer: Writer, reader: Reader)
     assert ids(reader, config={"opt.betas": [0.9]}) == ["a1"]
     page = reader.runs(limit=1, offset=1)
     assert ([run.id for run in page.runs], page.total) == (["b2"], 3)
+
+
+def test_a_page_of_runs_costs_a_page(db: Database, writer: Writer) -> None:
+    """However many there are, no more are read than are told, unless tags or config choose among them."""
+    for number in range(6):
+        put(writer, run_session(f"r{number}", project="p", started=START + number, tags=("x",)), *make_rows(1))
+    read: list[int] = []
+
+    class Counting:
+        def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+            read.append(len(found := db.query(sql, *values)))  # type: ignore[arg-type]
+            return found
+
+    for query in (RunQuery(), RunQuery(project="p", text="r")):
+        page = find_runs(cast(Database, Counting()), query, 2, 3)
+        assert ([run.id for run in page.runs], page.total) == (["r2", "r1"], 6)
+        assert max(read) == 2
+    page = find_runs(db, RunQuery(tags=("x",)), 2, 3)
+    assert ([run.id for run in page.runs], page.total) == (["r2", "r1"], 6)
 
 
 @pytest.mark.parametrize(

@@ -50,15 +50,20 @@ def find_runs(db: Database, query: RunQuery, limit: int, offset: int, scope: Sco
         told = " || ' ' || ".join(f"coalesce({column}, '')" for column in ("id", "name", "project", "notes"))
         where.append(f"lower({told}) LIKE ? ESCAPE '!'")
         values.append(pattern(query.text))
-    sql = f"{RUN} WHERE {' AND '.join(where)} ORDER BY started DESC, id"
+    fits = " AND ".join(where)
+    sql = f"{RUN} WHERE {fits} ORDER BY started DESC, id"
+    begin, most = max(0, offset), max(1, min(limit, MAX_RUNS))
+    if not query.tags and not query.config:
+        page = db.query(f"{sql} LIMIT ? OFFSET ?", *values, most, begin)
+        counted = db.query(f"SELECT count(*) FROM runs WHERE {fits}", *values)
+        return RunPage([run_info(row)[1] for row in page], sum(count for (count,) in counted))
     found = [run_info(row) for row in db.query(sql, *values)]
     if query.tags:
         found = [one for one in found if set(query.tags) <= set(one[1].tags)]
     for path, wanted in query.config.items():
         fitting = _with_value(db, path, wanted)
         found = [one for one in found if one[0] in fitting]
-    begin = max(0, offset)
-    return RunPage([info for _, info in found[begin : begin + max(1, min(limit, MAX_RUNS))]], len(found))
+    return RunPage([info for _, info in found[begin : begin + most]], len(found))
 
 
 def pattern(text: str) -> str:
