@@ -5,7 +5,7 @@ is told with the parameter's name.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar, get_origin
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -65,11 +65,22 @@ def _converted(kind: Any, name: str, value: Any) -> Any:
         found = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as problem:
         text = str(problem).partition(" - at")[0]
+        if text.startswith("Invalid enum value"):
+            text = f"must be one of: {', '.join(_words(kind))}"
         shown = show(value if isinstance(value, str) or len(value) != 1 else value[0])
         raise BadQuestion(f"{name}: {text}; it is {shown}") from None
     if found is None or (isinstance(found, float) and found != found):  # which "null" and "nan" are taken for
         raise BadQuestion(f"{name}: must be given or left out; it is {show(value)}")
     return found
+
+
+def _words(kind: Any) -> list[str]:
+    """What a parameter of this type may be."""
+    if kind is int:
+        return ["a whole number"]
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [word for inner in get_args(kind) for word in _words(inner)]
 
 
 def _bare(kind: Any) -> Any:
