@@ -36,7 +36,7 @@ async def problem(peer: Peer) -> str:
 async def test_a_line_is_a_row(place: Place) -> None:
     """Only `metrics` is required; step, time, run and rank are taken; the session ends with the connection."""
     peer = await place.connect()
-    await say(peer, {"metrics": {"loss": 0.5}}, {"metrics": {"loss": 1, "lr": 2}, "step": 3, "time": 1e9, "rank": 1})
+    await say(peer, {"metrics": {"loss": 0.5}}, {"metrics": {"loss": 1, "lr": 2}, "step": 3.0, "time": 1e9, "rank": 1})
     await say(peer, {"metrics": {"a": "NaN", "b": "-Infinity"}, "run": "other"}, b'{"metrics": {"c": NaN}}')
     await peer.close()
     await until(lambda: len(place.rows("json")) == 3 and place.registry.alive() == [], "stored and ended")
@@ -67,6 +67,8 @@ async def test_a_line_is_a_row(place: Place) -> None:
         (b'{"metrics": {"a": 1' + b"0" * 400 + b"}}", "too large"),
         (b'{"metrics": {"a": 1' + b"0" * 5000 + b"}}", "not JSON"),
         (b'{"metrics": {"a": 1}, "step": 1.5}', "step"),
+        (b'{"metrics": {"a": 1}, "step": 1e30}', "step"),
+        (b'{"metrics": {"a": 1}, "step": Infinity}', "step"),
         (b'{"metrics": {"a": 1}, "step": %d}' % (1 << 63), "step"),
         (b'{"metrics": {"a": 1}, "time": -1}', "time"),
         (b'{"metrics": {"a": 1}, "time": NaN}', "time"),

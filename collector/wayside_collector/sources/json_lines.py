@@ -56,10 +56,16 @@ def parse_line(text: bytes) -> tuple[Line, dict[str, float]]:
 def read_line(value: Any) -> tuple[Line, dict[str, float]]:
     """What JSON holds as a line; raises LineError likewise."""
     try:
-        line = msgspec.convert(value, Line)
+        line = msgspec.convert(_with_whole_step(value), Line)
         return line, {name: wire.as_number(name, number) for name, number in line.metrics.items()}
     except (msgspec.ValidationError, wire.WireError, UnicodeError) as problem:  # the last of a lone surrogate
         raise LineError(f'{problem}; a line is like {{"metrics": {{"loss": 0.5}}, "step": 3}}') from None
+
+
+def _with_whole_step(value: Any) -> Any:
+    """The same, its step as a whole number where it is one that is written with a point, as Lua, R and jq do."""
+    step = value.get("step") if isinstance(value, dict) else None
+    return {**value, "step": int(step)} if isinstance(step, float) and step.is_integer() else value
 
 
 class LineSession:
