@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from commands.history import ROWS, loss, tell
+from wayside_collector.session import Run
 from wayside_collector.store import Writer, connect
 from wayside_collector.testing import make_parcel, make_rows, make_session
 
@@ -72,6 +74,49 @@ def test_a_constant_at_the_end_of_numbers(tmp_path: Path, capsys: Capture, value
     db.close()
     told = tell(capsys, "query", "r", "loss", "--plot", "--log", "--store", place)
     assert (told.code, "┤" in told.out) == (0, True)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> str:
+    """A run called `a` of rows without steps and one metric with them; and one whose id begins with its name."""
+    place = str(tmp_path / "odd.db")
+    db = connect(place)
+    db.migrate()
+    named = make_session("first", rank=0)
+    named = msgspec.structs.replace(named, run=Run(id="first", name="a"))
+    free = [row._replace(step=None) for row in make_rows(3, {"free": 0.5})]
+    writer = Writer(db)
+    writer.write(make_parcel(named, [*free, *make_rows(3, {"loss": 0.25}, seq=3)]).parts)
+    writer.write(make_parcel(make_session("aoe5", rank=0), make_rows(3, {"loss": 0.25})).parts)
+    db.close()
+    return place
+
+
+def test_metrics_without_steps(odd: str, capsys: Capture) -> None:
+    """They are told by time unless steps were asked for; then it is said that they have none."""
+    told = tell(capsys, "query", "first", "free", "--store", odd)
+    assert (told.code, told.out.count("0.5")) == (0, 7)
+    told = tell(capsys, "query", "first", "*", "--plot", "--store", odd)
+    assert (told.code, told.out.count("└"), "nothing to draw" in told.out) == (0, 2, False)
+    found = json.loads(tell(capsys, "query", "first", "free", "--axis", "step", "--json", "--store", odd).out)
+    assert [curve["count"] for curve in found["curves"]] == [0]
+    told = tell(capsys, "query", "first", "*", "--from", "0", "--store", odd)
+    assert told.err == "without steps, so nothing is told of it: free; by time: --axis time\n"
+
+
+def test_a_rank_and_a_range_that_are_none(store: str, capsys: Capture) -> None:
+    """A rank that the run does not have is named, with those it has; a range must not end before it begins."""
+    told = tell(capsys, "query", "llama-a1", "lr", "--rank", "7", "--store", store)
+    assert (told.code, told.out) == (1, "")
+    assert "of rank 7; the ranks there are: 0, 1" in told.err
+    told = tell(capsys, "query", "llama-a1", "lr", "--from", "5", "--to", "2", "--store", store)
+    assert (told.code, told.out, told.err) == (2, "", "--from 5 lies after --to 2\n")
+
+
+def test_a_name_goes_before_the_beginning_of_an_id(odd: str, capsys: Capture) -> None:
+    """Whatever ids are made later, a run is found by its name."""
+    told = tell(capsys, "query", "a", "--json", "--store", odd)
+    assert (told.code, json.loads(told.out)["run"]["id"], told.err) == (0, "first", "")
 
 
 def test_patterns(store: str, capsys: Capture) -> None:

@@ -124,7 +124,7 @@ def _query_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", action="store_true", help="draw them instead of listing values")
     parser.add_argument("--log", action="store_true", help="with --plot: a logarithmic axis")
     parser.add_argument(
-        "--axis", choices=("step", "time"), default="step", help="what values stand over (default step)"
+        "--axis", choices=("step", "time"), help="what values stand over (default: step, and time where there is none)"
     )
     parser.add_argument("--from", dest="start", metavar="X", help='a step; with --axis time "1h" ago, 2026-01-31T12:00')
     parser.add_argument("--to", dest="end", metavar="X", help="likewise; both ends are included")

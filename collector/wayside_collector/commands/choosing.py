@@ -14,31 +14,27 @@ LISTED = 10  #: runs or metrics named in a refusal
 
 
 def choose_run(history: History, text: str) -> RunInfo:
-    """The run with this id; else the only one whose id begins so; else the last begun of those with this name. Where
-    that leaves two that could be meant, none is guessed. Raises Unanswered.
+    """The run with this id; else the last begun of those with this name; else the only one whose id begins so: ids are
+    made at random, so the beginning of one must not take a name's place. Raises Unanswered.
     """
     try:
         return history.run(text)
     except NotFound:
         pass
     candidates = list(_all(history, RunQuery(text=text))) if text else []
-    begun = [run for run in candidates if run.id.startswith(text)]
     named = [run for run in candidates if run.name == text]
-    if len(begun) == 1 and not [run for run in named if run is not begun[0]]:
-        return begun[0]
-    if named and (set(_ids(begun)) <= set(_ids(named)) or len(begun) > 1):
+    if named:
         if len(named) > 1:
             say(f"{len(named)} runs are called {text!r}; this is the latest, {named[0].id}; the others, by their ids:")
             say(_listed(named[1:]))
         return named[0]
-    if begun or named:
-        raise Unanswered(f"{text!r} may be several runs; which one? By id:\n{_listed([*begun, *named])}")
+    begun = [run for run in candidates if run.id.startswith(text)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise Unanswered(f"{text!r} may be several runs; which one? By id:\n{_listed(begun)}")
     near = f"; there are\n{_listed(candidates)}" if candidates else ""
     raise Unanswered(f"there is no run {text!r}, by id, its beginning, or name: `wayside-collector runs`{near}")
-
-
-def _ids(runs: Iterable[RunInfo]) -> list[str]:
-    return [run.id for run in runs]
 
 
 def choose_runs(history: History, texts: Iterable[str]) -> list[RunInfo]:
