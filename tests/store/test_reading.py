@@ -114,6 +114,21 @@ def test_a_run_that_is_started_again_is_as_its_last_attempt(writer: Writer, read
     assert [one.exit_code for one in reader.sessions("r")] == [None, 0]
 
 
+@pytest.mark.parametrize("samples_first", [False, True])
+def test_a_run_that_is_started_again_runs_whoever_tells_of_it_first(
+    writer: Writer, reader: Reader, samples_first: bool
+) -> None:
+    """A finished run is running again, whether a row of its next session came first or a sample from beside it."""
+    ended, again = run_session("r", 0), run_session("r", 0, started=START + 60)
+    system = make_session("system", kind="system", host="node")
+    put(writer, ended, *make_rows(2), make_event("finish", {"exit_code": 3}, seq=2))
+    parcels = [make_parcel(again, make_rows(1)), make_parcel(system, make_rows(1), open_runs=(again,))]
+    for parcel in reversed(parcels) if samples_first else parcels:
+        writer.write(parcel.parts)
+    run = reader.run("r")
+    assert (run.state, run.exit_code) == ("running", None)
+
+
 def test_the_lowest_rank_s_word_counts(writer: Writer, reader: Reader) -> None:
     """Name, tags and config of a run are those of its lowest rank, whichever rank came first."""
     put(writer, run_session("r", 1, name="one", tags=("b",)), make_event("config", {"set": {"k": 1, "only": 1}}, seq=0))

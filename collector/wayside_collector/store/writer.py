@@ -97,7 +97,7 @@ class Writer:
 
     def _write_session(self, one: _Gathered, runs: set[int]) -> Written:
         entry = enter(self._db, one.session, self._clock())
-        self._host(entry, one.hosted)
+        runs.update(self._host(entry, one.hosted))
         found = len(one.rows) + len(one.events)
         rows, events = self._fresh(entry, one)
         refused = self._write_rows(entry, one.session, rows)
@@ -187,10 +187,16 @@ class Writer:
             active, active, self._clock(), entry.run,
         )  # fmt: skip
 
-    def _host(self, entry: Entry, hosted: Mapping[str, tuple[Session, float, float]]) -> None:
-        """A sampler's session measures where these runs are."""
+    def _host(self, entry: Entry, hosted: Mapping[str, tuple[Session, float, float]]) -> set[int]:
+        """A sampler's session measures where these runs are. Returns those whose session was not known before: it may
+        be an attempt of which no row has come yet.
+        """
+        begun: set[int] = set()
         for session, first, last in hosted.values():
-            run = enter(self._db, session, self._clock()).run
+            found = enter(self._db, session, self._clock())
+            run = found.run
+            if found.new:
+                begun.add(run)
             self._db.run(
                 "INSERT INTO hosting (run, session, first_time, last_time) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (run, session) DO UPDATE SET"
@@ -200,3 +206,4 @@ class Writer:
                 " ELSE hosting.last_time END",
                 run, entry.session, first, last,
             )  # fmt: skip
+        return begun
