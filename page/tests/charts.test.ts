@@ -1,10 +1,13 @@
 /** Which charts there are, what is drawn in them, and what is asked for. */
 
 import { expect, test } from "vitest";
+import type { Card } from "../src/charts/card";
+import { Lines } from "../src/charts/lines";
 import { Loader } from "../src/charts/loader";
-import { filterGroups, planCharts } from "../src/charts/plan";
+import { filterGroups, type Plan, planCharts } from "../src/charts/plan";
 import { drawing, extend, type Style, stepAt, timeAt, type Trace } from "../src/charts/trace";
-import type { Curve } from "../src/types";
+import type { View } from "../src/state";
+import type { Curve, SeriesInfo } from "../src/types";
 
 const series = (...names: string[]) => names.map((name) => ({ name, kind: "run" as const }));
 const hardware = (...names: string[]) => names.map((name) => ({ name, kind: "system" as const }));
@@ -137,4 +140,22 @@ test("an answer that comes when nobody wants it any more is nobody's", async () 
   answer();
   await expect(older).rejects.toMatchObject({ name: "AbortError" });
   await expect(other).resolves.toHaveLength(1);
+});
+
+test("what was logged without a step is drawn by time", async () => {
+  const asked: string[] = [];
+  const loader = new Loader(async (path) => {
+    const axis = new URLSearchParams(path.split("?")[1]).get("axis") ?? "";
+    asked.push(axis);
+    return { curves: [axis === "step" ? curve([], []) : curve([null, null], [1, 2], { axis: "time" })] };
+  });
+  const told = [{ name: "loss", kind: "run", rank: 0, host: "h", count: 2, finite: 2 }] as unknown as SeriesInfo[];
+  const runs = [{ id: "r", name: "r", started: 1000, series: told, alerts: [] }];
+  const view = { axis: "step", from: null, to: null, ranks: "primary", smooth: 0, log: false, band: true };
+  const lines = new Lines(runs, view as unknown as View, loader);
+  const plan = planCharts(series("loss"))[0]?.plans[0] as Plan;
+  const [found] = await lines.traces({ plan, pixels: 400 } as Card, new AbortController().signal);
+  expect(found?.curve.values).toEqual([1, 2]);
+  expect(lines.lookOf(plan).style.axis).toBe("time");
+  expect(asked).toEqual(["step", "time"]);
 });

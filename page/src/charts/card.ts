@@ -144,7 +144,8 @@ export class Card {
     const curve = this.traces[line]?.curve;
     if (!curve) return null;
     if (this.plan.rate) return last(this.plot.drawing.data[this.plot.drawing.places[line]?.line ?? 0] ?? []);
-    return toNumber(last(curve.kind === "buckets" ? curve.lasts : curve.values));
+    const found = last(curve.kind === "buckets" ? curve.lasts : curve.values);
+    return found === null ? null : toNumber(found);
   }
 
   private nameLines(): void {

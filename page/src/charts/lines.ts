@@ -22,13 +22,15 @@ const ROUND = 100; // points asked for: a window's last pixel is no reason for a
 const MOST_RANKS = 64; // ranks drawn in one chart
 
 export class Lines {
-  private readonly loader = new Loader();
+  /** Charts, by their plan, of which nothing has a step. */
+  private readonly stepless = new Set<string>();
   /** The first curve with steps and times: it tells what step it was when. */
   private guide: Curve | null = null;
 
   constructor(
     public runs: readonly Shown[],
     public view: View,
+    private readonly loader = new Loader(),
   ) {}
 
   /** The lines of a chart, fetched. */
@@ -46,6 +48,11 @@ export class Lines {
       ),
     );
     const all = found.flat();
+    const whole = this.windowOf(plan)[0] === null;
+    if (found.length && whole && this.axisOf(plan) === "step" && !all.some(({ curve }) => curve.times.length)) {
+      this.stepless.add(plan.id);
+      return this.traces(card, signal);
+    }
     this.guide ??=
       all.find(({ curve }) => curve.series_kind === "run" && curve.steps.some((step) => step !== null))?.curve ?? null;
     return all.map(({ run, metric, curve, ranks }, i) => ({
@@ -89,9 +96,10 @@ export class Lines {
 
   // --- axes ---------------------------------------------------------------------------------------
 
-  /** Hardware has no steps: beside charts by step it is drawn by time. */
+  /** Hardware has no steps, nor have rows that were logged without: beside charts by step they are drawn by time. */
   private axisOf(plan: Plan): View["axis"] {
-    return plan.kind === "system" && this.view.axis === "step" ? "time" : this.view.axis;
+    const stepless = plan.kind === "system" || this.stepless.has(plan.id);
+    return stepless && this.view.axis === "step" ? "time" : this.view.axis;
   }
 
   /** The part of a chart's own axis that is shown: of hardware, the time in which the steps shown were made. */
