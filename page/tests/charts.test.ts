@@ -5,7 +5,7 @@ import type { Card } from "../src/charts/card";
 import { Lines } from "../src/charts/lines";
 import { Loader } from "../src/charts/loader";
 import { filterGroups, type Plan, planCharts } from "../src/charts/plan";
-import { drawing, extend, type Style, stepAt, timeAt, type Trace } from "../src/charts/trace";
+import { drawing, extend, hasPoints, type Style, stepAt, timeAt, type Trace } from "../src/charts/trace";
 import type { View } from "../src/state";
 import type { Curve, SeriesInfo } from "../src/types";
 
@@ -67,6 +67,13 @@ test("what is no number is a gap, and on a logarithmic scale what is not above z
   const found = curve([0, 1, 2, 3], [1, "NaN", -2, "Infinity"]);
   expect(drawing([trace(found)], style).data[1]).toEqual([1, null, -2, null]);
   expect(drawing([trace(found)], { ...style, log: true }).data[1]).toEqual([1, null, null, null]);
+});
+
+test("there is nothing to see where no value can be drawn", () => {
+  const shown = (values: Curve["values"], more: Partial<Style> = {}) =>
+    hasPoints(drawing([trace(curve([0], values))], { ...style, ...more }));
+  expect(shown([1])).toBe(true);
+  expect([shown(["NaN"]), shown([-1], { log: true }), shown([1], { rate: true })]).toEqual([false, false, false]);
 });
 
 test("lines with steps of their own share one axis, and their gaps are spanned", () => {

@@ -8,6 +8,7 @@ import pytest
 from e2e.machine import Collector, Machine
 from page.browsing import Visit, chromium
 from page.filling import fill_million, fill_usual
+from page.odd import fill_odd
 from playwright.sync_api import Browser
 
 CONFIG: dict[str, Any] = {"sinks": {"store": {}}, "sources": {}}
@@ -46,6 +47,12 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
 def million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
     """A collector with a run of a million points."""
     yield from _filled(tmp_path_factory.mktemp("million"), fill_million)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    """A collector with runs that are not as most are."""
+    yield from _filled(tmp_path_factory.mktemp("odd"), fill_odd)
 
 
 @pytest.fixture

@@ -73,12 +73,11 @@ export class Card {
     const look = wanted ?? this.look;
     this.look = look;
     const style = { ...look.style, rate: this.plan.rate };
-    const points = this.traces.reduce((sum, trace) => sum + trace.curve.times.length, 0);
     if (anew) this.plot.restyle();
     this.width = this.canvas.clientWidth;
     const size = { width: this.width, height: this.canvas.clientHeight || 180 };
-    this.plot.draw({ ...look, traces: this.traces, style, unit: (value) => tick(this.plan, value) }, size);
-    this.say(points ? "" : look.from === null ? "nothing was logged" : "nothing here: double-click shows all");
+    const some = this.plot.draw({ ...look, traces: this.traces, style, unit: (value) => tick(this.plan, value) }, size);
+    this.say(some ? "" : this.missing(look));
     this.canvas.setAttribute("aria-label", this.describe(look));
     this.read(this.plot.cursor);
   }
@@ -159,6 +158,15 @@ export class Card {
     fill(this.legend, many ? names : null, more > 0 && h("li", {}, `and ${more} more`));
     this.legend.hidden = !many;
     this.read(null);
+  }
+
+  /** Why there is nothing to see. */
+  private missing(look: Look): string {
+    if (look.from !== null) return "nothing here: double-click shows all";
+    const values = this.traces.flatMap(({ curve }) => curve.values);
+    if (!values.length) return this.plan.kind === "run" ? "nothing was logged" : "nothing was measured";
+    if (this.plan.rate) return "measured once: growth shows from the second time on";
+    return values.some((one) => Number.isFinite(toNumber(one))) ? "nothing above zero" : "no finite number";
   }
 
   /** What somebody who does not see the drawing is told of it. */

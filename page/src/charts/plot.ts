@@ -2,9 +2,9 @@
 
 import uPlot from "uplot";
 import { h } from "../dom";
-import { clock, short } from "../format";
 import { color, faint } from "../theme";
-import { type Drawing, drawing, type Style, type Trace } from "./trace";
+import { ticks } from "./ticks";
+import { type Drawing, drawing, hasPoints, type Style, type Trace } from "./trace";
 
 /** An alert on the axis. level: INFO, WARN or ERROR. */
 export interface Mark {
@@ -33,6 +33,7 @@ export interface PlotEvents {
 }
 
 const MAX_MARKS = 40; // of a chart: more would hide the lines
+const AROUND = 5; // seconds shown on both sides of a single point
 const LEAST_DRAG = 5; // pixels; less is a click
 const FONT = '11px system-ui, -apple-system, "Segoe UI", sans-serif';
 
@@ -48,9 +49,17 @@ export class Plot {
     private readonly events: PlotEvents,
   ) {}
 
-  draw(scene: Scene, size: { width: number; height: number }): void {
+  /** Whether there is a point to see. Without one there are no axes either, unless the part shown was chosen. */
+  draw(scene: Scene, size: { width: number; height: number }): boolean {
     this.scene = scene;
     this.drawing = drawing(scene.traces, scene.style);
+    const some = hasPoints(this.drawing);
+    if (some || scene.from !== null) this.put(scene, size);
+    else this.destroy();
+    return some;
+  }
+
+  private put(scene: Scene, size: { width: number; height: number }): void {
     const shape = JSON.stringify([scene.traces.map((one) => one.color), scene.style, this.drawing.places, size]);
     if (this.plot && shape === this.shape) this.plot.setData(this.drawing.data);
     else {
@@ -87,14 +96,14 @@ export class Plot {
     const grid = { stroke: color("grid"), width: 1 };
     return {
       ...size,
-      padding: [10, 10, 0, 0],
+      padding: [10, axis === "step" ? 10 : 28, 0, 0], // half of a time that stands at the right end
       legend: { show: false },
       scales: {
-        x: { time: axis === "time", range: (_, low, high) => this.extent(low, high) },
+        x: { time: axis === "time", range: () => this.extent() },
         y: { distr: log ? 3 : 1 },
       },
       axes: [
-        { stroke: ink, grid, ticks: { show: false }, font: FONT, size: 26, ...ticks(axis) },
+        { stroke: ink, grid, ticks: { show: false }, font: FONT, ...ticks(axis) },
         {
           stroke: ink,
           grid,
@@ -153,11 +162,15 @@ export class Plot {
     return found;
   }
 
-  private extent(low: number | null, high: number | null): [number, number] {
-    const { from, to } = this.scene ?? { from: null, to: null };
+  /** What of the axis is shown. uPlot's own idea of a single point would be a range of years. */
+  private extent(): [number, number] {
+    const { from, to, style } = this.scene ?? { from: null, to: null, style: null };
     if (from !== null && to !== null) return [from, to];
-    if (low === null || high === null) return [0, 1];
-    return low === high ? [low - 0.5, high + 0.5] : [low, high];
+    const xs = this.drawing.data[0] ?? [];
+    const [low, high] = [xs[0], xs[xs.length - 1]];
+    if (low == null || high == null) return [0, 1];
+    const around = style?.axis === "step" ? 0.5 : AROUND;
+    return low === high ? [low - around, high + around] : [low, high];
   }
 
   private chosen(plot: uPlot): void {
@@ -198,14 +211,3 @@ export class Plot {
 function colorAt(scene: Scene, place: number): string {
   return scene.traces[place]?.color ?? "line-0";
 }
-
-function ticks(axis: Style["axis"]): Partial<uPlot.Axis> {
-  if (axis === "step") return { values: (_, found) => found.map(short), incrs: STEPS };
-  if (axis === "elapsed") return { values: (_, found) => found.map(clock), incrs: SECONDS };
-  return {};
-}
-
-const STEPS = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
-const SECONDS = [
-  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000,
-];

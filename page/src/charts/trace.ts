@@ -59,6 +59,11 @@ export function drawing(traces: readonly Trace[], style: Style): Drawing {
   return { data: tables.length === 1 ? first : uPlot.join(tables), places };
 }
 
+/** Whether a line of it has a point. */
+export function hasPoints({ data, places }: Drawing): boolean {
+  return places.some(({ line }) => (data[line] ?? []).some((value) => value !== null && value !== undefined));
+}
+
 function columnsOf(trace: Trace, style: Style): Columns {
   const { curve } = trace;
   const buckets = curve.kind === "buckets";
