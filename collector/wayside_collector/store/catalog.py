@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from .answers import Goal, SeriesInfo
 from .database import Database
 from .goals import goal_of
-from .stats import COLUMNS, Stat, read_stat
+from .measured import measured
+from .stats import COLUMNS, Stat, read_stat, together
 from .streams import read_tail
 from .walk import Leg, axes_of_rows
 
@@ -83,12 +84,15 @@ def _leg_order(place: Sequence[int]) -> tuple[int, int, int, int, int, int]:
 
 
 def stats(db: Database, legs: Iterable[Leg]) -> dict[int, Stat]:
-    """What series have come to, tails included; by series."""
+    """What series have come to, tails included, in the time that their legs count; by series."""
     found: dict[int, Stat] = {}
     wanted: dict[int, list[Leg]] = {}
     for leg in legs:
         wanted.setdefault(leg.stream, []).append(leg)
     for stream, some in wanted.items():
+        if some[0].since is not None:
+            found.update(measured(db, some))
+            continue
         sql = f"SELECT {', '.join(COLUMNS)} FROM series WHERE stream = ? ORDER BY series"
         known = [read_stat(row) for row in db.query(sql, stream)]
         found.update((leg.series, known[leg.place]) for leg in some)
@@ -101,35 +105,20 @@ def stats(db: Database, legs: Iterable[Leg]) -> dict[int, Stat]:
     return found
 
 
-def together(parts: Sequence[Stat]) -> Stat:
-    """Of the same series in several streams, the earliest session's first: the last one's last counts."""
-    found = parts[0]
-    for part in parts[1:]:
-        low, high = (
-            (part if _better(part.min, found.min) else found),
-            (part if _better(-part.max, -found.max) else found),
-        )
-        last = part if found.last_time is None or (part.last_time or 0.0) >= found.last_time else found
-        found = Stat(
-            found.points + part.points, found.finite + part.finite, low.min, high.max, low.min_step, high.max_step,
-            found.sum + part.sum, found.first, last.last, last.last_seq, last.last_step, last.last_time,
-        )  # fmt: skip
-    return found
-
-
-def _better(new: float, old: float) -> bool:
-    return new < old or (old != old and new == new)
-
-
 def describe(
     db: Database, found: Mapping[Key, Sequence[Kept]], definitions: Sequence[Mapping[str, Any]]
 ) -> list[SeriesInfo]:
-    """The series as they are told, in a stable order: the run's own by name and rank, then its samplers'."""
+    """The series as they are told, in a stable order: the run's own by name and rank, then its samplers', as far as
+    they have points of the time in which the run was open.
+    """
     known = stats(db, (kept.leg for some in found.values() for kept in some))
     goals: dict[str, Goal | None] = {}
     out = []
     for key in sorted(found, key=lambda key: key.order):
-        stat = together([known[kept.leg.series] for kept in found[key]])
+        parts = [stat for kept in found[key] if (stat := known[kept.leg.series]).points]
+        if not parts:
+            continue
+        stat = together(parts)
         if key.name not in goals:
             goals[key.name] = goal_of(key.name, definitions)
         out.append(_info(key, stat, goals[key.name] if key.kind == "run" else None))

@@ -3,9 +3,10 @@
 import msgspec
 
 from .answers import LastPoint, LossInfo, RunInfo, RunProgress
-from .catalog import find, stats, together
+from .catalog import find, stats
 from .database import Database
 from .finding import ALL, Scope
+from .stats import together
 
 NEWEST = 256  #: stretches among which the last step is: of steps without any rule there may be a million stretches
 _BEST_KNOWN = ("loss", "lmloss", "trainloss", "actorloss")  # plain names, the likeliest first: as AMD's SaFE chooses

@@ -69,5 +69,25 @@ def read_stat(row: Sequence[float | int | None]) -> Stat:
     )
 
 
+def together(parts: Sequence[Stat]) -> Stat:
+    """Of the same series in several streams, the earliest session's first: the last one's last counts."""
+    found = parts[0]
+    for part in parts[1:]:
+        low, high = (
+            (part if _better(part.min, found.min) else found),
+            (part if _better(-part.max, -found.max) else found),
+        )
+        last = part if found.last_time is None or (part.last_time or 0.0) >= found.last_time else found
+        found = Stat(
+            found.points + part.points, found.finite + part.finite, low.min, high.max, low.min_step, high.max_step,
+            found.sum + part.sum, found.first, last.last, last.last_seq, last.last_step, last.last_time,
+        )  # fmt: skip
+    return found
+
+
+def _better(new: float, old: float) -> bool:
+    return new < old or (old != old and new == new)
+
+
 def _step(axes: Axes, place: int) -> int | None:
     return axes.steps[place] if axes.steps else None

@@ -103,7 +103,7 @@ def reach(db: Database, leg: Leg, wanted: Range) -> tuple[int, int]:
     if wanted.start is None and wanted.end is None:
         return 0, leg.blocks - 1
     firsts, lasts = [], []
-    for level, begin, end in _roots(leg.blocks):
+    for level, begin, end in roots(leg.blocks):
         first, last = _overlap(db, leg, wanted, level, begin, end)
         if first is None or last is None:
             continue
@@ -117,7 +117,7 @@ def reach(db: Database, leg: Leg, wanted: Range) -> tuple[int, int]:
     return min(firsts, default=0), max(lasts, default=-1)
 
 
-def _roots(blocks: int) -> Iterator[tuple[int, int, int]]:
+def roots(blocks: int) -> Iterator[tuple[int, int, int]]:
     """The spans that no higher one covers: level, first and last number. At most 7 of a level."""
     level, covered = 0, 0
     while blocks // FAN ** (level + 1):
