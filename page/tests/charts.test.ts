@@ -6,7 +6,7 @@ import { Lines } from "../src/charts/lines";
 import { Loader } from "../src/charts/loader";
 import { filterGroups, type Plan, planCharts } from "../src/charts/plan";
 import { drawing, extend, hasPoints, type Style, stepAt, timeAt, type Trace } from "../src/charts/trace";
-import type { View } from "../src/state";
+import { PLAIN, type View } from "../src/state";
 import type { Curve, SeriesInfo } from "../src/types";
 
 const series = (...names: string[]) => names.map((name) => ({ name, kind: "run" as const }));
@@ -157,7 +157,7 @@ test("what was logged without a step is drawn by time", async () => {
     return { curves: [axis === "step" ? curve([], []) : curve([null, null], [1, 2], { axis: "time" })] };
   });
   const told = [{ name: "loss", kind: "run", rank: 0, host: "h", count: 2, finite: 2 }] as unknown as SeriesInfo[];
-  const runs = [{ id: "r", name: "r", started: 1000, series: told, alerts: [] }];
+  const runs = [{ id: "r", name: "r", started: 1000, step: null, series: told, alerts: [] }];
   const view = { axis: "step", from: null, to: null, ranks: "primary", smooth: 0, log: false, band: true };
   const lines = new Lines(runs, view as unknown as View, loader);
   const plan = planCharts(series("loss"))[0]?.plans[0] as Plan;
@@ -165,4 +165,12 @@ test("what was logged without a step is drawn by time", async () => {
   expect(found?.curve.values).toEqual([1, 2]);
   expect(lines.lookOf(plan).style.axis).toBe("time");
   expect(asked).toEqual(["step", "time"]);
+});
+
+test("of points that are no numbers those of the ranks drawn are counted", () => {
+  const told = [0, 1].map((rank) => ({ name: "loss", kind: "run", rank, host: "h", count: 10, finite: 8 }));
+  const run = { id: "r", name: "r", started: 1000, step: 9, series: told as unknown as SeriesInfo[], alerts: [] };
+  const plan = planCharts(series("loss"))[0]?.plans[0] as Plan;
+  const notes = (ranks: View["ranks"]) => new Lines([run], { ...PLAIN, ranks }).lookOf(plan).notes;
+  expect([notes("primary"), notes("all")]).toEqual(["2 not finite", "4 not finite"]);
 });

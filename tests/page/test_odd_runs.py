@@ -23,3 +23,28 @@ def test_a_run_of_a_moment(visit: Visiting, odd: Collector) -> None:
         "measured once: growth shows from the second time on"
     )
     expect(v.chart("~network/transmit_bytes_total").locator("canvas")).to_have_count(0)
+
+
+def test_rows_without_steps(visit: Visiting, odd: Collector) -> None:
+    """They are drawn over time, which is said, and can be zoomed into; whoever wants steps reads that there are none."""
+    v = visit(odd.url)
+    page = v.open("/runs/stepless")
+    assert "10 points, from 0.41 to 0.5" in v.drawn("metrics/loss")
+    expect(page.get_by_role("radio", name="Time")).to_be_checked()
+    expect(page.get_by_role("toolbar")).to_contain_text("No row has a step: this is over time.")
+    expect(v.chart("metrics/loss").locator(".readout b")).to_have_text("0.41")
+    page.keyboard.press("+")
+    expect(page.locator(".range")).to_contain_text("2026-01-01")
+    page.get_by_text("Step", exact=True).last.click()
+    expect(v.chart("metrics/loss").locator(".readout")).to_contain_text("no steps: over time")
+    assert "10 points" in v.drawn("metrics/loss")
+
+
+def test_points_that_are_no_numbers(visit: Visiting, odd: Collector) -> None:
+    """Counted are those of the ranks that are drawn."""
+    v = visit(odd.url)
+    page = v.open("/runs/ranks")
+    readout = v.chart("metrics/loss").locator(".readout")
+    expect(readout).to_contain_text("2 not finite")
+    page.get_by_label("Ranks").select_option("all")
+    expect(readout).to_contain_text("4 not finite")

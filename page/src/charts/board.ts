@@ -4,7 +4,7 @@ import { fill, h } from "../dom";
 import { whole } from "../format";
 import type { View } from "../state";
 import { onTheme } from "../theme";
-import type { SeriesInfo, Update } from "../types";
+import type { Update } from "../types";
 import { Card } from "./card";
 import { Lines, type Shown } from "./lines";
 import { filterGroups, type Group, type Plan, planCharts } from "./plan";
@@ -104,11 +104,11 @@ export class Board {
     }
     fill(
       this.element,
-      groups.map((group) => this.section(group, series, before)),
+      groups.map((group) => this.section(group, before)),
     );
   }
 
-  private section(group: Group, series: readonly SeriesInfo[], before: Map<string, Held>): HTMLElement {
+  private section(group: Group, before: Map<string, Held>): HTMLElement {
     const key = `${group.kind === "system" ? "~" : ""}${group.name}`;
     const open = !this.lines.view.closed.includes(key);
     const toggle = () =>
@@ -126,25 +126,23 @@ export class Board {
       ),
       h("small", {}, `${whole(group.plans.length)} chart${group.plans.length === 1 ? "" : "s"}`),
     );
-    const cards = open ? group.plans.map((plan) => this.make(plan, series, before).element) : [];
+    const cards = open ? group.plans.map((plan) => this.make(plan, before).element) : [];
     return h("section", { class: "charts", "data-group": key }, head, h("div", { class: "grid" }, cards));
   }
 
-  private make(plan: Plan, series: readonly SeriesInfo[], before: Map<string, Held>): Card {
+  private make(plan: Plan, before: Map<string, Held>): Card {
     const kept = before.get(plan.id);
     if (kept && JSON.stringify(kept.card.plan) === JSON.stringify(plan)) {
       before.delete(plan.id);
       this.cards.set(plan.id, kept);
       return kept.card;
     }
-    const mine = series.filter((one) => plan.metrics.some((metric) => metric.name === one.name));
-    const strange = mine.reduce((sum, one) => sum + one.count - one.finite, 0);
     const events = {
       zoom: (from: number, to: number) => this.change(this.lines.zoomed(plan, from, to) ?? {}),
       reset: () => this.change({ from: null, to: null }),
       widen: () => this.widen(plan.id),
     };
-    const card = new Card(plan, events, strange ? `${whole(strange)} not finite` : "");
+    const card = new Card(plan, events);
     card.wide = this.lines.view.wide.includes(plan.id);
     this.cards.set(plan.id, { card, visible: false, stale: true, loading: null });
     this.seen.observe(card.element);

@@ -9,12 +9,13 @@ import type { Plan } from "./plan";
 import { type Mark, Plot, type PlotEvents } from "./plot";
 import { extend, type Style, type Trace } from "./trace";
 
-/** What a card shows it by. axis: its own, since hardware has no steps. */
+/** What a card shows it by. axis: its own, since hardware has no steps. notes: what is to be known of its points. */
 export interface Look {
   style: Omit<Style, "rate">;
   from: number | null;
   to: number | null;
   marks: readonly Mark[];
+  notes: string;
 }
 
 const LEGEND = 40; // lines named below a chart; more are counted
@@ -34,7 +35,6 @@ export class Card {
   constructor(
     readonly plan: Plan,
     events: Omit<PlotEvents, "point"> & { widen(): void },
-    private readonly notes: string,
   ) {
     this.widen = h("button", { class: "quiet widen", onclick: events.widen, type: "button" });
     this.element = h(
@@ -131,7 +131,7 @@ export class Card {
       this.readout,
       where && h("span", { class: "where" }, where),
       alone && h("b", {}, alone),
-      at === null && alone ? h("small", {}, this.notes) : null,
+      at === null ? h("small", {}, this.look?.notes ?? "") : null,
     );
     this.legend.querySelectorAll("b").forEach((cell, i) => {
       cell.textContent = tell(values[i] ?? null);

@@ -1,5 +1,6 @@
 /** What lines a chart has, where they come from, and which part of which axis it shows. */
 
+import { whole } from "../format";
 import type { View } from "../state";
 import { lineColor } from "../theme";
 import type { Curve, EventInfo, SeriesInfo } from "../types";
@@ -9,11 +10,14 @@ import type { Plan } from "./plan";
 import type { Mark } from "./plot";
 import { stepAt, type Trace, timeAt } from "./trace";
 
-/** A run on the board. name: what its lines are called where there are several runs. */
+/** A run on the board. name: what its lines are called where there are several runs. step: its last, null where no row
+ * had one.
+ */
 export interface Shown {
   id: string;
   name: string;
   started: number;
+  step: number | null;
   series: SeriesInfo[];
   alerts: EventInfo[];
 }
@@ -135,6 +139,20 @@ export class Lines {
       from,
       to,
       marks,
+      notes: this.notesOf(plan),
     };
+  }
+
+  /** Of the lines that are drawn: how many points are no numbers, and that they have no place on the axis chosen. */
+  private notesOf(plan: Plan): string {
+    const drawn = this.runs.flatMap((run) =>
+      plan.metrics.flatMap(({ name }) => {
+        const ranks = this.ranksOf(run, name);
+        return run.series.filter((one) => one.kind === plan.kind && one.name === name && ranks.includes(one.rank));
+      }),
+    );
+    const strange = drawn.reduce((sum, one) => sum + one.count - one.finite, 0);
+    const moved = plan.kind === "run" && this.axisOf(plan) !== this.view.axis;
+    return [strange && `${whole(strange)} not finite`, moved && "no steps: over time"].filter(Boolean).join(", ");
   }
 }

@@ -4,10 +4,11 @@ import { fill, h, inputOf } from "../dom";
 import type { View } from "../state";
 import { place } from "./card";
 
-/** What there is to choose from. */
+/** What there is to choose from. stepless: no row has a step, so that time was chosen for whoever looks. */
 export interface Choices {
   ranks: number[];
   hardware: boolean;
+  stepless: boolean;
 }
 
 const RANKS_OFFERED = 16; // one by one; more are chosen in the address
@@ -47,6 +48,7 @@ export class Toolbar {
         ],
         (axis) => change({ axis: axis as View["axis"], from: null, to: null }),
       ),
+      choices.stepless && h("small", {}, "No row has a step: this is over time."),
       choices.hardware &&
         this.choice(
           "source",

@@ -19,11 +19,18 @@ export class ChartView {
     signal: AbortSignal,
   ) {
     this.view = readView(params());
+    const series = runs.flatMap((run) => run.series);
+    const some = runs.some((run) => run.step !== null) || series.some((one) => one.last_step !== null);
+    const stepless = this.view.axis === "step" && !some;
+    if (stepless) this.view.axis = "time";
     const change = (changed: Partial<View>) => this.change(changed);
     this.board = new Board(runs, this.view, change, signal);
-    const series = runs.flatMap((run) => run.series);
     const ranks = [...new Set(series.map((one) => one.rank))].filter((rank) => rank !== null).sort((a, b) => a - b);
-    this.toolbar = new Toolbar(this.view, { ranks, hardware: series.some((one) => one.kind === "system") }, change);
+    this.toolbar = new Toolbar(
+      this.view,
+      { ranks, stepless, hardware: series.some((one) => one.kind === "system") },
+      change,
+    );
     bind(
       [
         { key: "/", told: "find a chart", act: () => this.toolbar.filter.focus() },

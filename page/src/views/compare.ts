@@ -77,7 +77,8 @@ async function fetchRun(id: string, signal: AbortSignal): Promise<Fetched> {
     ask<{ series: SeriesInfo[] }>(`${path}/series`, signal),
     ask<{ events: EventInfo[] }>(`${path}/alerts`, signal),
   ]);
-  return { id, name: runName(detail), started: detail.started, series, alerts: events, detail };
+  const { started, step = null } = detail;
+  return { id, name: runName(detail), started, step, series, alerts: events, detail };
 }
 
 /** Runs of one name are told apart by their ids. */

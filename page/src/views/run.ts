@@ -164,7 +164,8 @@ class RunView {
   }
 
   private shown(run: RunDetail): Shown {
-    return { id: run.id, name: runName(run), started: run.started, series: this.series, alerts: this.alerts };
+    const { id, started, step = null } = run;
+    return { id, name: runName(run), started, step, series: this.series, alerts: this.alerts };
   }
 
   /** The step it is to end at, where it says so. */
