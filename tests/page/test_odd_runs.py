@@ -26,7 +26,7 @@ def test_a_run_of_a_moment(visit: Visiting, odd: Collector) -> None:
 
 
 def test_rows_without_steps(visit: Visiting, odd: Collector) -> None:
-    """They are drawn over time, which is said, and can be zoomed into; whoever wants steps reads that there are none."""
+    """They are drawn over time, which is said, and can be zoomed into; who wants steps reads that there are none."""
     v = visit(odd.url)
     page = v.open("/runs/stepless")
     assert "10 points, from 0.41 to 0.5" in v.drawn("metrics/loss")

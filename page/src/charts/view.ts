@@ -20,8 +20,9 @@ export class ChartView {
   ) {
     this.view = readView(params());
     const series = runs.flatMap((run) => run.series);
-    const some = runs.some((run) => run.step !== null) || series.some((one) => one.last_step !== null);
-    const stepless = this.view.axis === "step" && !some;
+    const own = series.filter((one) => one.kind === "run"); // none yet: steps may come
+    const some = runs.some((run) => run.step !== null) || own.some((one) => one.last_step !== null);
+    const stepless = this.view.axis === "step" && own.length > 0 && !some;
     if (stepless) this.view.axis = "time";
     const change = (changed: Partial<View>) => this.change(changed);
     this.board = new Board(runs, this.view, change, signal);
