@@ -83,16 +83,18 @@ def test_what_clients_lost_and_who_was_turned_away_is_told() -> None:
     """In the status as JSON, and in the sentences that people read: losses with session and range, callers by door."""
     lost = losses_as_status(Lost("ab" * 16, "client", 100, 121, 21, 42, 5.0))
     assert (lost["session"], lost["first_seq"], lost["last_seq"], lost["rows"]) == ("ab" * 16, 100, 120, 21)
+    posted = losses_as_status(Lost("cd" * 16, "sender", 0, 11, 11, 0, 4.0))
     status: dict[str, Any] = {
         "version": "1", "pid": 1, "started": 0.0, "listen": "x", "socket": "y", "ready": True,
         "config": {"last_error": None, "needs_restart": []}, "spool": {"path": "z", "bytes": 0, "max_bytes": 1},
-        "sinks": {}, "sessions": [], "sources": {}, "client_losses": [lost], "counting": ["lens"],
+        "sinks": {}, "sessions": [], "sources": {}, "client_losses": [lost, posted], "counting": ["lens"],
         "ingest": {"lost_rows": 21, "lost_points": 42},
         "refusals": refusals_as_status({("socket", "peer"): 3, ("listen", "token"): 1, ("socket", "line"): 2}),
     }  # fmt: skip
     text = format_status(status, 10.0)
-    assert "lost at the clients, no room in the journal: 21 rows, 42 points" in text
-    assert "session abababab seq 100 to 120" in text
+    assert "lost before they came here: 21 rows, 42 points" in text
+    assert "session abababab seq 100 to 120 (no room in its journal)" in text
+    assert "session cdcdcdcd seq 0 to 10 (its sender passed them over, or had them refused)" in text
     assert "still counting what waits, and not shown below: lens" in text
     assert "turned away since the start: listen: 1 for token; socket: 2 for line, 3 for peer" in text
 

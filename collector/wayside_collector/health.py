@@ -102,7 +102,7 @@ def session_as_status(known: Known) -> dict[str, Any]:
 
 
 def losses_as_status(lost: Lost) -> dict[str, Any]:
-    """Rows that a client lost, in `/status`."""
+    """Rows that never came, in `/status`."""
     shown = lost._asdict()
     shown["last_seq"] = shown.pop("next_seq") - 1
     return shown
@@ -198,7 +198,7 @@ class Health(Collector):
             ("ingest_events", "Events stored in the spool.", counters.received_events),
             ("ingest_doubles", "Rows and events that came again and were refused.", counters.doubles),
             ("ingest_malformed", "Frames that made no sense and were left out.", counters.malformed),
-            ("client_lost_rows", "Rows that clients had to drop: no room in the journal.", counters.lost_rows),
+            ("client_lost_rows", "Rows that clients had no room for, or did not post.", counters.lost_rows),
             ("client_lost_points", "Points of those rows.", counters.lost_points),
         ):
             yield CounterMetricFamily(f"wayside_{name}", text, count)

@@ -94,6 +94,7 @@ class Inlet:
         self._stored_definitions = set(known.schemas)
         self._draft: _Draft | None = None
         self._finishing = False
+        self._lost_by = "sender" if known.session.posted else "client"  # who posts has no journal that could be full
 
     # --- one frame after the other ----------------------------------------------------------------
 
@@ -215,7 +216,7 @@ class Inlet:
         if seq > self.next_seq:
             check_count(seq, point)
             points = max(0, point - self.next_point)
-            self.losses.append(Loss(self.key, self.next_seq, seq, points, "client", time.time()))
+            self.losses.append(Loss(self.key, self.next_seq, seq, points, self._lost_by, time.time()))
             self._close_draft()
             self.next_seq, self.next_point = seq, point
         return 0
@@ -224,7 +225,7 @@ class Inlet:
         """Rows the client dropped and no later frame tells of."""
         check_count(self.next_seq + rows, self.next_point + points)
         self._close_draft()
-        self.losses.append(Loss(self.key, self.next_seq, self.next_seq + rows, points, "client", time.time()))
+        self.losses.append(Loss(self.key, self.next_seq, self.next_seq + rows, points, self._lost_by, time.time()))
         self.next_seq += rows
         self.next_point += points
 

@@ -8,6 +8,7 @@ from ..units import show_seconds, show_size
 
 MAX_FEEDERS = 20  #: of the collectors that feed this one, those heard last; `/status` has more
 MAX_LOSSES = 3  #: ranges shown; `/status` has more
+LOST_BY = {"client": "no room in its journal", "sender": "its sender passed them over, or had them refused"}
 
 
 def format_sinks(sinks: Mapping[str, Mapping[str, Any]]) -> str:
@@ -89,17 +90,17 @@ def _format_troubles(status: Mapping[str, Any]) -> list[str]:
 
 
 def _format_losses(status: Mapping[str, Any]) -> list[str]:
-    """What clients had no room for, which no sink's books hold."""
+    """What never came here, which no sink's books hold."""
     ingest, losses = status["ingest"], status["client_losses"]
     if not ingest["lost_rows"]:
         return []
     shown = ", ".join(
-        f"session {lost['session'][:8]} seq {lost['first_seq']} to {lost['last_seq']}" for lost in losses[:MAX_LOSSES]
+        f"session {lost['session'][:8]} seq {lost['first_seq']} to {lost['last_seq']}"
+        f" ({LOST_BY.get(lost['reason'], lost['reason'])})"
+        for lost in losses[:MAX_LOSSES]
     )
     more = f"; the latest: {shown}" if shown else ""
-    return [
-        f"lost at the clients, no room in the journal: {ingest['lost_rows']} rows, {ingest['lost_points']} points{more}"
-    ]
+    return [f"lost before they came here: {ingest['lost_rows']} rows, {ingest['lost_points']} points{more}"]
 
 
 def _format_refusals(refusals: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -1,5 +1,5 @@
-"""What never came: rows that clients had no room for, by session and range. An account of its own, outside every
-sink's. Pure but for the connection handed in.
+"""What never came: rows that clients had no room for, or that were posted past, by session and range. An account of
+its own, outside every sink's. Pure but for the connection handed in.
 """
 
 import sqlite3
@@ -14,7 +14,8 @@ FORGOTTEN = 0  #: in the place of a session's key: what is left of sessions that
 
 class Lost(NamedTuple):
     """Rows of a session, by its id, that were lost from first_seq to below next_seq; fewer than the range is long
-    where losses were put together. reason: "client".
+    where losses were put together. reason: "client" for want of room in its journal; "sender", who posts rows and
+    passed their numbers over, or had them refused.
     """
 
     session: str

@@ -162,6 +162,7 @@ async def test_a_gap_is_booked_as_lost(post: Post) -> None:
     assert answer.body["next_seq"] == 10
     assert [one.seq for one in post.rows("r1")] == [0, 5, 7, 8]
     assert post.place.intake.counters.lost_rows == 4 + 1 + 1
+    assert {lost.reason for lost in post.place.spool.client_losses(10)} == {"sender"}, "there is no journal"
     answer = await post(LOG, {"session": "s", "seq": 10, "rows": [row(10)]})
     assert (answer.body["accepted"], post.place.intake.counters.lost_rows) == (1, 6)
 
