@@ -6,7 +6,9 @@ export type Source = "all" | "run" | "system";
 /** Which ranks: the one that speaks for the run, all, or some. */
 export type Ranks = "primary" | "all" | number[];
 
-/** from, to: the part of the axis that is shown, or null for all of it. wide: ids of charts shown large. */
+/** from, to: the part of the axis that is shown, or null for all of it. wide: ids of charts shown large. hidden: those
+ * are shown, too, that the run wants no chart of.
+ */
 export interface View {
   axis: Axis;
   from: number | null;
@@ -19,6 +21,7 @@ export interface View {
   filter: string;
   wide: string[];
   closed: string[];
+  hidden: boolean;
 }
 
 export const PLAIN: View = {
@@ -33,6 +36,7 @@ export const PLAIN: View = {
   filter: "",
   wide: [],
   closed: [],
+  hidden: false,
 };
 
 /** The view that an address tells; what it does not tell, or tells wrongly, is plain. */
@@ -53,6 +57,7 @@ export function readView(params: URLSearchParams): View {
     filter: params.get("show") ?? "",
     wide: params.getAll("wide"),
     closed: params.getAll("closed"),
+    hidden: params.get("hidden") === "1",
   };
 }
 
@@ -69,6 +74,7 @@ export function writeView(view: View, params: URLSearchParams): URLSearchParams 
   put("ranks", view.ranks === "primary" ? null : view.ranks === "all" ? "all" : view.ranks.join(","));
   put("source", view.source === "all" ? null : view.source);
   put("show", view.filter || null);
+  put("hidden", view.hidden ? "1" : null);
   for (const [name, values] of [
     ["wide", view.wide],
     ["closed", view.closed],

@@ -69,6 +69,7 @@ export interface SeriesInfo {
   goal: "min" | "max" | null;
   best: Num | null;
   best_step: number | null;
+  hidden: boolean;
 }
 
 export interface Curve {

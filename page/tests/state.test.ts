@@ -16,6 +16,7 @@ test("an address tells the whole view", () => {
     filter: "loss & more",
     wide: ["train/loss"],
     closed: ["~gpu", "val"],
+    hidden: true,
   };
   expect(readView(writeView(view, new URLSearchParams("tab=charts")))).toEqual(view);
   expect(writeView(view, new URLSearchParams("tab=charts")).get("tab")).toBe("charts");
@@ -32,7 +33,7 @@ test.each(["from=1", "from=5&to=5", "from=9&to=1", "from=x&to=y", "from=&to=2", 
   },
 );
 
-test.each(["axis=x", "ranks=a,-1", "smooth=x", "source=", "band=2", "ranks="])(
+test.each(["axis=x", "ranks=a,-1", "smooth=x", "source=", "band=2", "hidden=2", "ranks="])(
   "nonsense, such as %s, is plain",
   (text) => {
     expect(readView(new URLSearchParams(text))).toEqual(PLAIN);

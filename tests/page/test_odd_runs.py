@@ -48,3 +48,18 @@ def test_points_that_are_no_numbers(visit: Visiting, odd: Collector) -> None:
     expect(readout).to_contain_text("2 not finite")
     page.get_by_label("Ranks").select_option("all")
     expect(readout).to_contain_text("4 not finite")
+
+
+def test_hidden_metrics(visit: Visiting, odd: Collector) -> None:
+    """What define_metric hides has no chart until somebody wants it, which its address tells."""
+    v = visit(odd.url)
+    page = v.open("/runs/hiding")
+    expect(page.locator(".card .title")).to_have_text(["useful", "loss"])
+    expect(page.get_by_text("define_metric hides 2 charts.")).to_be_visible()
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator(".card .title")).to_have_text(["a", "b", "useful", "loss"])
+    assert v.params() == {"hidden": ["1"]}
+    page.reload()
+    expect(page.locator(".card")).to_have_count(4)
+    page.get_by_role("button", name="Hide", exact=True).click()
+    expect(page.locator(".card")).to_have_count(2)

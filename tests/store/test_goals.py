@@ -1,7 +1,7 @@
 """Whether less or more of a metric is better."""
 
 import pytest
-from wayside_collector.store.goals import goal_of
+from wayside_collector.store.goals import goal_of, is_hidden
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,14 @@ def test_what_the_run_said_counts_more() -> None:
     assert goal_of("train/loss", definitions) == "min"
     assert goal_of("val/loss", [*definitions, {"name": "val/loss", "summary": "min,mean"}]) == "min"
     assert goal_of("speed", [{"name": None}, {"summary": "max"}]) is None
+
+
+def test_the_run_hides() -> None:
+    """By name or pattern, the last that says it; a definition that does not say it changes nothing."""
+    definitions = [
+        {"name": "debug/*", "hidden": True},
+        {"name": "debug/loss", "hidden": False},
+        {"name": "debug/*", "goal": "min"},
+    ]
+    assert [is_hidden(name, definitions) for name in ("debug/a", "debug/loss", "loss")] == [True, False, False]
+    assert not is_hidden("loss", [{"hidden": True}, {"name": "loss", "hidden": "yes"}])

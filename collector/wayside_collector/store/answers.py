@@ -120,7 +120,7 @@ class SeriesInfo(msgspec.Struct, frozen=True):
     """One metric of one rank of a run; or, with kind "system", of a host it ran on.
 
     count: its points, of which `finite` are neither nan nor infinite. min, max: of all that are numbers. best: the min
-    or the max, by `goal`, where one is known.
+    or the max, by `goal`, where one is known. hidden: the run wants no chart of it.
     """
 
     name: str
@@ -138,6 +138,7 @@ class SeriesInfo(msgspec.Struct, frozen=True):
     goal: Goal | None
     best: float | None
     best_step: int | None
+    hidden: bool = False
 
 
 class Curve(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .answers import Goal, SeriesInfo
 from .database import Database
-from .goals import goal_of
+from .goals import goal_of, is_hidden
 from .measured import measured
 from .stats import COLUMNS, Stat, read_stat, together
 from .streams import read_tail
@@ -113,6 +113,7 @@ def describe(
     """
     known = stats(db, (kept.leg for some in found.values() for kept in some))
     goals: dict[str, Goal | None] = {}
+    hiding = [one for one in definitions if "hidden" in one]
     out = []
     for key in sorted(found, key=lambda key: key.order):
         parts = [stat for kept in found[key] if (stat := known[kept.leg.series]).points]
@@ -121,16 +122,17 @@ def describe(
         stat = together(parts)
         if key.name not in goals:
             goals[key.name] = goal_of(key.name, definitions)
-        out.append(_info(key, stat, goals[key.name] if key.kind == "run" else None))
+        own = key.kind == "run"
+        out.append(_info(key, stat, goals[key.name] if own else None, own and is_hidden(key.name, hiding)))
     return out
 
 
-def _info(key: Key, stat: Stat, goal: Goal | None) -> SeriesInfo:
+def _info(key: Key, stat: Stat, goal: Goal | None, hidden: bool) -> SeriesInfo:
     best = {"min": (stat.min, stat.min_step), "max": (stat.max, stat.max_step)}.get(goal or "", (None, None))
     mean = stat.sum / stat.finite if stat.finite else float("nan")
     return SeriesInfo(
         key.name, key.kind, key.rank, key.host, stat.points, stat.finite, stat.min, stat.max, mean, stat.last,
-        stat.last_step, stat.last_time, goal, best[0] if best[0] == best[0] else None, best[1],
+        stat.last_step, stat.last_time, goal, best[0] if best[0] == best[0] else None, best[1], hidden,
     )  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""Whether less or more of a metric is better: as the run said by `define_metric`, else by its name. Pure."""
+"""How a metric is to be shown: whether less or more of it is better, as the run said by `define_metric`, else by its
+name; and whether it is to be shown at all. Pure.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -27,3 +29,9 @@ def goal_of(name: str, definitions: Iterable[Mapping[str, Any]]) -> Goal | None:
         return found
     lower = name.lower()
     return "min" if _LESS.search(lower) else ("max" if _MORE.search(lower) else None)
+
+
+def is_hidden(name: str, definitions: Iterable[Mapping[str, Any]]) -> bool:
+    """By the data of `define_metric` events, the last that fits and says it counting."""
+    told = [one["hidden"] for one in definitions if "hidden" in one and fnmatchcase(name, str(one.get("name", "")))]
+    return bool(told) and told[-1] is True

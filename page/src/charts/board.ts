@@ -4,7 +4,7 @@ import { fill, h } from "../dom";
 import { whole } from "../format";
 import type { View } from "../state";
 import { onTheme } from "../theme";
-import type { Update } from "../types";
+import type { SeriesInfo, Update } from "../types";
 import { Card } from "./card";
 import { Lines, type Shown } from "./lines";
 import { filterGroups, type Group, type Plan, planCharts } from "./plan";
@@ -54,7 +54,7 @@ export class Board {
   /** The runs as they are now: new metrics get their charts, new alerts their marks. */
   update(runs: readonly Shown[]): void {
     const names = (list: readonly Shown[]) =>
-      list.flatMap((run) => run.series.map((one) => `${one.kind}${one.name}${one.rank}`)).join();
+      list.flatMap((run) => run.series.map((one) => `${one.kind}${one.name}${one.rank}${one.hidden}`)).join();
     const changed = names(runs) !== names(this.lines.runs);
     this.lines.runs = runs;
     if (changed) this.build();
@@ -94,17 +94,31 @@ export class Board {
 
   private layOut(before: Map<string, Held>): void {
     const series = this.lines.runs.flatMap((run) => run.series);
-    const groups = filterGroups(planCharts(series), this.lines.view.filter, this.lines.view.source);
+    const { filter, source, hidden } = this.lines.view;
+    const groups = filterGroups(planCharts(series.filter((one) => hidden || !one.hidden)), filter, source);
+    const more = this.hiding(series.filter((one) => one.hidden));
     if (!groups.length) {
-      const said = series.length
-        ? "No chart has this in its name."
-        : "Nothing was logged yet. Charts appear with the first row.";
-      fill(this.element, h("p", { class: "empty" }, said));
+      fill(this.element, h("p", { class: "empty" }, nothing(series.length > 0, filter)), more);
       return;
     }
     fill(
       this.element,
       groups.map((group) => this.section(group, before)),
+      more,
+    );
+  }
+
+  /** The way to the charts that the run hides, and back. */
+  private hiding(series: readonly SeriesInfo[]): HTMLElement | null {
+    const count = planCharts(series).reduce((sum, group) => sum + group.plans.length, 0);
+    if (!count) return null;
+    const { hidden } = this.lines.view;
+    const charts = `${whole(count)} chart${count === 1 ? "" : "s"}`;
+    return h(
+      "p",
+      { class: "hint" },
+      `define_metric hides ${charts}. `,
+      h("button", { type: "button", onclick: () => this.change({ hidden: !hidden }) }, hidden ? "Hide" : "Show"),
     );
   }
 
@@ -226,10 +240,15 @@ export class Board {
 
 /** What of a view decides which charts there are and what lines they have. */
 function structure(view: View): string {
-  return JSON.stringify([view.filter, view.source, view.closed]);
+  return JSON.stringify([view.filter, view.source, view.closed, view.hidden]);
 }
 
 /** What of a view decides which points are fetched. */
 function window(view: View): string {
   return JSON.stringify([view.axis, view.from, view.to, view.ranks]);
+}
+
+function nothing(some: boolean, filter: string): string {
+  if (!some) return "Nothing was logged yet. Charts appear with the first row.";
+  return filter ? "No chart has this in its name." : "There is no chart to show here.";
 }
