@@ -6,6 +6,7 @@ What they mean stands in `docs/security.md`; `sources/peers.py` and `web/access.
 import ipaddress
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -72,6 +73,10 @@ class PublicSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.key_file is not None and self.cert_file is None:
             problems.append("key_file: has no meaning without cert_file")
         return problems
+
+    @property
+    def token_path(self) -> Path | None:
+        return None if self.token_file is None else Path(self.token_file).expanduser()
 
     def _bad(self) -> Iterator[str]:
         for origin in self.origins:

@@ -1,10 +1,12 @@
 """The token file, the cookie that stands for a token, and logging in."""
 
+import asyncio
 import logging
 from pathlib import Path
 
 import pytest
 from wayside_collector.access import Outside, PublicSection
+from wayside_collector.cli import main
 from wayside_collector.web.roles import Role
 from wayside_collector.web.tokens import COOKIE_LIFE, LOOK_INTERVAL, MAX_FILE, MAX_TOKENS, Grant, Tokens, parse_tokens
 from web.serving import served
@@ -109,7 +111,7 @@ def test_what_is_wrong_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFix
             tokens.grant(TOKEN)
             clock.pass_interval()
         assert len(caplog.records) == 1
-        file.write_text(f"reader {TOKEN} {OTHER}\n")
+        file.write_text(f"reader {TOKEN} {OTHER}\nreader {OTHER}\n")
         tokens.grant(TOKEN)
         assert len(caplog.records) == 2
     assert TOKEN not in caplog.text
@@ -182,3 +184,39 @@ def test_a_token_is_for_a_namespace(tmp_path: Path) -> None:
     assert tokens.grant(TOKEN) == (Role.READER | Role.WRITER, "team-a")
     assert tokens.grant(OTHER) == (Role.READER, None)
     assert tokens.cookie_grant(tokens.cookie(TOKEN, 1000.0), 1000.0).namespace == "team-a"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"reader short\nreeder {TOKEN}\n", ["line 1: a token is 16", "line 2 is not `reader TOKEN`", "no line holds"]),
+        (f"reader {TOKEN}\nwriter {OTHER} namespace=a/b\n", ["line 2: a namespace is"]),
+        ("# tokens\n", ["no line holds a good token: no token is accepted"]),
+        (None, ["No such file or directory: no token is accepted"]),
+        (f"reader {TOKEN}\n", []),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_bad_file_is_told_before_anybody_comes(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    text: str | None,
+    told: list[str],
+) -> None:
+    """At the start, in the log, and by `check` as a warning: a gateway must not stand for days letting nobody in."""
+    file, written = tmp_path / "tokens", tmp_path / "wayside.yaml"
+    if text is not None:
+        file.write_text(text)
+    caplog.set_level(logging.WARNING)
+    async with served(Outside("127.0.0.1:0", PublicSection(token_file=str(file)))):
+        found = [record.getMessage() for record in caplog.records if "token_file" in record.getMessage()]
+    written.write_text(f"listen_public: 127.0.0.1:0\npublic: {{token_file: {file}}}\n")
+    with pytest.raises(SystemExit) as ended:
+        await asyncio.to_thread(main, ["check", str(written)])
+    warned = [line.removeprefix("warning: ") for line in capsys.readouterr().err.splitlines() if "token_file" in line]
+    assert ended.value.code == 0
+    assert len(found) == len(told)
+    assert warned == found
+    assert all(f"{file}: {words}" in line for words, line in zip(told, found, strict=True))
+    assert TOKEN not in "".join(found)

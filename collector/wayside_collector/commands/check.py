@@ -1,4 +1,6 @@
-"""`check`: says everything that is wrong with a configuration. Nothing is started, created or connected to."""
+"""`check`: says everything that is wrong with a configuration. Nothing is started, created or connected to; of the
+files it names, those with tokens are read.
+"""
 
 import argparse
 from pathlib import Path
@@ -11,9 +13,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="FILE")
 
 
+def _token_problems(found: config.Config) -> list[str]:
+    """What a collector would say of its file of tokens, and start all the same: the file may be changed any time."""
+    path = found.outside.public.token_path
+    if found.outside.listen is None or path is None:
+        return []
+    from ..web.tokens import file_problems
+
+    return file_problems(path)
+
+
 def _run(chosen: argparse.Namespace) -> int:
     found = config.load(chosen.config, config.environment())
-    for warning in found.warnings:
+    for warning in [*found.warnings, *_token_problems(found)]:
         say(f"warning: {warning}")
     show(
         f"{chosen.config} is right: sinks {', '.join(sink.name for sink in found.sinks) or 'none'}; "

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -69,7 +68,7 @@ class WebServer:
             tls = None if public.cert_file is None else Certificate(public.cert_file, public.key_file)
             self.listeners.append(Listener("listen_public", *split_address(outside.listen), self.refusals, tls))
             self.listeners[-1].max_connections = public.max_connections
-        tokens = Tokens(None if public.token_file is None else Path(public.token_file).expanduser())
+        tokens = Tokens(public.token_path)
         self.access = Access(outside, tokens)
         self._views = views
         self._origins = frozenset(public.origins)
@@ -88,6 +87,8 @@ class WebServer:
         return self.listeners[1].url if len(self.listeners) > 1 else None
 
     async def run(self) -> None:
+        if self.public_url is not None:
+            await asyncio.to_thread(self.access.tokens.look)
         async with contextlib.AsyncExitStack() as stack:
             for listener in self.listeners:
                 await stack.enter_async_context(listener.serving(self._app(listener)))

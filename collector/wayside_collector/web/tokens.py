@@ -92,7 +92,8 @@ class Tokens:
         self._clock = clock
         self._tokens: dict[str, Grant] = {}
         self._looked: float | None = None
-        self._text: str | None = ""
+        self._text: str | None = None
+        self._taken = False
         self.problems: list[str] = []
 
     def grant(self, token: str) -> Grant:
@@ -123,19 +124,35 @@ class Tokens:
                 found = its
         return found
 
+    def look(self) -> None:
+        """Take the file as it is, and say in the log what is wrong with it: nobody may come for days who shows one."""
+        self._look()
+
     def _look(self) -> dict[str, Grant]:
         now = self._clock()
         if self._path is None or (self._looked is not None and now < self._looked + LOOK_INTERVAL):
             return self._tokens
         self._looked = now
         text, problem = _read(self._path)
-        if text != self._text:
-            self._text = text
-            self._tokens, found = parse_tokens(text or "")
-            self.problems = [problem] if problem else found
+        if text != self._text or not self._taken:
+            self._text, self._taken = text, True
+            self._tokens, self.problems = _take(text, problem)
             for each in self.problems:
                 log.warning("public.token_file: %s: %s", self._path, each)
         return self._tokens
+
+
+def file_problems(path: Path) -> list[str]:
+    """What is wrong with a file of tokens, each text beginning with the option's name."""
+    return [f"public.token_file: {path}: {each}" for each in _take(*_read(path))[1]]
+
+
+def _take(text: str | None, problem: str) -> tuple[dict[str, Grant], list[str]]:
+    """The tokens of what was read, and what is wrong with it."""
+    tokens, problems = parse_tokens(text or "")
+    if problem:
+        return tokens, [problem]
+    return tokens, problems if tokens else [*problems, "no line holds a good token: no token is accepted"]
 
 
 def _read(path: Path) -> tuple[str | None, str]:
