@@ -46,3 +46,19 @@ def test_nothing_to_compare(visit: Visiting, usual: Collector, runs: str) -> Non
     page = visit(usual.url).open(f"/compare?runs={runs}")
     expect(page.get_by_role("heading", name="Nothing to compare")).to_be_visible()
     expect(page.locator("main")).to_contain_text("Choose them in the list")
+
+
+def test_a_run_that_is_gone(visit: Visiting, usual: Collector) -> None:
+    """The others are compared, and which is not here is said; with one left there is the way to it."""
+    v = visit(usual.url, expected=("404",))
+    page = v.open("/compare?runs=sft-1,gone,sft-2")
+    expect(page.locator(".ending")).to_contain_text("Run gone is not here")
+    assert "2 lines" in v.drawn("train/loss")
+    expect(page.locator(".best th")).to_have_text(["Metric", "llama-8b lr 1e-4", "llama-8b lr 2e-4"])
+    page.get_by_role("link", name="Go on without").click()
+    expect(page.locator(".ending")).to_have_count(0)
+    assert v.params() == {"runs": ["sft-1,sft-2"]}
+    page = v.open("/compare?runs=lost,sft-1,gone")
+    expect(page.get_by_role("heading", name="Nothing to compare")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("Runs lost, gone are not here")
+    expect(page.get_by_role("link", name="Open llama-8b lr 1e-4")).to_have_attribute("href", "/runs/sft-1")

@@ -2,6 +2,7 @@
 
 import pytest
 from e2e.machine import Collector
+from page.browsing import PHONE
 from page.conftest import Visiting
 from playwright.sync_api import expect
 
@@ -63,3 +64,12 @@ def test_hidden_metrics(visit: Visiting, odd: Collector) -> None:
     expect(page.locator(".card")).to_have_count(4)
     page.get_by_role("button", name="Hide", exact=True).click()
     expect(page.locator(".card")).to_have_count(2)
+
+
+def test_a_phone_shows_all_tabs(visit: Visiting, odd: Collector) -> None:
+    """None of them is off the edge, where nobody would look for it."""
+    page = visit(odd.url, viewport=PHONE).open("/runs/short")
+    tabs = page.locator(".tabs a")
+    expect(tabs).to_have_count(5)
+    for tab in tabs.all():
+        expect(tab).to_be_in_viewport(ratio=1)

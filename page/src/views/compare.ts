@@ -1,6 +1,6 @@
 /** Two to five runs: their charts over each other, where their configs differ, and who was best at what. */
 
-import { ask, query, runPath } from "../api";
+import { ask, Problem, query, runPath } from "../api";
 import type { Shown } from "../charts/lines";
 import { ChartView } from "../charts/view";
 import { fill, h } from "../dom";
@@ -40,10 +40,15 @@ export function showCompare(root: HTMLElement, signal: AbortSignal): void {
 async function show(root: HTMLElement, signal: AbortSignal, ids: readonly string[]): Promise<void> {
   fill(root, h("p", { class: "empty", "aria-busy": "true" }, "Loading…"));
   try {
-    const [comparison, ...runs] = await Promise.all([
-      ask<Comparison>(`/api/v1/compare${query({ runs: ids.join(",") })}`, signal),
-      ...ids.map((id) => fetchRun(id, signal)),
-    ]);
+    const found = await Promise.all(ids.map((id) => fetchKnown(id, signal)));
+    const runs = found.filter((run) => run !== null);
+    const known = runs.map((run) => run.id);
+    const gone = ids.filter((id) => !known.includes(id));
+    if (known.length < 2) {
+      tooFew(root, runs, gone);
+      return;
+    }
+    const comparison = await ask<Comparison>(`/api/v1/compare${query({ runs: known.join(",") })}`, signal);
     const charts = new ChartView(distinct(runs), signal);
     const goesOn = runs.some((run) => run.detail.state === "running");
     if (goesOn) every(RENEWED, () => charts.isZoomed || charts.board.refresh(), signal);
@@ -51,10 +56,11 @@ async function show(root: HTMLElement, signal: AbortSignal, ids: readonly string
     fill(
       root,
       h("h1", {}, "Comparison"),
+      gone.length ? missing(gone, known) : null,
       h(
         "ul",
         { class: "compared" },
-        runs.map((run, place) => h("li", {}, marker(place), head(run.detail), without(ids, run.detail.id))),
+        runs.map((run, place) => h("li", {}, marker(place), head(run.detail), without(known, run.id))),
       ),
       differences(comparison, marker),
       charts.toolbar.element,
@@ -68,6 +74,16 @@ async function show(root: HTMLElement, signal: AbortSignal, ids: readonly string
 
 interface Fetched extends Shown {
   detail: RunDetail;
+}
+
+/** The run, or null where there is none of this id. */
+async function fetchKnown(id: string, signal: AbortSignal): Promise<Fetched | null> {
+  try {
+    return await fetchRun(id, signal);
+  } catch (problem) {
+    if (problem instanceof Problem && problem.status === 404) return null;
+    throw problem;
+  }
 }
 
 async function fetchRun(id: string, signal: AbortSignal): Promise<Fetched> {
@@ -98,6 +114,38 @@ function head(run: RunDetail): (Node | string)[] {
     h("span", {}, "step ", progress(run.step, null)),
     h("span", {}, loss),
   ];
+}
+
+function told(gone: readonly string[]): string {
+  const all = gone.length === 1 ? `Run ${gone[0]} is` : `Runs ${gone.join(", ")} are`;
+  return `${all} not here: let go of by the store's limits, or never in this collector.`;
+}
+
+function missing(gone: readonly string[], known: readonly string[]): HTMLElement {
+  const found = params();
+  found.set("runs", known.join(","));
+  return h(
+    "p",
+    { class: "ending", role: "status" },
+    told(gone),
+    " ",
+    h("a", { href: `/compare?${found}` }, "Go on without"),
+  );
+}
+
+/** Fewer than two are left: what became of the others, and the way to the one that is there. */
+function tooFew(root: HTMLElement, runs: readonly Fetched[], gone: readonly string[]): void {
+  fill(
+    root,
+    h(
+      "div",
+      { class: "notice", role: "alert" },
+      h("h1", {}, "Nothing to compare"),
+      h("p", {}, told(gone)),
+      runs.map((run) => h("a", { href: runAddress(run.id), class: "button" }, `Open ${run.name}`)),
+      h("a", { href: "/", class: "button" }, "All runs"),
+    ),
+  );
 }
 
 function without(ids: readonly string[], id: string): HTMLElement | string {
