@@ -59,11 +59,14 @@ def keeps(every: Every, last: Kept | None, row: Row) -> Kept | None:
 
 
 class Plan(NamedTuple):
-    """What becomes of rows with one set of names. pick takes the values that stay; None takes all as they are."""
+    """What becomes of rows with one set of names. pick takes the values that stay; None takes all as they are. as_is:
+    whether the names stay, too.
+    """
 
     names: tuple[str, ...]
     pick: Callable[[tuple[float, ...]], tuple[float, ...]] | None
     kept: bool
+    as_is: bool = False
 
 
 class Selection:
@@ -98,12 +101,12 @@ class Selection:
 
     def _make_plan(self, names: tuple[str, ...]) -> Plan:
         if self._plain:
-            return Plan(names, None, True)
+            return Plan(names, None, True, as_is=True)
         picked = [index for index, name in enumerate(names) if self._passes(name)]
         kept = bool(picked) or not names
         renamed = tuple(self._rename.get(names[index], names[index]) for index in picked)
         if len(picked) == len(names):
-            return Plan(renamed, None, kept)
+            return Plan(renamed, None, kept, as_is=renamed == names)
         if len(picked) == 1:
             only = picked[0]
             return Plan(renamed, lambda values: (values[only],), kept)
@@ -159,7 +162,7 @@ class Selection:
                     if kept is None:
                         continue
                     self.last[known.key] = kept
-                if plan.names is not record.names:
+                if not plan.as_is:
                     values = record.values if plan.pick is None else plan.pick(record.values)
                     record = record._replace(names=plan.names, values=values)
                 yield record

@@ -35,6 +35,7 @@ PATH = "/api/v1/batches"
 REQUEST_SIZE = 2 << 20  #: bytes of frames in a request: a second of a busy node, and little memory at the gateway
 MIN_REQUEST_SIZE = 64 << 10  #: where something on the way takes less, requests are made smaller down to this
 REGROW = 100  #: requests taken in a row after which larger ones are tried again: what stood in the way may be gone
+LAST_WORD = 1.0  #: seconds that a stop waits for a gateway to take the last books
 MAX_LOTS = 256  #: sessions' lots in a request
 MAX_UNKNOWN = 1000  #: records sent along in one request because the gateway does not know them
 _REASONS = 3  # reasons one Reject spells out
@@ -103,6 +104,10 @@ class GatewaySink:
         if beating is not None:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
+        if self._last:  # what became of the last rows stands in no request yet
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORD):
+                    await self._say_alive()
         await self._peer.close()
 
     async def send(self, parcel: Parcel) -> Changes:
