@@ -287,4 +287,4 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
         if time.monotonic() > until:
             raise TimeoutError(f"waited {seconds:g} s for {what}")
         time.sleep(pause)
-        pause = min(0.5, pause * 1.1)  # a collector with a thousand sessions has better to do than to tell its status
+        pause = min(5.0, pause * 1.2)  # a collector with a thousand sessions has better to do than to tell its status
