@@ -25,7 +25,7 @@ def test_a_run_that_is_not_there(visit: Visiting, usual: Collector) -> None:
     page.get_by_role("link", name="All runs", exact=True).click()
     expect(page.locator(".runs tbody tr")).to_have_count(5)
     v.open("/compare?runs=sft-1,nothing")
-    expect(page.get_by_role("alert")).to_contain_text("there is no run 'nothing'")
+    expect(page.get_by_role("alert")).to_contain_text("Run nothing is not here")
 
 
 def test_a_store_that_is_off(machine: Machine, visit: Visiting) -> None:
