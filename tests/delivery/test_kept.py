@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery.test_replay import Picky, until
+from delivery.test_replay import Picky
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spool.making import begin, make_batch, opened, put
+from waiting import until_async
 from wayside_collector.delivery.books import Books, from_text, to_text
 from wayside_collector.delivery.election import Election
 from wayside_collector.delivery.progress import MAX_OPEN, Progress
@@ -60,7 +61,7 @@ async def deliver(spool: Spool, sinks: dict[str, Picky], kind: str = "picky") ->
     for pump in pumps.values():
         await pump.load()
     tasks = [asyncio.create_task(pump.run()) for pump in pumps.values()]
-    await until(lambda: all(pump.idle for pump in pumps.values()))
+    await until_async(lambda: all(pump.idle for pump in pumps.values()), "nothing left to deliver")
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
