@@ -65,6 +65,17 @@ def test_names_are_chosen_and_changed() -> None:
     assert found == [(0, {"loss": 1.0, "g": 3.0}), (2, {}), (3, {"g": 3.0})]
 
 
+def test_names_are_changed_without_anything_left_out() -> None:
+    """`rename` alone, for rows of every session that has the name; a row without it is handed on as it is."""
+    selection = Selection(SinkOptions(rename={"loss": "l"}), Traits())
+    renamed, other = Row(0, T0, 0, True, False, ("loss", "lr"), (1.0, 2.0)), Row(1, T0, 1, True, False, ("lr",), (2.0,))
+    for known in (session(), session(rank=1)):
+        first, second = selection.rows(known, [renamed, other], True)
+        assert isinstance(first, Row)
+        assert first.metrics == {"l": 1.0, "lr": 2.0}
+        assert second is other
+
+
 def test_a_session_that_does_not_speak_sends_its_events() -> None:
     """With `ranks: primary` its rows are left out, its config and its finish are not."""
     known = session(rank=3)

@@ -4,6 +4,7 @@ import importlib
 import importlib.resources
 import importlib.util
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "planted_broken.py").write_text("raise ValueError('theirs')\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in ("planted_one", "planted_broken"):
+    for name in ("planted_one", "planted_two", "planted_broken"):
         sys.modules.pop(name, None)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
 
@@ -54,12 +55,18 @@ def test_a_module_that_is_not_installed(planted: Path):
     assert any(isinstance(finder, Finder) for finder in sys.meta_path)
 
 
-def test_looked_for_before_it_is_imported(planted: Path):
-    """Scripts ask whether a package is installed first; its import is as ever, and heard once."""
+def test_looked_for_before_it_is_imported(tmp_path: Path, planted: Path, monkeypatch: pytest.MonkeyPatch):
+    """Scripts ask whether a package is installed first, and an archive gives the same loader twice: its import is as
+    ever, and heard once.
+    """
+    archive = tmp_path / "planted.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("planted_two.py", "ready = True\n")
+    monkeypatch.syspath_prepend(archive)
     heard: list[Any] = []
-    when_imported("planted_one", heard.append)
-    assert importlib.util.find_spec("planted_one") is not None
-    module = importlib.import_module("planted_one")
+    when_imported("planted_two", heard.append)
+    assert importlib.util.find_spec("planted_two") is not None
+    module = importlib.import_module("planted_two")
     assert heard == [module]
     assert "exec_module" not in vars(module.__spec__.loader)
 

@@ -262,6 +262,17 @@ async def test_the_gateway_is_told_how_the_collector_fares() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_last_books_are_told_when_it_stops() -> None:
+    """What became of the last rows is known after their own request only."""
+    books = [Account(1, 0, 1, {}, 0, 0), Account(1, 1, 0, {}, 0, 0)]
+    async with Told().serving() as gateway:
+        async with sink_to(gateway.endpoint, report=lambda: Report((), books[0], 0, 0)) as (sink, _):
+            await sink.send(parcel(ONE))
+            del books[0]
+        assert [one.sender.books.waiting for one in gateway.got] == [1, 0]
+
+
+@pytest.mark.asyncio
 async def test_a_heartbeat_that_fails_is_counted_and_harms_nothing() -> None:
     """The next one comes."""
     answers = [web.Response(status=500), web.Response(status=404)]
