@@ -100,7 +100,7 @@ class Clock:
         return {
             "LD_PRELOAD": str(self.library),
             "FAKETIME_TIMESTAMP_FILE": str(self.stamp),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # seconds; without it every question for the time opens and reads the file
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 
