@@ -16,6 +16,9 @@ DEFINE_METRIC = "define_metric"  # {"name": str, "step_metric": str, "summary": 
 ABOUT = "about"  # what the run is: {"command": […], "git": {…}, "python": str, "packages": {…}, …}
 CLIENT = "client"  # the client's own counters: {"refused": {reason: points}, …}
 FINISH = "finish"  # {"exit_code": int}
+MEDIA = "media"  # {"name", "type", …}: one picture, table, histogram; its bytes in "base64" or in a file (docs/media.md)
+ARTIFACT = "artifact"  # {"name", "type", "aliases", "files": [{"path", "source", "size", "mtime"}], "references", …}
+SAVE = "save"  # {"files": [{"path", "source", "size", "mtime"}], "policy": str}: files of the run itself
 
 
 class Row(NamedTuple):
