@@ -85,7 +85,7 @@ class CollectorViews:
         counters["set_aside"] = parts.journals.set_aside
         counters["samples_dropped"] = parts.system.dropped
         redaction = Redaction(secrets_in(parts.config, environment(), parts.handed.values()))
-        sessions = [session_as_status(known) for known in parts.registry.all() if known.session.kind == "run"]
+        newest = [known for known in parts.registry.all() if known.session.kind == "run"][-SHOWN_SESSIONS:]
         status = {
             "version": __version__,
             "started": parts.started,
@@ -95,7 +95,7 @@ class CollectorViews:
             "listen": self.urls[0],
             "listen_public": self.urls[1],
             "config": self._reload.status(),
-            "sessions": sessions[-SHOWN_SESSIONS:],
+            "sessions": [session_as_status(known) for known in newest],
             "ingest": counters,
             "client_losses": self._client_losses(),
             "feeders": parts.gateway.feeders.shown(SHOWN_FEEDERS),
