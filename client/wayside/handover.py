@@ -113,7 +113,9 @@ class Handover:
         self._told_of_kept = bool(self._keeper.segments)  # a collector that cannot read it there must be sent all
         journal: Dict[str, Any] = {"path": path, "relative": os.path.relpath(path, beside)}
         journal.update(kept=self._keeper.path, keeps=self._told_of_kept)
-        return dict(self._plan.hello, versions=list(wire.VERSIONS), journal=None if self._plan.send else journal)
+        hello = dict(self._plan.hello, versions=list(wire.VERSIONS), journal=None if self._plan.send else journal)
+        media = os.path.relpath(hello["media_root"], beside)
+        return hello if media.startswith("..") else dict(hello, media_place=media)
 
     def disconnect(self) -> None:
         if self.peer is not None:

@@ -34,7 +34,7 @@ class Journal:
     ready: names to how a row of them is packed, for schemas already announced in the current segment. seq, points:
     running totals, dropped ones included. dropped_rows, dropped_points: those among them that are nowhere. writing: a
     call is inside. left: one was left by an exception, so that the totals must be put right before they are used
-    again. closed: nothing is taken any more. shelf: the segments that are not being written.
+    again. closed: nothing is taken any more. session: its id. shelf: the segments that are not being written.
     """
 
     def __init__(self, root: Root, session: str, hello: bytes) -> None:
@@ -48,7 +48,7 @@ class Journal:
         self.side_dropped_rows = self.side_dropped_points = 0  # not yet within seq and points
         self.shelf = Shelf(root, session)
         self.segment: Optional[Segment] = None
-        self._session = session
+        self.session = session
         self._hello = hello
         self._widest = SEGMENT_SIZE - wire.HEADER_SIZE - len(hello)  # frames that fit an ordinary segment
         self._boot = boot_id()
@@ -168,7 +168,7 @@ class Journal:
         if following is None:
             return False
         number = 0 if self._begun is None else self._begun.number + 1
-        session = bytes.fromhex(self._session)
+        session = bytes.fromhex(self.session)
         following.begin(wire.SegmentHeader(0, False, number, self.seq, self.points, self._boot, session), self._hello)
         self._begun = following
         self.ready = {}

@@ -9,13 +9,14 @@ from ._version import __version__
 from .handover import Plan
 from .journal import Journal
 from .link import Link
+from .media.place import find_media_root
 from .roots import find_roots
 from .segments import boot_id
 from .settings import SHARED_MEMORY
 
 MAX_RECORD = 32 << 10  #: bytes of the session record, which opens each segment: an eighth of it at most
 
-_WHOLE = ("session", "id", "addresses", "dir", "boot")  # no use when cut, and short by their nature
+_WHOLE = ("session", "id", "addresses", "dir", "media_root", "boot")  # no use when cut, and short by their nature
 
 
 class Identity(NamedTuple):
@@ -97,6 +98,7 @@ def common_fields(place: Dict[str, Any], mode: str, addresses: List[str], overfl
         mode=mode,
         addresses=[os.path.abspath(address) for address in addresses],
         dir=overflow,
+        media_root=find_media_root(addresses, overflow),
         boot=boot_id().hex(),
     )
 

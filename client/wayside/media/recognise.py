@@ -1,0 +1,59 @@
+"""Whether something in a `log()` call is a medium: an object of ours, of wandb's own, or of a library that draws.
+
+By class name and module alone: nothing is imported to find out.
+"""
+
+from typing import Any, List, NamedTuple, Optional
+
+from .medium import Medium
+
+MAX_LIST = 108  #: media under one name of a call, as W&B takes them
+
+
+class Found(NamedTuple):
+    """One medium of a call, as it was then. nth, of: its place among those under the same name; 0 for one alone."""
+
+    name: str
+    medium: Medium
+    nth: int = 0
+    of: int = 0
+
+
+def media_in(name: str, value: Any) -> List[Found]:
+    """What a value has of media, as it is now; empty when it is none. Raises what a user's object raises."""
+    medium = medium_of(value)
+    if medium is not None:
+        return [Found(name, medium._snapshot())]
+    if isinstance(value, (list, tuple)) and value and medium_of(value[0]) is not None:
+        found = [medium for medium in map(medium_of, value) if medium is not None]
+        return [Found(name, one._snapshot(), index, len(found)) for index, one in enumerate(found[:MAX_LIST])]
+    return []
+
+
+def medium_of(value: Any) -> Optional[Medium]:
+    """A value as a medium of ours; None when it is none."""
+    if isinstance(value, Medium):
+        return value
+    kind = type(value)
+    library = str(getattr(kind, "__module__", "")).partition(".")[0]
+    if library == "wandb":
+        from .foreign import of_wandb
+
+        return of_wandb(value)
+    if library == "matplotlib" and (hasattr(value, "savefig") or hasattr(value, "get_figure")):
+        from .pictures import Image
+
+        return Image(value)
+    if library == "PIL":
+        from .pictures import Image
+
+        return Image(value)
+    if library == "plotly" and hasattr(value, "to_plotly_json"):
+        from .recordings import Plotly
+
+        return Plotly(value)
+    if library == "pandas" and kind.__name__ == "DataFrame":
+        from .tables import Table
+
+        return Table(dataframe=value)
+    return None
