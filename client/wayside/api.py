@@ -14,7 +14,7 @@ from .notices import say
 from .roots import is_memory, read_mounts
 from .runs import Metric, Run
 from .sessions import Surroundings, common_fields
-from .settings import MAX_TEXT, SHARED_MEMORY, Settings, read_settings, socket_candidates
+from .settings import MAX_TEXT, SHARED_MEMORY, Settings, announced, read_settings, socket_candidates
 from .values import text_of
 
 _current: Optional[Run] = None
@@ -112,7 +112,7 @@ def surroundings_of(mode: str, settings: Settings, place: Place) -> Surroundings
     overflow = os.path.realpath(settings.dir)
     return Surroundings(
         enabled=mode != "disabled",
-        fields=common_fields(place.fields(), mode, addresses, overflow),
+        fields=dict(common_fields(place.fields(), mode, addresses, overflow), **announced(settings)),
         addresses=addresses,
         overflow=overflow,
         kept_limit=settings.kept_limit,

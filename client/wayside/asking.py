@@ -5,8 +5,9 @@ taken as something else than it was is told in `Asking.problems`.
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from .identity import Place, run_id
+from .reading import choose
 from .sessions import Identity
-from .settings import DEFAULT_PROJECT, MAX_TAGS, MAX_TEXT, MODES, Settings, choose
+from .settings import DEFAULT_PROJECT, MAX_TAGS, MAX_TEXT, MODES, Settings
 from .values import shown, text_of
 
 REINIT = ("return_previous", "finish_previous", "create_new")
@@ -96,6 +97,6 @@ def identity_of(
         job_type=told.get("job_type") or settings.job_type,
         tags=told.get("tags") or settings.tags,
         notes=told.get("notes") or settings.notes,
-        resume=told.get("resume") or None,
+        resume=told.get("resume") or settings.resume,
     )
     return identity, problems

@@ -7,8 +7,11 @@ its socket with the same `socket_candidates`.
 """
 
 import os
-from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .for_wandb import ForWandb, read_for_wandb, read_resume
+from .primus import Primus, read_primus
+from .reading import SHOWN, choose, first, switch
 from .variables import unknown
 
 MODES = ("online", "offline", "disabled")
@@ -23,9 +26,6 @@ MAX_TEXT = 16 << 10  #: characters of one value, for the same reason; longer one
 KEPT_LIMIT = 10 << 30  #: bytes: weeks of a busy run, and less than a training node's scratch disk
 MAX_BYTES = 1 << 60  #: more is a slip of the pen, or a wish for no limit
 
-_SHOWN = 80  # characters of a refused value that a message repeats
-_YES = ("1", "true", "yes", "on", "y", "t")
-_NO = ("0", "false", "no", "off", "n", "f")
 _UNITS = {
     **{"": 1, "b": 1, "k": 1 << 10, "kib": 1 << 10, "kb": 1000, "m": 1 << 20, "mib": 1 << 20, "mb": 1000**2},
     **{"g": 1 << 30, "gib": 1 << 30, "gb": 1000**3, "t": 1 << 40, "tib": 1 << 40, "tb": 1000**4},
@@ -39,9 +39,10 @@ class Settings(NamedTuple):
     collector. shared_memory: where journals lie when the socket's folder is on a disk. kept_limit: bytes one session
     may keep in `dir`. mode: one of MODES; transport: one of TRANSPORTS. run_id:
     asked for in the environment, unchecked. git: whether the run's commit, branch and remote are recorded; diff:
-    whether uncommitted changes are, too. quiet: say nothing on stderr but problems. runtime_dir: the user's folder for
-    sockets (XDG_RUNTIME_DIR). cwd: the working directory when the settings were read, which relative paths start from,
-    since training code changes it. problems: what could not be used, for the user to read.
+    whether uncommitted changes are, too. quiet: say nothing on stderr but problems. primus, wandb: what is announced
+    to the collector with each session. runtime_dir: the user's folder for sockets (XDG_RUNTIME_DIR). cwd: the working
+    directory when the settings were read, which relative paths start from, since training code changes it. problems:
+    what could not be used, for the user to read.
     """
 
     socket: Optional[str] = None
@@ -58,9 +59,12 @@ class Settings(NamedTuple):
     job_type: Optional[str] = None
     notes: Optional[str] = None
     tags: Tuple[str, ...] = ()
+    resume: Optional[str] = None
     git: bool = True
     diff: bool = True
     quiet: bool = False
+    primus: Primus = Primus()
+    wandb: ForWandb = ForWandb()
     runtime_dir: Optional[str] = None
     cwd: str = ""
     problems: Tuple[str, ...] = ()
@@ -71,7 +75,7 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
     problems: List[str] = []
 
     def text(*names: str) -> Optional[str]:
-        name, value = _first(environ, names)
+        name, value = first(environ, names)
         if len(value) > MAX_TEXT:
             problems.append(f"{name} is {len(value)} characters long and was cut after {MAX_TEXT}")
             value = value[:MAX_TEXT]
@@ -83,11 +87,9 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
             problems.append(problem)
         return chosen
 
-    def switch(names: Sequence[str], unclear: bool) -> bool:
-        return _switch(environ, names, unclear, problems)
-
-    disable_git = switch(("WAYSIDE_DISABLE_GIT", "WANDB_DISABLE_GIT"), True)
-    disable_code = switch(("WAYSIDE_DISABLE_CODE", "WANDB_DISABLE_CODE"), True)
+    disable_git = switch(environ, ("WAYSIDE_DISABLE_GIT", "WANDB_DISABLE_GIT"), True, problems)
+    disable_code = switch(environ, ("WAYSIDE_DISABLE_CODE", "WANDB_DISABLE_CODE"), True, problems)
+    cwd = _working_directory(problems) if cwd is None else cwd
     settings = Settings(
         socket=text("WAYSIDE_SOCKET"),
         dir=text("WAYSIDE_DIR") or DEFAULT_DIR,
@@ -102,12 +104,15 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
         group=text("WAYSIDE_RUN_GROUP", "WANDB_RUN_GROUP"),
         job_type=text("WAYSIDE_JOB_TYPE", "WANDB_JOB_TYPE"),
         notes=text("WAYSIDE_NOTES", "WANDB_NOTES"),
-        tags=_tags(*_first(environ, ("WAYSIDE_TAGS", "WANDB_TAGS")), problems),
+        tags=_tags(*first(environ, ("WAYSIDE_TAGS", "WANDB_TAGS")), problems),
         git=not disable_git,
         diff=not disable_git and not disable_code,
-        quiet=switch(("WAYSIDE_QUIET",), False),
+        resume=read_resume(environ, problems),
+        quiet=switch(environ, ("WAYSIDE_QUIET", "WANDB_SILENT"), False, problems),
+        primus=read_primus(environ, cwd, problems),
+        wandb=read_for_wandb(environ, cwd, problems),
         runtime_dir=text("XDG_RUNTIME_DIR"),
-        cwd=_working_directory(problems) if cwd is None else cwd,
+        cwd=cwd,
     )
     settings = settings._replace(
         dir=os.path.join(settings.cwd, os.path.expanduser(settings.dir)),
@@ -118,6 +123,12 @@ def read_settings(environ: Mapping[str, str], cwd: Optional[str] = None) -> Sett
     return settings._replace(problems=tuple(problems))
 
 
+def announced(settings: Settings) -> Dict[str, Any]:
+    """What the session record says of the environment beside who and where it is; empty where nothing is asked."""
+    told = {"primus": settings.primus.fields(), "wandb": settings.wandb.fields()}
+    return {name: fields for name, fields in told.items() if fields}
+
+
 def socket_candidates(settings: Settings) -> List[str]:
     """Where a collector's socket may be, the likeliest first; `WAYSIDE_SOCKET` alone when it is set.
 
@@ -126,41 +137,6 @@ def socket_candidates(settings: Settings) -> List[str]:
     `Settings.problems` says so.
     """
     return _sockets(settings)[0]
-
-
-def choose(name: str, value: str, choices: Sequence[str]) -> Tuple[str, Optional[str]]:
-    """`value` where it is one of the choices, else the first of them and what to tell the user.
-
-    name: what the user set, for the message: a variable, or an argument of `init`. An empty value asks for nothing.
-    """
-    if not value:
-        return choices[0], None
-    if value.lower() in choices:
-        return value.lower(), None
-    known = ", ".join(choices[:-1]) + " or " + choices[-1]
-    return choices[0], f"{name} is {value[:_SHOWN]!r} and must be {known}; {choices[0]} is used"
-
-
-def _first(environ: Mapping[str, str], names: Sequence[str]) -> Tuple[str, str]:
-    """The first of these variables that is set to something, with its value; the last one's name when none is."""
-    name = value = ""
-    for name in names:
-        value = environ.get(name, "").strip()
-        if value:
-            break
-    return name, value
-
-
-def _switch(environ: Mapping[str, str], names: Sequence[str], unclear: bool, problems: List[str]) -> bool:
-    """A yes or no. `unclear` is what an unreadable value means: for a wish for privacy, yes."""
-    name, value = _first(environ, names)
-    if value.lower() in _YES:
-        return True
-    if not value or value.lower() in _NO:
-        return False
-    answer = "yes" if unclear else "no"
-    problems.append(f"{name} is {value[:_SHOWN]!r} and must be true or false; it was taken as {answer}")
-    return unclear
 
 
 def _size(environ: Mapping[str, str], name: str, default: int, problems: List[str]) -> int:
@@ -176,7 +152,7 @@ def _size(environ: Mapping[str, str], name: str, default: int, problems: List[st
     if 1 <= size <= MAX_BYTES:
         return int(size)
     asked = 'must be a size above zero, like "10GiB" or a number of bytes'
-    problems.append(f"{name} is {value[:_SHOWN]!r} and {asked}; {default >> 30} GiB is used")
+    problems.append(f"{name} is {value[:SHOWN]!r} and {asked}; {default >> 30} GiB is used")
     return default
 
 
@@ -219,6 +195,6 @@ def _sockets(settings: Settings) -> Tuple[List[str], List[str]]:
         size = len(os.fsencode(path))
         problems.append(
             f"the socket path of {source} is {size} bytes long, and a Unix socket's is at most {MAX_SOCKET_PATH}: "
-            f"set WAYSIDE_SOCKET to a shorter one, the same for the collector ({path[:_SHOWN]}…)"
+            f"set WAYSIDE_SOCKET to a shorter one, the same for the collector ({path[:SHOWN]}…)"
         )
     return paths, problems

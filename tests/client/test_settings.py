@@ -1,6 +1,7 @@
 """What the environment asks of the client, and where a collector's socket may be."""
 
 import pytest
+from wayside.reading import choose
 from wayside.settings import (
     KEPT_LIMIT,
     MAX_SOCKET_PATH,
@@ -8,7 +9,6 @@ from wayside.settings import (
     MAX_TEXT,
     SYSTEM_SOCKET,
     Settings,
-    choose,
     read_settings,
     socket_candidates,
 )
