@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 from sinks.prometheus.pages import Desk, lines, make_system, read, read_both, read_series, shown
 from wayside_collector.session import Pod
+from wayside_collector.sinks.names import sound
 from wayside_collector.sinks.prometheus import join, negotiate
 from wayside_collector.sinks.prometheus.board import Board
 from wayside_collector.sinks.prometheus.encode import PIECE, pieces, spell_all
-from wayside_collector.sinks.prometheus.names import sound
 from wayside_collector.sinks.prometheus.page import OWN
 from wayside_collector.testing import make_session
 

@@ -11,12 +11,12 @@ from functools import partial
 
 from wayside.row import Row
 
+from ..names import label_text, plain_name, sound
+from ..sampled import INFO_FIELDS, KEPT_FIELDS, described, parse_device, parse_sampled
 from .digest import digest
 from .members import Member, Members, Slot, Slots
-from .names import label_text, plain_name, sound
 from .options import PrometheusOptions
 from .page import Family
-from .sampled import INFO_FIELDS, KEPT_FIELDS, described, parse_device, parse_sampled
 
 PERIODS = 5  #: samples missed before a series is gone: one or two are lost to load, five to a device that left
 MAX_DEVICES = 1024  #: descriptions kept of one host: 16 GPUs of 7 MIG instances and some hundred disks fit well

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ...session import Session
-from .names import sound
+from ..names import sound
 
 VERSION = 1
 

@@ -8,8 +8,8 @@ equal labels cannot arise, and an old session cannot overwrite a new one.
 from collections.abc import Callable, Mapping
 
 from ...session import Session
+from ..names import plain_name
 from . import kept
-from .names import plain_name
 from .page import Family, Page
 
 Slots = dict[str, "Slot"]  #: name as logged to slot

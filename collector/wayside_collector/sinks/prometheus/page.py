@@ -8,13 +8,12 @@ runs, clocks or threads; the caller (`board.py`) holds the lock.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .names import Kind, base_name, candidates, claims, escape, escape_help, foreign_claims, label_text, plain_name
+from ..names import Kind, base_name, candidates, claims, escape, escape_help, foreign_claims, label_text, plain_name
+from ..run_info import RUN_INFO, RUN_LAST_STEP
 
-RUN_INFO = "wayside_run_info"
 RUN_START = "wayside_run_start_timestamp_seconds"
 RUN_END = "wayside_run_end_timestamp_seconds"
 RUN_EXIT_CODE = "wayside_run_exit_code"
-RUN_LAST_STEP = "wayside_run_last_step"
 RUN_LAST_ROW = "wayside_run_last_row_timestamp_seconds"
 RUN_ALERTS = "wayside_run_alerts_total"
 RUN_NONFINITE = "wayside_run_nonfinite_total"

@@ -6,15 +6,13 @@ part to another. How a run begins, ends and vanishes is in `runs.py`.
 
 from collections.abc import Iterable
 
-from ...session import Session
+from ..names import label_text, sound
+from ..run_info import RUN_INFO, RUN_LAST_STEP, info
 from .members import Member, Slots
-from .names import label_text, sound
 from .page import (
     RUN_ALERTS,
     RUN_EXIT_CODE,
-    RUN_INFO,
     RUN_LAST_ROW,
-    RUN_LAST_STEP,
     RUN_NONFINITE,
     RUN_START,
     Page,
@@ -139,25 +137,6 @@ class Run:
 
     def _with(self, label: str, value: str) -> str:
         return label_text((("run", self.id), (label, value)), self._label_limit)
-
-
-def info(session: Session) -> tuple[tuple[str, str | None], ...]:
-    """What `wayside_run_info` says; what is not known is left out."""
-    run, pod = session.run, session.pod
-    return (
-        ("run", run.id),
-        ("run_name", run.name),
-        ("project", run.project),
-        ("group", run.group),
-        ("job_type", run.job_type),
-        ("workload", session.workload),
-        ("attempt", session.attempt),
-        ("world_size", None if session.world_size is None else str(session.world_size)),
-        ("host", session.host),
-        ("pod", pod.name),
-        ("namespace", pod.namespace),
-        ("node", pod.node),
-    )
 
 
 def exit_code(run: Run) -> int | None:

@@ -1,7 +1,7 @@
 """Names and labels as Prometheus takes them."""
 
 import pytest
-from wayside_collector.sinks.prometheus.names import candidates, claims, cut, escape, label_text, plain_name
+from wayside_collector.sinks.names import candidates, claims, cut, escape, label_text, plain_name
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """From a sampled metric's name to a family and its labels."""
 
 import pytest
-from wayside_collector.sinks.prometheus.sampled import described, parse_device, parse_sampled
+from wayside_collector.sinks.sampled import described, parse_device, parse_sampled
 
 
 @pytest.mark.parametrize(

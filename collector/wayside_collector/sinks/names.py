@@ -1,8 +1,7 @@
 """Names and labels as Prometheus takes them: pure functions of text.
 
 The rules are those of Prometheus' data model and text format, and of OpenMetrics 1.0: names of [a-zA-Z0-9_], label
-values of any text with backslash, quote and line feed escaped, an empty label the same as none. Serving names as
-they were logged (UTF-8 names, `escaping=allow-utf-8`) would be another `plain_name`, chosen per page.
+values of any text with backslash, quote and line feed escaped, an empty label the same as none.
 """
 
 import hashlib
