@@ -13,13 +13,14 @@ import weakref
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from . import row, wire
+from .events import event_frame
 from .handlers import raised_by_handler
 from .journal import Journal
 from .link import Link
 from .notices import Notices
 from .packing import Frame
 from .sessions import Identity, Surroundings, begin_session
-from .values import EXACT, MAX_STEP, Taken, as_step, problem_of, shown, take
+from .values import MAX_STEP, Taken, are_exact, as_step, problem_of, shown, take, truth
 
 RETRY_PLACE = 10.0  #: seconds before a place for the journal is looked for again, after there was none
 
@@ -29,6 +30,10 @@ _AUTO = wire.AUTO_STEP << 40
 _AUTO_COMMIT = _AUTO | _COMMIT
 _POSITION = wire.POSITION_WORD
 _time = time.time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .late import LateRows
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
 
@@ -41,6 +46,8 @@ class Recorder:
         self._identity = identity
         self._surroundings = surroundings
         self._journal: Optional[Journal] = None
+        self._direct: Optional[Journal] = None  # the same, while no row before the next one waits for its numbers
+        self._late: Optional[LateRows] = None
         self._link: Optional[Link] = None
         self._step = 0
         self._logged = False
@@ -61,7 +68,7 @@ class Recorder:
         False with one; every call is a row of its own in any case, and rows of one step are merged where they arrive.
         Never waits and never raises, except TypeError on a run's first call when `data` is no dictionary.
         """
-        journal = self._journal
+        journal = self._direct
         if (
             journal is not None
             and type(data) is dict
@@ -70,7 +77,7 @@ class Recorder:
         ):
             names, values = tuple(data), tuple(data.values())  # ours from here on, whoever changes the dictionary
             try:
-                exact = _FLOAT.issuperset(map(type, values)) or _are_exact(values)
+                exact = _FLOAT.issuperset(map(type, values)) or are_exact(values)
                 ready = journal.ready.get(names) if exact else None
             except Exception as problem:
                 if raised_by_handler(problem):
@@ -142,25 +149,41 @@ class Recorder:
         for name in taken.rounded:
             told = f"{name!r} is beyond 2**53 and is rounded to the nearest 64-bit float"
             self.notices.tell("rounded", f"{told} (told once, whichever names follow)")
-        self._keep(taken, now, self._asked_step(step), _truth(commit))
+        self._keep(taken, now, self._asked_step(step), truth(commit))
 
     def _keep(self, taken: Taken, now: float, step: Optional[int], commit: Optional[bool]) -> None:
-        """A row and its texts into the journal."""
+        """A row and its texts into the journal, or behind the rows that wait for their numbers."""
         for _ in range(2):  # a fork or the end of the run may take the journal away in the middle
             journal = self._journal or self._begin_session()
             if journal is None:
                 break
+            late = self._late_rows(journal) if taken.coming else self._late
             with journal.lock:
                 at, flags = self._take_step(step, commit)
-                kept = True
+                frame = text = None
                 if taken.names or not taken.texts:
-                    kept = journal.append(Frame(taken.names, taken.values, now, at, flags, b""))
-                if taken.texts and kept:
-                    encoded = wire.event_frame(now, at, row.TEXT, {"values": _masked(taken.texts)})
-                    kept = journal.append(Frame(None, (), now, at, 0, encoded))
-            if kept:
-                return
+                    frame = Frame(taken.names, taken.values, now, at, flags, b"")
+                if taken.texts:
+                    text = event_frame(now, at, row.TEXT, {"values": taken.texts})
+                if late is not None and (late or taken.coming):
+                    self._direct = None
+                    late.hold(frame, text, taken.coming)
+                    return
+                self._direct = journal
+                if all(journal.append(one) for one in (frame, text) if one is not None):
+                    return
         self._nowhere += 1
+
+    def _late_rows(self, journal: Journal) -> "LateRows":
+        """What holds the rows that wait for their numbers, made at the first of them."""
+        late = self._late
+        if late is None or late.journal is not journal:
+            from .late import LateRows  # when first needed: most processes log no numbers of an accelerator
+
+            made = LateRows(journal, self.notices.refuse, lambda: setattr(self, "_direct", journal))
+            with self._beginning:
+                late = self._late = made if self._late is late or self._late is None else self._late
+        return late
 
     def _asked_step(self, step: Any) -> Optional[int]:
         """The step the user gave, None when there is none that can be kept."""
@@ -190,7 +213,7 @@ class Recorder:
     def _event(self, kind: str, data: Dict[str, Any]) -> None:
         now = _time()
         try:
-            encoded = wire.event_frame(now, self._step, kind, _masked(data))
+            frame = event_frame(now, self._step, kind, data)
         except (wire.WireError, ValueError, TypeError, RecursionError) as problem:
             self.notices.refuse(f"{kind} too large or not JSON", f"a {kind} could not be kept: {problem}")
             return
@@ -198,7 +221,7 @@ class Recorder:
             journal = self._journal or self._begin_session()
             if journal is None:
                 break
-            if journal.append(Frame(None, (), now, self._step, 0, encoded)):
+            if journal.append(frame):
                 return
         if self._surroundings.enabled:
             self._nowhere += 1
@@ -219,6 +242,7 @@ class Recorder:
             session = begin_session(self._identity, self._surroundings, self._counts, self.notices.tell)
             if session is not None:
                 self._journal, self._link = session
+                self._direct = self._journal
         return self._journal
 
     def _after_fork(self) -> None:
@@ -227,7 +251,7 @@ class Recorder:
             self._journal.abandon()
         if self._link is not None:
             self._link.abandon()
-        self._journal = self._link = None
+        self._journal = self._direct = self._link = self._late = None
         self._beginning = threading.RLock()  # another thread of the parent may have held it
         self._next_begin = 0.0
         self._nowhere = 0
@@ -251,41 +275,6 @@ class Recorder:
         if journal is not None and journal.shelf.made_late:
             counts["segments_made_late"] = journal.shelf.made_late
         return counts
-
-
-def _masked(data: Dict[str, Any]) -> Dict[str, Any]:
-    """What is said beside the numbers, without keys and passwords: scripts log all their arguments."""
-    if not _has_text(data):
-        return data
-    from .masking import known_secrets, mask_values  # when first needed: it makes regular expressions
-
-    masked: Dict[str, Any] = mask_values(data, known=known_secrets())
-    return masked
-
-
-def _has_text(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_text, value.values()))
-    return isinstance(value, str) or (isinstance(value, list) and any(map(_has_text, value)))
-
-
-def _are_exact(values: Tuple[Any, ...]) -> bool:
-    """Whether all are floats, or whole numbers a 64-bit float holds exactly."""
-    for value in values:
-        kind = type(value)
-        if kind is not float and (kind is not int or not -EXACT <= value <= EXACT):
-            return False
-    return True
-
-
-def _truth(commit: Any) -> Optional[bool]:
-    """`commit` as wandb takes it: anything that can be true or false."""
-    try:
-        return None if commit is None else bool(commit)
-    except Exception as problem:
-        if raised_by_handler(problem):
-            raise
-        return None
 
 
 def _forget_parents_sessions() -> None:

@@ -132,6 +132,8 @@ class Run(Recorder):
         self._finished = True
         link, journal = self._link, self._journal
         try:
+            if self._late is not None:
+                self._late.finish()
             if link is not None:
                 link.settle()
         finally:
@@ -141,7 +143,7 @@ class Run(Recorder):
                 if counts:
                     self._event(row.CLIENT, counts)
                 self._event(row.FINISH, {"exit_code": exit_number(exit_code)})
-                self._journal = None
+                self._journal = self._direct = None
                 if link is not None:
                     link.finish()
                 else:

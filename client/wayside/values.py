@@ -8,6 +8,7 @@ row goes on. A user's object may run any code of its own when asked, so nothing 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from .handlers import raised_by_handler
+from .tensors import Coming, Events, begin
 from .wire import MAX_NAME, MAX_WIDTH
 
 EXACT = 1 << 53  #: whole numbers up to here are exact as 64-bit floats
@@ -19,6 +20,7 @@ MAX_TEXTS = 500_000  #: characters of all texts of a call, six bytes each at wor
 
 _MAX_PROBLEM = 200  # characters
 _SHOWN = 40  # characters of an object in a message
+_UNKNOWN = float("nan")  # in the place of a number that is coming
 
 
 class Taken(NamedTuple):
@@ -26,7 +28,7 @@ class Taken(NamedTuple):
 
     names, values: the points, as many of one as of the other. texts: the strings, by name. refused: (name, why) for
     what could not be taken. rounded: names whose whole number is beyond 2**53 and was rounded to the nearest 64-bit
-    float.
+    float. coming: numbers on their way from an accelerator, by name; a NaN stands in their place.
     """
 
     names: Tuple[str, ...]
@@ -34,6 +36,7 @@ class Taken(NamedTuple):
     texts: Dict[str, str]
     refused: List[Tuple[str, str]]
     rounded: List[str]
+    coming: Dict[str, Coming]
 
 
 def take(data: Mapping[Any, Any]) -> Taken:
@@ -43,7 +46,8 @@ def take(data: Mapping[Any, Any]) -> Taken:
     """
     taking = _Taking()
     taking.take_all(data, "", 0)
-    return Taken(tuple(taking.points), tuple(taking.points.values()), taking.texts, taking.refused, taking.rounded)
+    names, values = tuple(taking.points), tuple(taking.points.values())
+    return Taken(names, values, taking.texts, taking.refused, taking.rounded, taking.coming)
 
 
 class _Taking:
@@ -54,6 +58,8 @@ class _Taking:
         self.texts: Dict[str, str] = {}
         self.refused: List[Tuple[str, str]] = []
         self.rounded: List[str] = []
+        self.coming: Dict[str, Coming] = {}
+        self._events: Events = {}
         self._names_size = self._texts_size = 0
 
     def take_all(self, data: Mapping[Any, Any], prefix: str, depth: int) -> None:
@@ -79,7 +85,19 @@ class _Taking:
                     return f"nested more than {MAX_DEPTH} deep"
                 self.take_all(value, name + "/", depth + 1)
                 return None
+            coming = begin(value, self._events)
+            if coming is not None:
+                problem = self._put(name, _UNKNOWN)
+                if problem is None:
+                    self.coming[name] = coming
+                return problem
         number = as_float(value)
+        problem = self._put(name, number)
+        if problem is None and isinstance(value, int) and abs(value) > EXACT and int(number) != value:
+            self.rounded.append(name)
+        return problem
+
+    def _put(self, name: str, number: float) -> Optional[str]:
         if name not in self.points:
             if len(self.points) >= MAX_WIDTH:
                 return f"more than {MAX_WIDTH} points in one row"
@@ -88,8 +106,7 @@ class _Taking:
                 return f"the names of one row are longer than {MAX_NAMES} characters together"
             self._names_size += size
         self.points[name] = number
-        if isinstance(value, int) and abs(value) > EXACT and int(number) != value:
-            self.rounded.append(name)
+        self.coming.pop(name, None)
         return None
 
     def _take_text(self, name: str, text: str) -> Optional[str]:
@@ -119,7 +136,11 @@ def as_float(value: Any) -> float:
     """One value as a 64-bit float; raises TypeError or OverflowError that says why it cannot be one."""
     if isinstance(value, (float, int)):
         return float(value)
-    return _scalar(value)
+    if value is None:
+        raise TypeError("None is not a number")
+    if on_device(value):
+        raise TypeError("a tensor on the GPU would have to be waited for; log its `.item()` where waiting is right")
+    return scalar(value)
 
 
 def as_step(value: Any) -> int:
@@ -151,12 +172,8 @@ def on_device(value: Any) -> bool:
     return isinstance(kind, str) and "cpu" not in kind.lower()
 
 
-def _scalar(value: Any) -> float:
-    """A numpy scalar, a 0-d or one-element array, a tensor on the CPU, a Fraction or Decimal."""
-    if value is None:
-        raise TypeError("None is not a number")
-    if on_device(value):
-        raise TypeError("a tensor on the GPU would have to be waited for; log its `.item()` where waiting is right")
+def scalar(value: Any) -> float:
+    """A numpy scalar, a 0-d or one-element array, a tensor, a Fraction or Decimal, read now; raises as `as_float`."""
     item = getattr(value, "item", None)
     if callable(item):
         size = getattr(value, "numel", None)
@@ -170,6 +187,25 @@ def _scalar(value: Any) -> float:
     if hasattr(value, "__float__"):
         return float(value)
     raise TypeError(f"{type(value).__name__} is not a number, text or dictionary")
+
+
+def are_exact(values: Tuple[Any, ...]) -> bool:
+    """Whether all are floats, or whole numbers a 64-bit float holds exactly."""
+    for value in values:
+        kind = type(value)
+        if kind is not float and (kind is not int or not -EXACT <= value <= EXACT):
+            return False
+    return True
+
+
+def truth(commit: Any) -> Optional[bool]:
+    """`commit` as wandb takes it: anything that can be true or false."""
+    try:
+        return None if commit is None else bool(commit)
+    except Exception as problem:
+        if raised_by_handler(problem):
+            raise
+        return None
 
 
 def text_of(value: Any) -> str:
