@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy.charts import CHART, NAMESPACE, RELEASE, VARIATIONS, Values
+from deploy.charts import CHART, JOB, NAMESPACE, PLATFORM, RELEASE, VARIATIONS, Values, over
+from deploy.test_rendering import ALL
 from standins.kubernetes_api import Cluster, serve
 
 pytestmark = pytest.mark.timeout(600)  # the first test that runs installs the tools
 
 HELM_4 = """
 import asyncio, json, sys
-from helm_sdkpy.actions import Configuration, Install
+from helm_sdkpy.actions import Configuration, Install, Uninstall
 from helm_sdkpy.chart import Lint
 
 async def main():
@@ -28,7 +29,8 @@ async def main():
     for name, values in json.load(sys.stdin).items():
         try:
             made = await Install(helm).run(f"{release}-{len(found)}", chart, values=values, wait=False)
-            found[name] = {"manifest": made["manifest"], "notes": made["info"]["notes"]}
+            await Uninstall(helm).run(f"{release}-{len(found)}", wait=False)
+            found[name] = {"manifest": made.get("manifest", "")}
         except Exception as problem:
             found[name] = {"refused": str(problem)}
     print(json.dumps(found))
@@ -45,8 +47,8 @@ class Site:
     helm: Path
     kubeconfig: Path
 
-    def run(self, command: str, values: Values | None = None) -> str:
-        """What Helm says; the changes it made are the cluster's afterwards."""
+    def run(self, command: str, values: Values | None = None, base: Values = JOB) -> str:
+        """What Helm says; the changes it made are the cluster's afterwards. base: beneath the values."""
         self.cluster.changes.clear()
         options = ["--kubeconfig", str(self.kubeconfig), "--namespace", NAMESPACE]
         if values is None:
@@ -55,7 +57,8 @@ class Site:
             # The stand-in has no schemas to check with; other tests do that.
             options += ["--values", "-", "--disable-openapi-validation"]
             arguments = [str(self.helm), command, RELEASE, str(CHART), *options]
-        done = subprocess.run(arguments, input=json.dumps(values), capture_output=True, text=True)
+        text = json.dumps(over(base, values or {}))
+        done = subprocess.run(arguments, input=text, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -109,7 +112,7 @@ def test_an_upgrade_takes_the_collector_away(site: Site) -> None:
 
 def test_removal_leaves_nothing(site: Site) -> None:
     """`helm uninstall` takes everything away that was made."""
-    site.run("install", VARIATIONS["Prometheus operator"])
+    site.run("install", VARIATIONS["prometheus operator"])
     assert len(site.cluster.of("PodMonitor")) == 1
     site.run("uninstall")
     assert site.cluster.objects == {}
@@ -122,10 +125,49 @@ def test_notes_tell_of_a_key_that_is_missing(site: Site) -> None:
     assert "no key yet" not in site.run("upgrade", {**wandb, "wandb": {"existingSecret": "keys"}})
 
 
+def test_a_gateway_keeps_its_tokens(site: Site) -> None:
+    """The tokens are made at the first installation; an upgrade leaves them, as it leaves everything else."""
+    site.run("install", {}, {})
+    (made,) = [one for one in site.cluster.of("Secret") if one["type"] == "Opaque"]
+    assert set(made["data"]) == {"authorization", "tokens"}
+    site.run("upgrade", {}, {})
+    assert site.cluster.changes == []
+    site.run("upgrade", {"gateway": {"config": {"grace": 20}}}, {})
+    kinds = {kind for _, kind, _ in site.cluster.changes}
+    assert kinds == {"ConfigMap", "StatefulSet"}, "the configuration, and the pods that read it at their start"
+    (left,) = [one for one in site.cluster.of("Secret") if one["type"] == "Opaque"]
+    assert left["data"] == made["data"]
+
+
+def test_parts_come_and_go(site: Site) -> None:
+    """An upgrade adds every part and takes them away again, and a removal leaves nothing."""
+    site.run("install", PLATFORM["nothing"], {})
+    assert site.cluster.changes == []
+    site.run("upgrade", PLATFORM["everything"], {})
+    assert {"StatefulSet", "DaemonSet", "Job", "Ingress", "NetworkPolicy", "ServiceMonitor"} <= {
+        kind for _, kind, _ in site.cluster.changes
+    }
+    site.run("upgrade", PLATFORM["nothing"], {})
+    assert {verb for verb, _, _ in site.cluster.changes} == {"delete"}
+    site.run("upgrade", PLATFORM["everything"], {})
+    site.run("uninstall")
+    assert site.cluster.objects == {}
+
+
+def test_notes_lead_to_the_gateway(site: Site) -> None:
+    """The notes name the gateway's address, its pods' set, and the Secret with the tokens that there is."""
+    notes = site.run("install", {}, {})
+    (service,) = site.cluster.of("Service")
+    name, port = service["metadata"]["name"], service["spec"]["ports"][0]["port"]
+    assert f"http://{name}.{NAMESPACE}.svc:{port}" in notes
+    assert f"statefulset/{name}" in notes
+    assert "get secret demo-wayside-gateway-tokens -o go-template='{{ .data.tokens | base64decode }}'" in notes
+
+
 @pytest.fixture(scope="module")
 def by_helm_4(helm_4: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Helm 4 makes of every variation, and of one that is wrong."""
-    asked = {**VARIATIONS, "wrong": {"collector": {"port": 0}}}
+    asked = {**ALL, "wrong": {"collector": {"port": 0}}}
     with serve(tmp_path_factory.mktemp("helm-4")) as (_, kubeconfig):
         done = subprocess.run(
             [helm_4, "-c", HELM_4, CHART, RELEASE, NAMESPACE, kubeconfig],
@@ -139,6 +181,15 @@ def by_helm_4(helm_4: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return found
 
 
+def comparable(manifest: str) -> list[Any]:
+    """A rendering's objects, without the tokens, which are random."""
+    found = [one for one in yaml.safe_load_all(manifest) if one]
+    for one in found:
+        if one["kind"] == "Secret":
+            one["data"] = sorted(one["data"])
+    return sorted(found, key=lambda one: (one["kind"], one["metadata"]["name"]))
+
+
 def test_helm_4_lints(by_helm_4: dict[str, Any]) -> None:
     """Helm 4's lint has nothing to say but that the icon is missing (severity 1, info)."""
     assert by_helm_4["lint"] == [1]
@@ -146,7 +197,7 @@ def test_helm_4_lints(by_helm_4: dict[str, Any]) -> None:
 
 def test_helm_4_renders_the_same(by_helm_4: dict[str, Any], helm: Path) -> None:
     """Helm 4 makes of every variation what Helm 3 makes of it, but for the release's name, which is another here."""
-    for number, (name, values) in enumerate(VARIATIONS.items(), start=1):
+    for number, (name, values) in enumerate(ALL.items(), start=1):
         found = by_helm_4[name]
         assert "refused" not in found, (name, found)
         release = f"{RELEASE}-{number}"
@@ -158,7 +209,7 @@ def test_helm_4_renders_the_same(by_helm_4: dict[str, Any], helm: Path) -> None:
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        assert list(yaml.safe_load_all(found["manifest"])) == list(yaml.safe_load_all(done.stdout)), name
+        assert comparable(found["manifest"]) == comparable(done.stdout), name
 
 
 def test_helm_4_refuses_with_the_values_path(by_helm_4: dict[str, Any]) -> None:

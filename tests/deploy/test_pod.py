@@ -71,7 +71,7 @@ def test_listens_where_probes_come_from(helm: Path) -> None:
     found = environment(render(helm, {}).collector)
     assert found["WAYSIDE_LISTEN_PUBLIC"] == "0.0.0.0:9750"
     assert found["WAYSIDE_LISTEN"] == "127.0.0.1:9751"
-    found = render(helm, VARIATIONS["several pods on the hosts' network"])
+    found = render(helm, VARIATIONS["several pods on the hosts network"])
     assert environment(found.collector)["WAYSIDE_LISTEN_PUBLIC"] == "[::]:19750"
     assert found.pod["dnsPolicy"] == "ClusterFirstWithHostNet"
 
@@ -122,13 +122,13 @@ def test_restricted(rendered: Rendered) -> None:
             assert context["seccompProfile"] == {"type": "RuntimeDefault"}
             assert not context.get("privileged")
         for volume in pod["volumes"]:
-            assert set(volume) - {"name"} <= {"configMap", "emptyDir", "persistentVolumeClaim"}
+            assert set(volume) - {"name"} <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
     assert rendered.collector["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 def test_two_users_share_the_folders(helm: Path) -> None:
     """The pod's group owns the folders, so that a training of another user can use them; the ids are the image's."""
-    pod = render(helm, VARIATIONS["an image of one's own"]).pod
+    pod = render(helm, VARIATIONS["an image of ones own"]).pod
     uid, _, gid = final_stage().user.partition(":")
     assert str(pod["securityContext"]["fsGroup"]) == gid
     assert str(pod["initContainers"][0]["securityContext"]["runAsUser"]) == uid
@@ -166,7 +166,7 @@ def test_no_variable_twice(rendered: Rendered) -> None:
 
 def test_the_key_goes_to_the_collector_only(helm: Path) -> None:
     """The W&B key comes from the Secret, and the training does not see it."""
-    found = render(helm, VARIATIONS["W&B"])
+    found = render(helm, VARIATIONS["wandb"])
     keys = [entry for entry in found.collector["env"] if entry["name"] == "WANDB_API_KEY"]
     assert keys == [{"name": "WANDB_API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "wandb"}}}]
     assert "WANDB_API_KEY" not in json.dumps(found.trainer)
@@ -198,7 +198,7 @@ def test_scraped_one_way(helm: Path) -> None:
         "prometheus.io/path": "/metrics",
     }
     assert usual.of("PodMonitor") == []
-    found = render(helm, VARIATIONS["Prometheus operator"])
+    found = render(helm, VARIATIONS["prometheus operator"])
     assert annotations(found) == {}
     (monitor,) = found.of("PodMonitor")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
@@ -206,7 +206,7 @@ def test_scraped_one_way(helm: Path) -> None:
     labels = found.job["spec"]["template"]["metadata"]["labels"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert annotations(render(helm, VARIATIONS["not scraped"])) == {}
-    own = render(helm, VARIATIONS["an image of one's own"])
+    own = render(helm, VARIATIONS["an image of ones own"])
     assert annotations(own)["prometheus.io/path"] == "/mine"
 
 
@@ -223,7 +223,7 @@ def test_turned_off(helm: Path) -> None:
 
 def test_a_training_of_one_s_own(helm: Path) -> None:
     """Image, command, environment, resources and volumes of the training are the user's; the example is gone."""
-    found = render(helm, VARIATIONS["an image of one's own"])
+    found = render(helm, VARIATIONS["an image of ones own"])
     trainer = found.trainer
     assert trainer["image"] == "registry.example/train:v1"
     assert trainer["command"] == ["torchrun", "--nproc-per-node=8", "train.py"]
@@ -248,7 +248,7 @@ def test_every_image_can_be_pinned(helm: Path) -> None:
 
 def test_several_pods_know_which_they_are(helm: Path) -> None:
     """With parallelism each pod has an index and all of them must end."""
-    spec = render(helm, VARIATIONS["several pods on the hosts' network"]).job["spec"]
+    spec = render(helm, VARIATIONS["several pods on the hosts network"]).job["spec"]
     assert (spec["completionMode"], spec["parallelism"], spec["completions"]) == ("Indexed", 4, 4)
 
 

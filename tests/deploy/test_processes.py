@@ -29,7 +29,7 @@ def values(steps: int = STEPS, pause: float = 0.0, **collector: Any) -> Values:
 
 
 def files(found: Rendered) -> dict[str, str]:
-    (config,) = found.of("ConfigMap")
+    config = next(one for one in found.of("ConfigMap") if "wayside.yaml" in one["data"])
     data: dict[str, str] = config["data"]
     return data
 
@@ -142,11 +142,11 @@ def test_training_does_not_wait_where_it_was_told_not_to(helm: Path, tmp_path: P
 
 def test_a_wrong_configuration_is_told_and_starts_nothing(helm: Path, tmp_path: Path) -> None:
     """The collector ends with what is wrong, by its path, and so its startup probe never lets the training begin."""
-    wrong = {"sinks": {"prometheus": {"max_serie": 1}}}
+    wrong = {"sinks": {"lens": {}}}
     found = render(helm, {"collector": {"config": wrong}})
     with pod(found.pod, files(found), tmp_path) as made:
         assert made.start(found.collector).wait(WITHIN) == 2
-        assert "sinks.prometheus.max_serie (line " in made.said("wayside")
+        assert "sinks.lens.endpoint (line " in made.said("wayside")
         assert not made.probe(found.collector, "startupProbe")
 
 
@@ -172,7 +172,7 @@ def test_the_chart_s_own_test_passes(helm: Path, tmp_path: Path) -> None:
 
 def test_the_chart_s_own_test_can_fail(helm: Path, tmp_path: Path) -> None:
     """It fails when the configuration is wrong."""
-    found = render(helm, {"collector": {"config": {"sinks": {"prometheus": {"max_serie": 1}}}}})
+    found = render(helm, {"collector": {"config": {"sinks": {"lens": {}}}}})
     (test,) = found.of("Pod")
     with (
         pod(test["spec"], files(found), tmp_path, labels=False) as made,

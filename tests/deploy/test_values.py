@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ REFUSED: dict[str, tuple[Values, str]] = {
     ),
     "a password in a proxy": (
         config(sinks={"wandb": {"proxy": "http://me:s3cret@proxy"}}),
-        "set WAYSIDE_SINKS__WANDB__PROXY in collector.extraEnv, from a Secret",
+        "sinks.wandb.proxy: a ConfigMap is no place for a password; name a Secret in collector.secrets",
     ),
     "a password in an address": (
         config(sinks={"lens": {"endpoint": "https://me:s3cret@lens/v1"}}),
@@ -70,7 +72,7 @@ REFUSED: dict[str, tuple[Values, str]] = {
     ),
     "a key in plain sight": (
         {"collector": {"extraEnv": [{"name": "WANDB_API_KEY", "value": "s3cret"}]}},
-        "the value of WANDB_API_KEY would stand in the Job for everyone to read",
+        "the value of WANDB_API_KEY would stand in the pod for everyone to read",
     ),
 }
 
@@ -108,9 +110,9 @@ def schema_paths(schema: dict[str, Any], before: str = "") -> Iterator[str]:
 
 #: Trees whose insides are the collector's or Kubernetes's own.
 FREE = {
-    "collector.config",
-    "collector.resources",
+    *(f"{part}.{name}" for part in ("collector", "gateway", "node") for name in ("config", "resources")),
     "collector.securityContext",
+    "dashboards.labels",
     "job.securityContext",
     "podSecurityContext",
 }
@@ -165,3 +167,9 @@ def test_the_page_s_values_render(helm: Path) -> None:
     assert blocks
     for block in blocks:
         render(helm, yaml.safe_load(block))
+
+
+def test_schema_and_readme_follow_from_their_sources() -> None:
+    """values.schema.json is what the options' structs say today, and the chart's README what values.yaml says."""
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "chart", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

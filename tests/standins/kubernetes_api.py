@@ -15,9 +15,23 @@ from urllib.parse import parse_qs, urlsplit
 VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.0", "platform": "linux/amd64"}
 #: Path of a group's version to its kinds.
 GROUPS = {
-    "/api/v1": {"configmaps": "ConfigMap", "pods": "Pod", "secrets": "Secret", "serviceaccounts": "ServiceAccount"},
+    "/api/v1": {
+        "configmaps": "ConfigMap",
+        "pods": "Pod",
+        "secrets": "Secret",
+        "serviceaccounts": "ServiceAccount",
+        "services": "Service",
+    },
+    "/apis/apps/v1": {"daemonsets": "DaemonSet", "statefulsets": "StatefulSet"},
+    "/apis/autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
     "/apis/batch/v1": {"jobs": "Job"},
-    "/apis/monitoring.coreos.com/v1": {"podmonitors": "PodMonitor"},
+    "/apis/networking.k8s.io/v1": {"ingresses": "Ingress", "networkpolicies": "NetworkPolicy"},
+    "/apis/policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
+    "/apis/monitoring.coreos.com/v1": {
+        "podmonitors": "PodMonitor",
+        "prometheusrules": "PrometheusRule",
+        "servicemonitors": "ServiceMonitor",
+    },
 }
 VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
@@ -34,7 +48,7 @@ class Cluster:
         return [found for found in self.objects.values() if found["kind"] == kind]
 
     def note(self, verb: str, found: dict[str, Any]) -> None:
-        if found["kind"] != "Secret":
+        if not found["metadata"]["name"].startswith("sh.helm."):
             self.changes.append((verb, found["kind"], found["metadata"]["name"]))
 
 
@@ -113,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._status(422, "Invalid", "Job.batch is invalid: spec.template: Invalid value: field is immutable")
             return
         self.cluster.objects[self._path] = new
-        self.cluster.note("patch", new)
+        if new != old:
+            self.cluster.note("patch", new)
         self._answer(200, new)
 
     def do_DELETE(self) -> None:

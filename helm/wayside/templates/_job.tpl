@@ -18,8 +18,7 @@ args: {{- toYaml . | nindent 2 }}
 {{- end }}
 env:
   {{- if .Values.collector.enabled }}
-  {{- include "wayside.meetingPlace" . | nindent 2 }}
-  {{- include "wayside.identity" . | nindent 2 }}
+  {{- include "wayside.env" . | nindent 2 }}
   {{- else }}
   - name: WAYSIDE_MODE
     value: disabled
@@ -39,7 +38,7 @@ securityContext: {{- toYaml . | nindent 2 }}
 {{- if or .Values.collector.enabled .Values.job.volumeMounts }}
 volumeMounts:
   {{- if .Values.collector.enabled }}
-  {{- include "wayside.meetingMounts" . | nindent 2 }}
+  {{- include "wayside.mounts" . | nindent 2 }}
   {{- end }}
   {{- with .Values.job.volumeMounts }}
   {{- toYaml . | nindent 2 }}
@@ -56,6 +55,7 @@ that does not leaves the training alone.
 {{- end }}
 
 {{- define "wayside.jobSpec" -}}
+{{- $kind := include "wayside.kind" . -}}
 completionMode: Indexed
 parallelism: {{ int .Values.job.parallelism }}
 completions: {{ int .Values.job.parallelism }}
@@ -74,27 +74,28 @@ template:
       {{- with .Values.podLabels }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-    {{- $annotations := dict }}
-    {{- if .Values.collector.enabled }}
-    {{- $_ := set $annotations "kubectl.kubernetes.io/default-container" "trainer" }}
-    {{- $_ := set $annotations "checksum/config" (include "wayside.config" . | sha256sum) }}
-    {{- if eq .Values.scrape.by "annotations" }}
-    {{- $_ := set $annotations "prometheus.io/scrape" "true" }}
-    {{- $_ := set $annotations "prometheus.io/port" (toString (int .Values.collector.port)) }}
-    {{- $_ := set $annotations "prometheus.io/path" "/metrics" }}
+    {{- $annotations := deepCopy .Values.podAnnotations }}
+    {{- if has $kind (list "native" "classic") }}
+    {{- $ours := include "wayside.annotations" . | fromYaml }}
+    {{- $annotations = merge $annotations $ours (dict "kubectl.kubernetes.io/default-container" "trainer") }}
     {{- end }}
-    {{- end }}
-    {{- with merge (deepCopy .Values.podAnnotations) $annotations }}
+    {{- with $annotations }}
     annotations: {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
     {{- include "wayside.podSpec" . | nindent 4 }}
-    {{- if .Values.collector.enabled }}
+    {{- if eq $kind "native" }}
     initContainers:
-      - {{ include "wayside.collector" . | indent 8 | trim }}
+      - {{ include "wayside.sidecar" . | indent 8 | trim }}
+    {{- else if eq $kind "classic" }}
+    # So that the collector sees when the training has ended.
+    shareProcessNamespace: true
     {{- end }}
     containers:
       - {{ include "wayside.trainer" . | indent 8 | trim }}
+      {{- if eq $kind "classic" }}
+      - {{ include "wayside.sidecar" . | indent 8 | trim }}
+      {{- end }}
     {{- if or .Values.collector.enabled .Values.extraVolumes }}
     volumes:
       {{- if .Values.collector.enabled }}
