@@ -10,7 +10,7 @@ OLDEST, MIDDLE = "0.13.0", "0.19.11"
 
 #: A release, and a day soon after it: its dependencies are as they were then.
 RELEASES = {
-    OLDEST: "2022-08-20",
+    OLDEST: "2023-03-20",
     "0.13.11": "2023-03-20",
     "0.14.2": "2023-04-20",
     "0.15.12": "2023-10-20",
