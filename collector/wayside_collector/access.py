@@ -23,7 +23,9 @@ class ClientsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     mode: the socket's permissions, as text in octal. group: its group, by name or number; when not given, the one its
     folder gives it. users, groups: by name or number; with any of them, only they, root and the collector's own user
     are let in; with none, whoever the socket's permissions let in. journals: folders below which the journals that
-    clients name may lie, beside the socket's folder, `dir` and each user's own in /dev/shm.
+    clients name may lie, beside the socket's folder, `dir` and each user's own in /dev/shm. files: folders below which
+    files of artifacts are read that clients name; a client of the collector's user that sees the same files may name
+    any.
     """
 
     mode: Annotated[str, msgspec.Meta(pattern="^0[0-7]{3}$", description='a mode in quotes, like "0660"')] = "0660"
@@ -31,6 +33,7 @@ class ClientsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     users: tuple[Named, ...] = ()
     groups: tuple[Named, ...] = ()
     journals: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def check(self) -> list[str]:
         """What is wrong with these options, each text beginning with the option's name; empty when nothing is."""
@@ -39,8 +42,9 @@ class ClientsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             value = getattr(self, option)
             found = value if isinstance(value, tuple) else () if value is None else (value,)
             problems += [f"{option}: {show(one)} is neither a name nor a number" for one in found if not _is_named(one)]
-        relative = [path for path in self.journals if not path.startswith(("/", "~"))]
-        return problems + [f"journals: {path!r:.80} must be an absolute path" for path in relative]
+        named = [("journals", path) for path in self.journals] + [("files", path) for path in self.files]
+        relative = [(option, path) for option, path in named if not path.startswith(("/", "~"))]
+        return problems + [f"{option}: {path!r:.80} must be an absolute path" for option, path in relative]
 
 
 ANYBODY = ClientsSection()  #: whoever the socket's permissions let in

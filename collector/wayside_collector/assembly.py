@@ -27,6 +27,8 @@ from .sinks.wandb.options import WandbOptions
 from .sources.base import Sampler
 from .sources.gateway import GatewaySource
 from .sources.journal import JournalSource
+from .sources.media import MediaSource
+from .sources.named import more_roots
 from .sources.posted import PostedSessions
 from .sources.samplers import Samplers
 from .sources.socket import SocketSource
@@ -64,14 +66,15 @@ class Parts:
         self.registry = Registry()
         self.election = Election(self.registry)
         self.socket_path = socket_path(config, environ)
-        top = config.top
-        options = SpoolOptions(config.spool_path, top.spool.max_size, top.spool.max_age)
-        self.spool = Spool(options, on_stored=self._on_stored, on_forgotten=self._on_forgotten)
+        self.spool = Spool(spool_options(config), on_stored=self._on_stored, on_forgotten=self._on_forgotten)
         self.intake = Intake(self.spool, self.registry)
         roots = [*scope.journal_roots, *journal_roots_of(self.socket_path, config.dir, environ)]
         self.journals = JournalSource(
             self.intake, roots, scope.adopts or self._is_ours, config.spool_path / "damaged" / "journals"
         )
+        roots += more_roots(config.top.clients)
+        files = [Path(path).expanduser().resolve() for path in config.top.clients.files]
+        self.intake.claims = MediaSource(self.spool.media, self.socket_path.parent.resolve(), roots, files)
         self.gateway = GatewaySource(self.intake)
         self.posted = PostedSessions(self.intake)
         self.system = SystemSession(self.intake, environ)
@@ -151,6 +154,11 @@ class Parts:
         return (isinstance(addresses, list) and str(self.socket_path) in addresses) or record.get("dir") == str(
             self.config.dir
         )
+
+
+def spool_options(config: Config) -> SpoolOptions:
+    spool = config.top.spool
+    return SpoolOptions(config.spool_path, spool.max_size, spool.max_age, spool.max_media, spool.max_linked)
 
 
 def make_sink(sink: SinkConfig) -> Sink:

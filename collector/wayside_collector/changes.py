@@ -92,7 +92,7 @@ def compare(old: Loaded, new: Loaded) -> Changes:
 
 def _followed(old: Top, new: Top) -> Top:
     """The old one with what can change while the collector runs."""
-    spool = msgspec.structs.replace(old.spool, max_size=new.spool.max_size, max_age=new.spool.max_age)
+    spool = msgspec.structs.replace(new.spool, path=old.spool.path)
     return msgspec.structs.replace(old, grace=new.grace, log=new.log, spool=spool)
 
 

@@ -34,12 +34,16 @@ Address = Annotated[str, msgspec.Meta(pattern=r"^\S*:[0-9]+$", description="a ho
 
 class SpoolSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The durable queue. path: its folder, `spool` in `dir` when not given. max_size: bytes of rows and events it may
-    hold. max_age: seconds after which what no sink took is dropped, and booked.
+    hold. max_age: seconds after which what no sink took is dropped, and booked. max_media: bytes of pictures, tables
+    and other files that wait for sinks. max_linked: bytes of people's own files, of artifacts, that are held by
+    another name until they are uploaded.
     """
 
     path: str | None = None
     max_size: Bytes = 1 << 30
     max_age: Seconds = 7 * 86400.0
+    max_media: Bytes = 2 << 30
+    max_linked: Bytes = 100 << 30
 
 
 class LogSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

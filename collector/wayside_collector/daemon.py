@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 
 from .access import NOBODY
-from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler
+from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler, spool_options
 from .changes import Changes, Loaded
 from .config import SinkConfig
 from .delivery.retention import keep_limits
@@ -217,7 +217,7 @@ class Collector:
         samplers = [(one, make_sampler(one)) for one in config.samplers if one.name in fresh]
         parts.config = config
         set_up_log(config, parts.handed.values())
-        parts.spool.set_limits(config.top.spool.max_size, config.top.spool.max_age)
+        parts.spool.set_limits(spool_options(config))
         for name in (*changes.samplers.removed, *changes.samplers.changed):
             await parts.samplers.stop(name)
         for one, sampler in samplers:

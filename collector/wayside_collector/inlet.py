@@ -14,9 +14,13 @@ from dataclasses import dataclass, field
 from wayside import row, wire
 
 from .client_counts import add_refused
+from .drafts import Draft, Stream
+from .media_events import UNKNOWN, names_files
 from .plausible import check_count, parted, time_of
 from .registry import Known
-from .spool import Amount, Batch, Loss
+from .spool import Batch, Loss
+
+__all__ = ["BATCH_SIZE", "Counters", "Inlet", "Stream"]
 
 #: Bytes of rows, and of events, in a batch, or one frame: a pump decodes it in a few milliseconds and megabytes.
 BATCH_SIZE = 512 << 10
@@ -33,31 +37,9 @@ class Counters:
     malformed: int = 0
     lost_rows: int = 0
     lost_points: int = 0
+    media_files: int = 0  # taken into the spool
+    media_lost: int = 0  # that could not be
     client_refused: dict[str, int] = field(default_factory=dict)  # points and events by reason, which never came
-
-
-@dataclass(slots=True)
-class Stream:
-    """Where a stream of frames is: the seq and point total of its next row or event, and the schemas it has defined."""
-
-    seq: int = 0
-    point: int = 0
-    schemas: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A batch being put together."""
-
-    first_seq: int
-    rows: bytearray = field(default_factory=bytearray)
-    events: bytearray = field(default_factory=bytearray)
-    rows_seq: int = -1  # the seq the next row has if no SEQ frame says otherwise
-    events_seq: int = -1
-    counts: list[int] = field(default_factory=lambda: [0, 0, 0])
-    composition: dict[int, int] = field(default_factory=dict)
-    defines: dict[int, bytes] = field(default_factory=dict)
-    time: float = 0.0
 
 
 class Inlet:
@@ -67,7 +49,8 @@ class Inlet:
     there on it is a session of its own here, and is told and asked in its own numbers.
 
     next_seq, next_point: totals including what is drafted; `stored_seq` what is on disk. finished: a FINISH event was
-    stored. finish: where one of ours was put in. setbacks: how often what was taken was not stored.
+    stored. finish: where one of ours was put in. setbacks: how often what was taken was not stored. claims: by seq,
+    the events among the batches whose files are to be taken before they are stored. sender: who is at the other end.
     """
 
     def __init__(self, known: Known, next_seq: int, next_point: int, counters: Counters) -> None:
@@ -84,6 +67,8 @@ class Inlet:
         self.counters = counters
         self.losses: list[Loss] = []
         self.batches: list[Batch] = []
+        self.claims: dict[int, row.Event] = {}
+        self.sender = UNKNOWN
         self.problem: str | None = None
         self._client_refused: dict[str, int] = {}
         # One hand-over to the spool at a time: a later one must not succeed without the earlier.
@@ -92,7 +77,7 @@ class Inlet:
         self._slots = sum(len(names) for names in known.schemas.values())
         self._defined = set(known.schemas)
         self._stored_definitions = set(known.schemas)
-        self._draft: _Draft | None = None
+        self._draft: Draft | None = None
         self._finishing = False
         self._lost_by = "sender" if known.session.posted else "client"  # who posts has no journal that could be full
 
@@ -123,7 +108,9 @@ class Inlet:
         elif span.type == wire.EVENT:
             event = wire.read_event(data, span, stream.seq)
             self._finishing = self._finishing or event.kind == row.FINISH
-            if self._put_event(stream, data, span) and event.kind == row.CLIENT:
+            if names_files(event):
+                self._put_claim(stream, data, span, event)
+            elif self._put_event(stream, data, span) and event.kind == row.CLIENT:
                 add_refused(self.counters.client_refused, event.data.get("refused"), self._client_refused)
         elif span.type == wire.NAMED_ROW:
             width = len(wire.read_named_row(data, span, stream.seq).names)
@@ -204,6 +191,13 @@ class Inlet:
         draft.counts[2] += 1
         return True
 
+    def _put_claim(self, stream: Stream, data: bytes, span: wire.Span, event: row.Event) -> None:
+        """In a batch of its own, which is dropped with the event's files if it must."""
+        self._close_draft()
+        if self._put_event(stream, data, span):
+            self._close_draft()
+            self.claims[self.next_seq - 1] = event
+
     def _arrive(self, stream: Stream, frames: int, width: int) -> int:
         """Number what arrived; returns how many of the frames are doubles. A jump of the seq is booked as lost."""
         seq, point = stream.seq - self.base_seq, stream.point - self.base_point
@@ -229,9 +223,9 @@ class Inlet:
         self.next_seq += rows
         self.next_point += points
 
-    def _open_draft(self, at: float = 0.0) -> _Draft:
+    def _open_draft(self, at: float = 0.0) -> Draft:
         if self._draft is None:
-            self._draft = _Draft(self.next_seq)
+            self._draft = Draft(self.next_seq)
         self._draft.time = self._draft.time or at
         return self._draft
 
@@ -239,21 +233,7 @@ class Inlet:
         draft, self._draft = self._draft, None
         if draft is None:
             return
-        self.batches.append(
-            Batch(
-                self.key,
-                draft.first_seq,
-                self.next_seq,
-                self.next_point,
-                bytes(draft.rows),
-                bytes(draft.events),
-                Amount(*draft.counts),
-                tuple(draft.composition.items()),
-                draft.time,
-                draft.defines,
-                self.chain,
-            )
-        )
+        self.batches.append(draft.batch(self.key, self.next_seq, self.next_point, self.chain))
 
     @property
     def told_seq(self) -> int:
@@ -293,6 +273,7 @@ class Inlet:
         self.setbacks += 1
         self._draft = None
         self.batches, self.losses = [], []
+        self.claims.clear()
         self._defined = set(self._stored_definitions)
         self.next_seq, self.next_point = self.stored_seq, self._stored_point
         self._finishing = self.finished

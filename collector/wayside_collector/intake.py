@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from wayside import row, wire
 
+from .claims import Claiming, Claims, NoClaims
 from .inlet import Counters, Inlet, Stream
 from .plausible import MAX_TIME
 from .registry import Known, Registry
@@ -54,6 +55,7 @@ class Intake:
         self.spool = spool
         self.registry = registry
         self.counters = Counters()
+        self.claims: Claims = NoClaims()
         self._on_session = on_session
         self._inlets: dict[str, Inlet] = {}
         self._beginning = 0
@@ -184,6 +186,8 @@ class Intake:
                 handed = [(inlet, *inlet.hand_over()) for inlet in inlets]
                 batches = [batch for _, found, _ in handed for batch in found]
                 losses = [loss for _, _, found in handed for loss in found]
+                claiming = Claiming(self.claims, self._held)
+                batches = await claiming.take(inlets, batches)
                 if batches or losses:
                     kept = () if note is None else (note(batches),)
                     await asyncio.wrap_future(self.spool.append(batches, losses, *kept))
@@ -194,6 +198,11 @@ class Intake:
             for inlet, mine, lost in handed:
                 inlet.stored(mine, lost)
                 self._say_problems(inlet)
+            await claiming.let_go()
+
+    def _held(self, inlet: Inlet) -> int:
+        """Bytes of media that wait of its run."""
+        return self.spool.media_held(self.registry.keys_of(inlet.known.session.run.id)).owned
 
     def _settled(self, task: "asyncio.Task[None]") -> None:
         self._storing.discard(task)

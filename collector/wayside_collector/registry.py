@@ -86,6 +86,10 @@ class Registry:
         found = self.all() if run is None else list(self._by_run.get(run, {}).values())
         return [known for known in found if known.ended is None and known.session.kind == "run"]
 
+    def keys_of(self, run: str) -> list[int]:
+        """Keys of every session of a run that is known."""
+        return list(self._by_run.get(run, {}))
+
     def open_runs(self, at: float, via: str | None = None) -> tuple[Session, ...]:
         """One session of each run that was open at a time (Unix time in seconds), the lowest rank's. via: of those that
         this collector feeds us; the others' samplers measure other machines, by other clocks.

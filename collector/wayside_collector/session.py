@@ -46,7 +46,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     (JSON lines) or "http" (requests). posted: the mark under which its rows come in requests, empty where they come
     another way. continues: what the collector notes when a session that was taken for dead comes back and goes on as
     this one: its own id, and the seq and points it had then. via: the id of the collector that feeds us this session,
-    None for our own. namespace: that of the token with which it came, None for none.
+    None for our own. namespace: that of the token with which it came, None for none. media_root, media_place: where it
+    puts files that its events name, absolutely and as seen from the socket's folder.
     """
 
     session: str
@@ -68,6 +69,10 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     posted: tuple[str, ...] = ()
     via: str | None = None
     namespace: str | None = None
+    media_root: str | None = None
+    media_place: str | None = None
+    primus: Primus = Primus()
+    wandb: ForWandb = ForWandb()
 
     @property
     def id(self) -> str:

@@ -7,6 +7,7 @@ commits fail and nothing else.
 
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from wayside import wire
@@ -17,6 +18,7 @@ from wayside_collector.spool import (
     Damaged,
     Extent,
     KeptLetter,
+    MediaFolder,
     PartName,
     SinkCommit,
     SpoolError,
@@ -43,6 +45,8 @@ class Shelf:
 class ShelfSpool:
     """What delivery asks of a spool."""
 
+    media = MediaFolder(Path("/nonexistent"))
+
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.dead = False
@@ -52,6 +56,9 @@ class ShelfSpool:
         self.commits = 0
         self.counted: int | None = None  # how many batches it says there are, None for the truth
         self.on_commit: Any = lambda: None
+
+    def media_over_limit(self) -> None:
+        return None
 
     # --- writing ----------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -390,7 +391,7 @@ async def test_deliveries_are_put_off_while_there_is_no_room() -> None:
     """With a time to come again, which is not the same for all; when there is room, they are taken."""
     async with receiving(chance=iter([0.0, 1.0, 0.5]).__next__) as one:
         options = one.place.spool.options
-        one.place.spool.set_limits(1, options.max_age)
+        one.place.spool.set_limits(replace(options, max_size=1))
         waits = set()
         await one.place.intake.begin({"session": TWO, "run": {"id": "r1"}})
         inlet = one.place.intake.find(TWO)
@@ -402,7 +403,7 @@ async def test_deliveries_are_put_off_while_there_is_no_room() -> None:
                 await one.source.take(delivery(lot(make_rows(1))), None)
             waits.add(put_off.value.retry_after)
         assert waits == {gateways.BUSY_PAUSE, 2 * gateways.BUSY_PAUSE, gateways.BUSY_PAUSE + 2}
-        one.place.spool.set_limits(options.max_size, options.max_age)
+        one.place.spool.set_limits(options)
         await one.source.take(delivery(lot(make_rows(1))), None)
 
 

@@ -7,7 +7,7 @@ import pytest
 from spool.failing import FailingFiles
 from spool.making import T0, WITHIN, begin, contents, make_batch, opened, put, session_id
 from waiting import until
-from wayside_collector.spool import Amount, DeadLetter, SinkCommit, Spool, SpoolError, accounts
+from wayside_collector.spool import Amount, DeadLetter, MediaFolder, SinkCommit, Spool, SpoolError, accounts
 from wayside_collector.spool import index as statements
 from wayside_collector.spool.database import Database
 from wayside_collector.spool.files import ROLL_AGE, Files, segment_files
@@ -48,7 +48,7 @@ def look(path: Path, positions: dict[str, int], readers: list[str]) -> list[int]
                 accounts.commit(db, SinkCommit(name, position, {}, ""))
         for number, chain, _ in database.read(statements.files):
             files.know(number, chain)
-        remove_read(database, files, readers)
+        remove_read(database, files, MediaFolder(path), readers)
         assert [number for number, _, _ in database.read(statements.files)] == numbers(path)
         return numbers(path)
     finally:

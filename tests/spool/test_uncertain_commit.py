@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from spool.making import WITHIN, make_batch, record_of, session_id
-from wayside_collector.spool import Batch, Files, SpoolError, index
+from wayside_collector.spool import Batch, Files, MediaFolder, SpoolError, index
 from wayside_collector.spool.batch import Stored
 from wayside_collector.spool.database import Database
 from wayside_collector.spool.placing import Placer
@@ -62,7 +62,7 @@ class Bench:
         self.told: list[Stored] = []
         placer = Placer(self.files, lambda: 1e9, 1, 1)
         told = Told(self.told.extend, lambda keys: None, lambda: 0.0)
-        self.writer = Writer(folder, self.database, self.files, placer, told)
+        self.writer = Writer(folder, self.database, self.files, placer, MediaFolder(folder), told)
         self.writer.start()
         id = session_id(1)
         self.key: int = (

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from standins.journal_reading import Frames
 from wayside import wire
 from wayside.row import Event, Row
-from wayside_collector.spool import Batch, Extent, Loss, SessionRow, SpoolError, Stored
+from wayside_collector.spool import Batch, Extent, Held, Loss, MediaFolder, SessionRow, SpoolError, Stored
 
 
 class Crash(BaseException):
@@ -28,6 +29,11 @@ class MemorySpool:
     _sessions: dict[str, SessionRow] = field(default_factory=dict)
     _schemas: dict[int, dict[int, bytes]] = field(default_factory=dict)
     _decoded: dict[int, list[Row | Event]] = field(default_factory=dict)
+
+    media = MediaFolder(Path("/nonexistent"))
+
+    def media_held(self, sessions: Iterable[int]) -> Held:
+        return Held(0, 0)
 
     # --- as `Spool` has it ----------------------------------------------------------------------------------------
 

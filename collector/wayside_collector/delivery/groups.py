@@ -12,6 +12,7 @@ from typing import NamedTuple
 from wayside import wire
 from wayside.row import Event, Row
 
+from ..media_events import held_files
 from ..registry import Known
 from ..spool import Damaged, PartName, Spool, Stored
 from .selection import Selection, decode, merge
@@ -85,6 +86,7 @@ def read_group(spool: Spool, selection: Selection, group: Group) -> tuple[list[R
             except OSError as problem:
                 lose(batch, part, "missing", problem)
         found[part] = _decode(known, part, pieces, lose)
+    found["events"] = _with_media(spool, group, found["events"], lose)
     return merge(found["rows"], found["events"]), lost
 
 
@@ -105,6 +107,24 @@ def _decode(
         except (wire.WireError, KeyError) as problem:
             lose(batch, part, "damaged", problem)
     return out
+
+
+def _with_media(
+    spool: Spool,
+    group: Group,
+    events: list[Row | Event],
+    lose: Callable[[Stored, PartName, str, Exception], None],
+) -> list[Row | Event]:
+    """The events but those of which a file is gone that must be there; such an event is in a batch of its own."""
+    gone: set[int] = set()
+    for event in events:
+        for name in held_files(event) if isinstance(event, Event) else ():
+            if not (name.startswith(group.known.session.id) and spool.media.has(name)):
+                gone.add(event.seq)
+    for batch in group.batches:
+        if any(batch.first_seq <= seq < batch.next_seq for seq in gone):
+            lose(batch, "events", "media_lost", FileNotFoundError("a file of it is gone"))
+    return [event for event in events if event.seq not in gone] if gone else events
 
 
 def _joined(pieces: Iterable[tuple[Stored, bytes]]) -> Iterable[bytes]:

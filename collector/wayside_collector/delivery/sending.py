@@ -96,7 +96,9 @@ class Sending:
             self._limit.reschedule(min(soon, self._limit.when() or soon))
 
     def _context(self, commits: Commits) -> Context:
-        return Context(self._name, self._shared.folder / self._name, dict(commits.state), self._count, self.report)
+        shared = self._shared
+        told = (self._name, shared.folder / self._name, dict(commits.state), self._count, self.report)
+        return Context(*told, shared.spool.media.path)
 
     async def _retry(self, answer: Retry, commits: Commits) -> float:
         runs = self._flight.runs()

@@ -31,6 +31,7 @@ from ..strict import strict
 from ..units import Bytes
 from .base import Changes, Context, Parcel, Ref, Reject, Retry, SinkOptions, Traits
 from .introductions import Introductions
+from .kept_media import KeptMedia
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,14 @@ SESSIONS = "sessions"  #: the files of who they are; of another ending, so that 
 class JsonlOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """path: the folder, `jsonl` in the sink's own folder when not given. layout: "wayside", or "primus" for that
     system's paths and keys. max_size: bytes of a file before the next one is begun. max_files: the oldest beyond it
-    are removed.
+    are removed. max_media: bytes of pictures and other files, kept in its folder `media`; the oldest beyond it go.
     """
 
     path: str | None = None
     layout: Literal["wayside", "primus"] = "wayside"
     max_size: Bytes = 64 << 20
     max_files: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 160
+    max_media: Bytes = 1 << 30
 
 
 class Place(NamedTuple):
@@ -69,10 +71,12 @@ class JsonlSink:
         self._places: dict[str, Place] = {}
         self._prefixes: dict[str, bytes] = {}
         self._introductions = Introductions()
+        self._media = KeptMedia(self._folder, options.max_media, self._context.count)
 
     async def open(self, context: Context) -> None:
         self._context = context
         self._folder = Path(self.options.path) if self.options.path else context.folder
+        self._media = KeptMedia(self._folder, self.options.max_media, context.count)
         self._places = dict(self._kept_places(context.state))
         self._introductions = Introductions()
         with self._retried():
@@ -126,6 +130,8 @@ class JsonlSink:
             tail = self._prefix(part.session)
             for record in part.records:
                 assert isinstance(record, Row | Event)
+                if isinstance(record, Event):
+                    record = self._media.keep(record, self._context.media, "media/")
                 try:
                     body = _body(record)
                 except RecursionError:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from wayside.segments import JOURNALS
 
+MEDIA_FOLDER = "media"  #: beside `journals`: folders of files that events name
 SHARED_MEMORY = Path("/dev/shm")
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -30,12 +31,12 @@ def shared_memory_of(uid: int) -> Path:
     return SHARED_MEMORY / f"wayside-{uid}"
 
 
-def allowed(folder: Path, session: str, roots: list[Path], owner: int | None) -> None:
-    """Whether a journal that a client named may be read. owner: the client's user, to whom it must belong; None where
-    nobody knows any more. Raises OSError, as Forbidden saying what is wrong.
+def allowed(folder: Path, session: str, roots: list[Path], owner: int | None, kind: str = JOURNALS) -> None:
+    """Whether a journal, or another kind of folder, that a client named may be read. owner: the client's user, to whom
+    it must belong; None where nobody knows any more. Raises OSError, as Forbidden saying what is wrong.
     """
-    if ".." in folder.parts or folder.name != session or folder.parent.name != JOURNALS or not folder.is_absolute():
-        raise Forbidden(f"it is no {JOURNALS}/<session>")
+    if ".." in folder.parts or folder.name != session or folder.parent.name != kind or not folder.is_absolute():
+        raise Forbidden(f"it is no {kind}/<session>")
     root = folder.parent.parent
     if root not in roots and not _is_shared_memory(root, owner):
         raise Forbidden(
@@ -93,6 +94,27 @@ def open_plain(folder_fd: int, name: str, flags: int = os.O_RDONLY) -> int:
         return os.open(f"/proc/self/fd/{path_fd}", flags | os.O_CLOEXEC | os.O_NONBLOCK)
     finally:
         os.close(path_fd)
+
+
+def open_below(root: Path, path: str) -> int:
+    """A plain file below a root, each step on the way opened by itself and through no link. Raises OSError."""
+    steps = Path(path).relative_to(root).parts
+    if not steps or ".." in steps:
+        raise Forbidden("it leads out of its root")
+    fd = os.open(root, _STEP)
+    try:
+        for step in steps[:-1]:
+            fd, before = os.open(step, _STEP, dir_fd=fd), fd
+            os.close(before)
+        path_fd = os.open(steps[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            if not stat.S_ISREG(os.fstat(path_fd).st_mode):
+                raise Forbidden("it is no plain file")
+            return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        finally:
+            os.close(path_fd)
+    finally:
+        os.close(fd)
 
 
 def remove_same(folder_fd: int, name: str, fd: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..access import ClientsSection, Named
+from ..media_events import Sender
 
 _SO_PEERGROUPS = 59  # Linux 4.13; Python has no name for it
 _MOST = 1024  # bytes, as Python limits it: 256 groups
@@ -42,6 +43,16 @@ def peer_of(connection: socket.socket) -> Peer:
     except OSError:  # an older kernel, or more groups than fit
         more = b""
     return Peer(pid, uid, frozenset([gid, *struct.unpack(f"{len(more) // 4}I", more)]))
+
+
+def sender_of(peer: Peer) -> Sender:
+    """Whether a client could read by itself what we can: it is of our user, and sees the same file systems."""
+    if peer.uid != os.geteuid():
+        return Sender(peer.uid)
+    try:
+        return Sender(peer.uid, os.readlink(f"/proc/{peer.pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"))
+    except OSError:  # gone, or not ours to look at
+        return Sender(peer.uid)
 
 
 class Door:

@@ -26,7 +26,7 @@ from .json_lines import LineSession, LineTalk, error_line
 from .leaving import Leaving
 from .listening import Listening
 from .named import NamedJournals, more_roots
-from .peers import Door, Peer, peer_of
+from .peers import Door, Peer, peer_of, sender_of
 
 MAX_CONNECTIONS = 1024  #: a thousand processes of one pod; each costs a descriptor and some kilobytes
 READ_SIZE = 256 << 10
@@ -199,6 +199,7 @@ class SocketSource:
             except SpoolError as problem:
                 self._outage.go_on("%s; sessions wait", problem)
                 await asyncio.sleep(RETRY)
+        inlet.sender = sender_of(peer)
         if folders:
             self._journals.follow(inlet, folders)
         answer.update(journal="ok" if folders else "unreadable", reason=journal.reason, stored=inlet.told_seq)

@@ -1,10 +1,11 @@
 """What anybody may ask of a spool, from any thread. Nothing here changes anything but the copies of what is damaged."""
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from . import accounts, index, letters
+from . import accounts, index, letters, media_index
 from . import losses as lost
 from .batch import Extent, SessionRow, Stored
 from .database import Database
@@ -53,6 +54,15 @@ class Answers:
 
     def batches_of_file(self, file: int) -> list[Stored]:
         return self._database.read(lambda db: list(index.batches_of_file(db, file)))
+
+    def batches_of_ids(self, ids: Iterable[int]) -> list[Stored]:
+        return self._database.read(
+            lambda db: [one for id in ids for one in index.batches(db, id - 1, 1) if one.id == id]
+        )
+
+    def media_held(self, sessions: Iterable[int] | None = None) -> media_index.Held:
+        """Bytes of media files, of these sessions or of all."""
+        return self._database.read(lambda db: media_index.held(db, sessions))
 
     def count_batches(self) -> int:
         return self._database.read(index.count_batches)

@@ -28,6 +28,14 @@ class Amount(NamedTuple):
         return any(self[:])
 
 
+class MediaFile(NamedTuple):
+    """A file of a batch's event. linked: it is another name of a file that somebody else keeps, or did."""
+
+    name: str
+    size: int
+    linked: bool = False
+
+
 class Extent(NamedTuple):
     """Where bytes lie: a segment file, the offset of the block's header, and the length of the bytes after it."""
 
@@ -44,7 +52,7 @@ class Batch:
     end. rows, events: frames, either may be empty; where seqs are not consecutive within one of them, SEQ frames say
     so. composition: (schema, rows of it) for each schema, -1 for rows that carry their names. defines: schemas first
     used here, number to frame. time: Unix time in seconds of the first row or event. finishes: the session's finish
-    is in it.
+    is in it. media: files of its one event, which lie in the media folder.
     """
 
     session: int
@@ -59,6 +67,7 @@ class Batch:
     defines: Mapping[int, bytes] = field(default_factory=dict)
     chain: str = "scalars"
     finishes: bool = False
+    media: tuple[MediaFile, ...] = ()
 
 
 class Stored(NamedTuple):

@@ -195,6 +195,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         raise Unreadable("it belongs to something else")
     if version == 0:
         db.executescript(f"BEGIN; {index.TABLES} PRAGMA user_version={index.FORMAT}; COMMIT;")
+    db.executescript(index.MEDIA)
     _check(db)
 
 

@@ -46,6 +46,15 @@ CREATE TABLE lost (
   PRIMARY KEY (session, reason, first_seq)) WITHOUT ROWID;
 """
 
+#: Apart from the others, since spools were made without it.
+MEDIA = """
+CREATE TABLE IF NOT EXISTS media (
+  name TEXT PRIMARY KEY, batch INTEGER NOT NULL, session INTEGER NOT NULL, size INTEGER NOT NULL,
+  linked INTEGER NOT NULL, time REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS media_by_batch ON media (batch);
+CREATE INDEX IF NOT EXISTS media_by_session ON media (session);
+"""
+
 _SPOOL = "(spool)"  # an owner of kept state that no sink can be called
 
 _SESSION = "key, id, record, next_seq, next_point, started, ended, finished, finish, journals"

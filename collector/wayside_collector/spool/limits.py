@@ -13,11 +13,15 @@ FULL_SHARE = 4  #: a full disk of which the spool holds less than this part is f
 
 @dataclass(frozen=True, slots=True)
 class SpoolOptions:
-    """Where the spool lies and how much it may hold: bytes and seconds."""
+    """Where the spool lies and how much it may hold: bytes and seconds. max_media: bytes of files that came with
+    events. max_linked: bytes of people's own files that are held by another name.
+    """
 
     path: Path
     max_size: int = 1 << 30
     max_age: float = 7 * 86400.0
+    max_media: int = 2 << 30
+    max_linked: int = 100 << 30
 
 
 def next_to_drop(

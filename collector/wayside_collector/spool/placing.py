@@ -32,6 +32,11 @@ class Placer:
         self._contexts: dict[int, _Context] = {}
         self._introduced: dict[int, set[tuple[int, int]]] = {}  # file to (session, schema) its context blocks hold
 
+    @property
+    def now(self) -> float:
+        """Unix time in seconds."""
+        return self._clock()
+
     def place(self, db: sqlite3.Connection, batch: Batch) -> tuple[int, Extent | None, Extent | None]:
         """Write a batch's blocks; its number and where they are. Raises OSError."""
         number, self._next_batch = self._next_batch, self._next_batch + 1

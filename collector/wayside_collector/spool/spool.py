@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import accounts, index, letters, limits, upkeep
+from . import accounts, index, letters, limits, media_index, upkeep
 from . import losses as lost
 from .answers import Answers
 from .batch import Batch, Loss, SessionRow, SinkCommit, Stored
@@ -21,6 +21,7 @@ from .files import Files, segment_files
 from .letters import Choice
 from .limits import SpoolOptions
 from .lock import Held, take_lock
+from .media import MediaFolder, remove_strays
 from .placing import Placer
 from .writer import Told, Writer
 
@@ -50,6 +51,7 @@ class Spool(Answers):
     ) -> None:
         super().__init__(options.path, make_files(options.path))
         self.options = options
+        self.media = MediaFolder(options.path)
         self._told = Told(on_stored, on_forgotten, lambda: clock() - self.options.max_age)
         self._clock = clock
         self._writer: Writer | None = None
@@ -76,7 +78,7 @@ class Spool(Answers):
         except SpoolError:
             self.close()
             raise
-        self._writer = Writer(path, self._database, self._files, placer, self._told)
+        self._writer = Writer(path, self._database, self._files, placer, self.media, self._told)
         self._writer.readers = self._readers
         self._writer.start()
 
@@ -111,13 +113,16 @@ class Spool(Answers):
         upkeep.remove_strays(self._database, self.options.path)
         for number, chain, _ in self._database.read(index.files):
             self._files.know(number, chain)
+        with self._database.transaction() as db:
+            strays = media_index.settle(db, self.media, self._clock())
+        remove_strays(self.media, strays)
         highest = max((number for number, _, _ in segment_files(self.options.path)), default=0)
         next_batch = self._database.read(index.last_batch) + START_GAP
         return Placer(self._files, self._clock, highest + 1, next_batch)
 
-    def set_limits(self, max_size: int, max_age: float) -> None:
-        """Other limits from now on."""
-        self.options = replace(self.options, max_size=max_size, max_age=max_age)
+    def set_limits(self, options: SpoolOptions) -> None:
+        """Other limits from now on; the folder stays."""
+        self.options = replace(options, path=self.options.path)
 
     # --- how it fares -----------------------------------------------------------------------------
 
@@ -203,7 +208,27 @@ class Spool(Answers):
         """Unlink a file to keep a limit; done once it is gone. What sinks lose by it they have booked and committed
         before.
         """
-        return self._hand_in((), lambda db, stored: index.drop_file(db, file), after=lambda: self._files.unlink(file))
+        names: list[str] = []
+
+        def apply(db: sqlite3.Connection, stored: list[Stored]) -> None:
+            names.extend(media_index.take_of_file(db, file))
+            index.drop_file(db, file)
+
+        def after() -> None:
+            self._files.unlink(file)
+            self.media.remove(names)
+
+        return self._hand_in((), apply, after=after)
+
+    def drop_media(self, batches: Sequence[int]) -> "Future[None]":
+        """The same for the files of these batches and their events."""
+        names: list[str] = []
+
+        def apply(db: sqlite3.Connection, stored: list[Stored]) -> None:
+            for batch in batches:
+                names.extend(media_index.take_of_batch(db, batch))
+
+        return self._hand_in((), apply, after=lambda: self.media.remove(names))
 
     def _hand_in(
         self,
@@ -233,6 +258,12 @@ class Spool(Answers):
     def over_limit(self) -> tuple[int, str, str] | None:
         """The next file to drop, its chain, and why; see `limits.py`."""
         return limits.next_to_drop(self._database, self._files, self.options, self._clock(), full=self.full)
+
+    def media_over_limit(self) -> tuple[list[Stored], str] | None:
+        """The next batches to drop for the limits of media, and why."""
+        bounds = media_index.Bounds(self.options.max_media, self.options.max_linked, self.options.max_age)
+        found = self._database.read(lambda db: media_index.next_to_drop(db, bounds, self._clock(), full=self.full))
+        return None if found is None else (self.batches_of_ids(found[0]), found[1])
 
 
 def _hint(problem: Exception, path: Path) -> str:

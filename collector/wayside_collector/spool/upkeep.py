@@ -9,9 +9,10 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import accounts, index
+from . import accounts, index, media_index
 from .database import Database
 from .files import Files, segment_files
+from .media import MediaFolder
 
 BALLAST = 8 << 20  #: bytes set aside, given back to the database when the disk is full
 BALLAST_SHARE = 4  #: it is set aside where this many times as much is free: a small disk is left to the rows
@@ -21,7 +22,7 @@ NO_SPACE = 1 << 20  #: bytes: with less the disk is full, as far as a database i
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-def remove_read(database: Database, files: Files, readers: Iterable[str]) -> None:
+def remove_read(database: Database, files: Files, media: MediaFolder, readers: Iterable[str]) -> None:
     """Unlink files of which every one of these sinks has done everything. A sink that never committed holds all."""
     with database.transaction() as db:
         positions = accounts.positions(db)
@@ -35,8 +36,10 @@ def remove_read(database: Database, files: Files, readers: Iterable[str]) -> Non
         for number in read:
             index.drop_file(db, number)
         index.drop_empty(db, done)
+        passed = media_index.take_read(db, done)
     for number in read:
         files.unlink(number)
+    media.remove(passed)
 
 
 def forget_sessions(database: Database, ended_before: float) -> list[int]:

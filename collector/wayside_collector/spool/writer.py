@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import index, upkeep
-from .batch import Batch, Stored
+from . import index, media_index, upkeep
+from .batch import Batch, Extent, Stored
 from .database import Database, is_damage
 from .errors import SpoolError
 from .files import Files
+from .media import MediaFolder
 from .placing import Placer
 
 MIN_INTERVAL = 0.010  #: seconds between two transactions: a hundred syncs a second are enough for anyone
@@ -69,7 +70,9 @@ class Writer:
     positions hold files back; None while they are not known.
     """
 
-    def __init__(self, folder: Path, database: Database, files: Files, placer: Placer, told: Told) -> None:
+    def __init__(
+        self, folder: Path, database: Database, files: Files, placer: Placer, media: MediaFolder, told: Told
+    ) -> None:
         self.full = False
         self.readers: frozenset[str] | None = None
         self._write_error: str | None = None
@@ -78,6 +81,7 @@ class Writer:
         self._database = database
         self._files = files
         self._placer = placer
+        self._media = media
         self._told = told
         self._queue: list[Work] = []
         self._wake = threading.Condition()
@@ -85,14 +89,12 @@ class Writer:
         self._last_cycle = self._last_tidy = self._last_forget = 0.0
         self._cycle_number = time.time_ns()  # grows from start to start, so that no earlier one's is met
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self.start = self._thread.start
 
     @property
     def last_error(self) -> str | None:
         """What is wrong now, None while writing works."""
         return self._write_error or self._tidy_error
-
-    def start(self) -> None:
-        self._thread.start()
 
     def close(self) -> None:
         """Finish what was handed in."""
@@ -197,15 +199,19 @@ class Writer:
             placed = [[self._placer.place(db, batch) for batch in item.batches] for item in work]
             self._files.sync()
             for item, places in zip(work, placed, strict=True):
-                mine = [
-                    index.add_batch(db, place[0], batch, *place[1:])
-                    for batch, place in zip(item.batches, places, strict=True)
-                ]
+                mine = [self._note(db, batch, *place) for batch, place in zip(item.batches, places, strict=True)]
                 results.append(item.apply(db, mine))
                 stored += mine
             for active in self._files.uncounted:
                 if not active.committed:
                     db.execute("INSERT INTO files VALUES (?, ?, ?)", (active.number, active.chain, active.born))
+
+    def _note(
+        self, db: sqlite3.Connection, batch: Batch, id: int, rows: Extent | None, events: Extent | None
+    ) -> Stored:
+        if batch.media:
+            media_index.add(db, id, batch.session, batch.media, self._placer.now)
+        return index.add_batch(db, id, batch, rows, events)
 
     def _settle(self, problem: Exception) -> bool | None:
         """Whether a cycle counts whose commit failed; asked until the disk lets it be known, since rows that are let
@@ -229,10 +235,7 @@ class Writer:
         sync. What needs no room but the database's is tried once more by itself, so that a disk full of rows holds up
         no sink's accounts. Not `known`: whether it counts is for the next start to find out.
         """
-        if known:
-            self._placer.abandon()
-        else:
-            self._placer.leave()
+        (self._placer.abandon if known else self._placer.leave)()
         no_space = upkeep.is_no_space(problem, self._folder)
         if no_space:
             self.full = True
@@ -261,6 +264,8 @@ class Writer:
             return
         try:
             self._database.heal(problem)
+            with self._database.transaction() as db:  # what is no event's yet may be that of one on its way
+                media_index.settle(db, self._media, self._placer.now)
             self._tidy_error = None
         except (OSError, sqlite3.Error) as again:
             log.error("the spool's database could not be made anew, tried again: %s", again)
@@ -277,7 +282,7 @@ class Writer:
                 self._database.check()
             self._placer.close_old()
             if self.readers is not None:
-                upkeep.remove_read(self._database, self._files, self.readers)
+                upkeep.remove_read(self._database, self._files, self._media, self.readers)
             if now - self._last_forget > FORGET_INTERVAL:
                 self._last_forget = now
                 self._forget()
