@@ -5,7 +5,6 @@ undecided rank holds no other session. Rows taken and not yet done are written d
 a start, and nothing else does.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..spool import Stored
+from .iterations import KeptIterations
 from .selection import Kept
 from .texts import BadText, parse
 
@@ -24,20 +24,23 @@ MAX_OPEN = 1 << 20
 class Progress:
     """One session. read: every row and event below it has been taken from the spool. again: those below it that were
     not yet done at the last start. closed: the largest step handed over and done, for sinks that merge steps. kept:
-    where the option `every` stands.
+    where the option `every` stands. iterations: how steps are found in rows, for sinks that look there.
     """
 
     read: int = 0
     again: set[int] = field(default_factory=set)
     closed: int | None = None
     kept: Kept | None = None
+    iterations: KeptIterations = field(default_factory=KeptIterations)
 
     def is_new(self, seq: int) -> bool:
         return seq >= self.read or seq in self.again
 
     def to_text(self, open_seqs: Iterable[int]) -> str:
         """As it is now, with the seqs taken and not done."""
-        return json.dumps({"read": self.read, "open": _ranges(open_seqs), "closed": self.closed, "kept": self.kept})
+        iterations = self.iterations if self.iterations != KeptIterations() else None
+        told = _Kept(self.read, _ranges(open_seqs), self.closed, self.kept, iterations)
+        return msgspec.json.encode(told).decode()
 
     @classmethod
     def from_text(cls, text: str) -> "Progress":
@@ -48,16 +51,17 @@ class Progress:
         if sum(last + 1 - first for first, last in value.open) > MAX_OPEN:
             raise BadText(f"more than {MAX_OPEN} rows are open")
         again = {seq for first, last in value.open for seq in range(first, last + 1)}
-        return cls(value.read, again, value.closed, value.kept)
+        return cls(value.read, again, value.closed, value.kept, value.iterations or KeptIterations())
 
 
-class _Kept(msgspec.Struct, forbid_unknown_fields=True):
+class _Kept(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The shape of that text."""
 
     read: int
     open: list[tuple[int, int]]
     closed: int | None
     kept: Kept | None
+    iterations: KeptIterations | None = None
 
 
 class Outstanding(NamedTuple):

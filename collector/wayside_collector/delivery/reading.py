@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from wayside.row import FINISH, Event, Row
+from wayside.row import DEFINE_METRIC, FINISH, Event, Row
 
 from ..registry import Known, Registry
 from ..sinks.base import Part, Record, Step, Traits
@@ -17,6 +17,7 @@ from ..spool import Amount, PartName, Spool, Stored
 from .buffer import Buffer, take
 from .election import Election
 from .groups import Group, Groups, read_group
+from .iterations import Iterations
 from .parcels import amount_of, seqs_of
 from .progress import Outstanding, Progress, Standing
 from .selection import Selection
@@ -55,6 +56,7 @@ class Reading:
         self._selection = selection
         self._traits = traits
         self._mergers: dict[int, StepMerger] = {}
+        self._iterations: dict[int, Iterations] = {}
         self._held: dict[int, int] = {}  # session to its first batch that waits for the election, or for its run
         self._rereads: dict[int, tuple[int, int]] = {}  # session that waited: (read up to, read to)
         self._due = Groups()
@@ -165,12 +167,22 @@ class Reading:
             if isinstance(record, Event):
                 if record.kind == FINISH:
                     out += merger.close()
+                elif record.kind == DEFINE_METRIC:
+                    self._iterations_of(known).define(record.data)
                 out.append(record)
             elif known.session.kind == "system":
                 out.append(record)
             else:
-                out += merger.add(record, now)
+                row = self._iterations_of(known).resolve(record) if self._traits.iterations else record
+                out += merger.add(row, now)
         return out
+
+    def _iterations_of(self, known: Known) -> Iterations:
+        """What is kept of them changes with the session's progress, and is committed with it."""
+        found = self._iterations.get(known.key)
+        if found is None:
+            found = self._iterations[known.key] = Iterations(self.standing.of(known.key).iterations)
+        return found
 
     def _push(self, known: Known, records: list[Record], speaks: bool) -> None:
         if not records:
@@ -269,6 +281,7 @@ class Reading:
         """A session is known no longer: nothing of it is stored, nothing outstanding."""
         self.standing.forget(session)
         self._mergers.pop(session, None)
+        self._iterations.pop(session, None)
         self._selection.last.pop(session, None)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 from wayside.row import Event, Row
@@ -121,13 +121,22 @@ class Reject(Exception):
         self.changes = changes or {}
 
 
+LeavesOut = Callable[[Session, Any], str | None]
+
+
+def _none(session: Session, options: Any) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What a kind of sink needs of its pump.
 
     unit: "row", or "step" for rows merged into complete steps (a step is complete when the session logs a larger one,
-    finishes, ends, or `step_timeout` seconds pass). start: where a new sink begins: at the "oldest" stored row, or at
+    finishes, ends, or `step_timeout` seconds pass). iterations: whether the step of a row that was logged without one is
+    looked for in its metrics (`delivery/iterations.py`). start: where a new sink begins: at the "oldest" stored row, or at
     rows stored from "now" on. ranks: the default of the option. system: whether it takes the samplers' rows.
+    leaves_out: why a sink with these options leaves a training session out altogether, in a word; None where it takes it.
     max_records: the most a parcel holds. commit_interval: seconds between two commits of its cursor; 0 commits after
     each parcel. shows: it shows what it kept, and is opened before there is anything to send.
     """
@@ -136,9 +145,10 @@ class Traits:
     start: Literal["oldest", "now"] = "oldest"
     ranks: Literal["primary", "all"] = "all"
     system: bool = True
-    origins_left_out: frozenset[str] = frozenset()
+    leaves_out: LeavesOut = _none
     max_records: int = 5000
     step_timeout: float = 30.0
+    iterations: bool = False
     commit_interval: float = 0.0
     shows: bool = False
 

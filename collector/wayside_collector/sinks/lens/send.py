@@ -53,7 +53,7 @@ class LensSink:
     given up to a limit. What they count of rows and samples is delivered in the books.
     """
 
-    traits: ClassVar[Traits] = Traits(unit="step", start="oldest", ranks="primary", system=True, max_records=500)
+    traits: ClassVar[Traits] = Traits(unit="step", iterations=True, ranks="primary", max_records=500)
 
     def __init__(
         self,
