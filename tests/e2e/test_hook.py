@@ -1,4 +1,4 @@
-"""A script that logs to wandb, unchanged, with the real SDK: what the collector has of it, and what W&B gets from whom."""
+"""A script that logs to wandb, unchanged, with the real SDK: what the collector has of it, and who uploads it."""
 
 import pytest
 from e2e.hooked import ROWS, heard, train
