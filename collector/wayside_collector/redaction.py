@@ -28,6 +28,7 @@ def secrets_in(config: Config, environ: Mapping[str, str], handed: Iterable[str]
     for sink in config.sinks:
         for name in sink.options.__struct_fields__:
             found.update(_of_option(name, getattr(sink.options, name), environ))
+        found.update(getattr(sink.options, "secrets", tuple)())
     for name, value in environ.items():
         if _VARIABLES.fullmatch(name):
             found.update(_of_text(value, whole="://" not in value))

@@ -125,7 +125,9 @@ class Admission:
         return amount_of(self._selection.rows(known, new, speaks, progress.read))
 
     def _records(self, known: Known, batch: Stored) -> list[Row | Event]:
-        rows = decode(known, self._spool.read(batch.rows), batch.first_seq) if batch.rows is not None else []
+        rows: list[Row | Event] = []
+        if batch.rows is not None and self._selection.takes_rows(known, primary=True):
+            rows = decode(known, self._spool.read(batch.rows), batch.first_seq)
         events = decode(known, self._spool.read(batch.events), batch.first_seq) if batch.events is not None else []
         return merge(rows, events)
 

@@ -81,6 +81,8 @@ class Selection:
         self._include = [re.compile(translate(pattern)) for pattern in options.include]
         self._exclude = [re.compile(translate(pattern)) for pattern in options.exclude]
         self._rename = options.rename
+        self._rows, self._takes_event = traits.rows, traits.takes_event
+        self._event_options = options
         self._plain = not (self._include or self._exclude or self._rename)
         self._plans: dict[tuple[str, ...], Plan] = {}
 
@@ -121,6 +123,8 @@ class Selection:
 
     def is_plain(self, batch: Stored) -> bool:
         """Whether what a batch amounts to follows from its composition, without reading it."""
+        if self._takes_event is not None and batch.amount.events:
+            return False
         return self.every is None and (self._plain or all(number >= 0 for number, _ in batch.composition))
 
     def amount(self, known: Known, batch: Stored, primary: bool) -> Amount:
@@ -141,7 +145,7 @@ class Selection:
 
     def takes_rows(self, known: Known, primary: bool) -> bool:
         """Whether rows of this session, which speaks for its run or does not, are for this sink."""
-        return primary or not self.primary_only or known.session.kind == "system"
+        return self._rows and (primary or not self.primary_only or known.session.kind == "system")
 
     def rows(
         self, known: Known, records: Iterable[Row | Event], primary: bool, decided_below: int = 0
@@ -152,7 +156,8 @@ class Selection:
         takes_rows = self.takes_rows(known, primary)
         for record in records:
             if isinstance(record, Event):
-                yield record
+                if self._takes_event is None or self._takes_event(record, self._event_options):
+                    yield record
             elif takes_rows:
                 plan = self.plan(record.names)
                 if not plan.kept:

@@ -128,6 +128,9 @@ def _none(session: Session, options: Any) -> str | None:
     return None
 
 
+TakesEvent = Callable[[Event, Any], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What a kind of sink needs of its pump.
@@ -138,7 +141,8 @@ class Traits:
     rows stored from "now" on. ranks: the default of the option. system: whether it takes the samplers' rows.
     leaves_out: why a sink with these options leaves a training session out altogether, in a word; None where it takes it.
     max_records: the most a parcel holds. commit_interval: seconds between two commits of its cursor; 0 commits after
-    each parcel. shows: it shows what it kept, and is opened before there is anything to send.
+    each parcel. shows: it shows what it kept, and is opened before there is anything to send. rows: whether rows are
+    anything to it. takes_event: whether a sink with these options takes this event; None: it takes each.
     """
 
     unit: Literal["row", "step"] = "row"
@@ -151,6 +155,8 @@ class Traits:
     iterations: bool = False
     commit_interval: float = 0.0
     shows: bool = False
+    rows: bool = True
+    takes_event: TakesEvent | None = None
 
 
 class Account(NamedTuple):

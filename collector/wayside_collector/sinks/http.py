@@ -12,7 +12,7 @@ import asyncio
 import gzip
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -136,7 +136,13 @@ def compress(body: bytes, how: Compression) -> tuple[bytes, dict[str, str]]:
 class HttpPeer:
     """The other side of an HTTP sink. `open` before `post`; `close` may be called without `open`, and twice."""
 
-    def __init__(self, options: HttpOptions, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        options: HttpOptions,
+        environ: Mapping[str, str] = os.environ,
+        show: Callable[[str], str] = shown,  # an address as an error text may have it
+    ) -> None:
+        self._show = show
         self._options = options
         self._environ = environ
         self._session: aiohttp.ClientSession | None = None
@@ -163,7 +169,7 @@ class HttpPeer:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send once and read the answer. Raises Retry, uncertain where the request may have been taken."""
         if self._session is None:
-            raise Retry(f"{shown(url)}: the sink is not open")
+            raise Retry(f"{self._show(url)}: the sink is not open")
         every = await self._headers()
         secrets = secrets_of(every, self._options.proxy)
         every.update(headers)
@@ -173,7 +179,7 @@ class HttpPeer:
                 text, cut = await _read(reply)
                 return Answer(reply.status, reply.headers, text, cut, secrets)
         except (aiohttp.ClientError, OSError) as problem:
-            _translate(problem, shown(url), self._options)
+            _translate(problem, self._show(url), self._options)
 
     async def _headers(self) -> dict[str, str]:
         if self._options.header_files:
