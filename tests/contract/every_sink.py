@@ -7,6 +7,7 @@ from typing import Any
 
 from standins.gateway_server import gateway_server
 from standins.lens_server import LensServer
+from standins.remote_write_server import receiver
 from wayside.row import Row
 from wayside_collector import config
 from wayside_collector.health import FAMILIES
@@ -14,10 +15,11 @@ from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Changes, Parcel, Record, Ref, Reject, Retry, Sink, Step
 from wayside_collector.testing import make_parcel, make_rows, make_session
 
-#: What a kind cannot be made without: the test's own places in the place of LENS and GATEWAY.
+#: What a kind cannot be made without: the test's own places in the place of LENS, GATEWAY and so on.
 REQUIRED: dict[str, dict[str, str]] = {
     "gateway": {"endpoint": "GATEWAY", "interval": "0.05"},
     "lens": {"endpoint": "LENS", "workload_uid": "w1", "workload_wait": "1"},
+    "remote_write": {"endpoint": "REMOTE_WRITE"},
     "wandb": {"mode": "offline"},
 }
 
@@ -40,6 +42,8 @@ async def made(name: str, folder: Path) -> AsyncIterator[Sink]:
             places["LENS"] = (await stack.enter_async_context(LensServer())).base
         if name == "gateway":
             places["GATEWAY"] = (await stack.enter_async_context(gateway_server())).endpoint
+        if name == "remote_write":
+            places["REMOTE_WRITE"] = (await stack.enter_async_context(receiver())).url
         options = options_of(name, **places)
         make = config.load_name(kind.sink)
         sink: Sink = make(options, reserved=FAMILIES) if kind.page else make(options)

@@ -1,18 +1,14 @@
 """Prometheus itself, Debian's, scrapes a running collector and answers what people ask of it."""
 
-import json
-import shutil
 import subprocess
 import sys
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 from e2e.hardware import USED, make_gpu
 from e2e.machine import Collector, Machine, fetch, until
+from standins.prometheus_server import Prometheus, find
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -27,43 +23,6 @@ RUN = (
 )
 
 
-def find(program: str) -> str:
-    found = shutil.which(program)
-    assert found, f"{program} is missing: run scripts/install-test-packages (Debian package `prometheus`)"
-    return found
-
-
-class Prometheus:
-    """A server that scrapes one collector each second."""
-
-    def __init__(self, machine: Machine, target: str) -> None:
-        config = machine.folder / "prometheus.yml"
-        job = {"job_name": "wayside", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
-        config.write_text(json.dumps({"scrape_configs": [job]}))
-        command = [find("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={machine.folder / 'tsdb'}"]
-        self.process, self.log = machine.start([*command, "--web.listen-address=127.0.0.1:0"])
-        self.url = f"http://127.0.0.1:{until(self._port, 'a port of Prometheus')}"
-
-    def _port(self) -> int:
-        assert self.process.poll() is None, self.log.read_text()
-        for connection in psutil.Process(self.process.pid).net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN:
-                return int(connection.laddr.port)
-        return 0
-
-    def ask(self, query: str) -> list[dict[str, Any]]:
-        """What a query answers now: labels and value of each series."""
-        url = f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-        try:
-            found = json.loads(fetch(url))["data"]["result"]
-        except OSError:  # it is still starting
-            return []
-        return [{**series["metric"], "value": float(series["value"][1])} for series in found]
-
-    def wait(self, query: str) -> list[dict[str, Any]]:
-        return until(lambda: self.ask(query), f"an answer to {query}")
-
-
 @pytest.fixture
 def collector(machine: Machine) -> Collector:
     """A collector that samples a GPU."""
@@ -72,7 +31,9 @@ def collector(machine: Machine) -> Collector:
 
 @pytest.fixture
 def prometheus(machine: Machine, collector: Collector) -> Prometheus:
-    return Prometheus(machine, collector.url.removeprefix("http://"))
+    target = collector.url.removeprefix("http://")
+    job = {"job_name": "wayside", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+    return Prometheus(machine, {"scrape_configs": [job]})
 
 
 @pytest.fixture

@@ -36,8 +36,8 @@ _QUOTED = 200  # characters of an answer's body that an error text repeats
 #: they wait in the spool instead of going to the dead letters.
 MISCONFIGURED: Mapping[int, str] = MappingProxyType(
     {
-        401: "it does not accept the credentials: check headers, header_files and header_env",
-        403: "it does not let these credentials in: check headers, header_files and header_env",
+        401: "it does not accept the credentials: check the options of headers and credentials",
+        403: "it does not let these credentials in: check the options of headers and credentials",
         404: "there is nothing at this path: check endpoint",
         405: "it takes no such request at this path: check endpoint",
         407: "the proxy does not accept the credentials: check proxy",
@@ -182,7 +182,7 @@ class HttpPeer:
             _translate(problem, self._show(url), self._options)
 
     async def _headers(self) -> dict[str, str]:
-        if self._options.header_files:
+        if self._options.reads_files:
             return await asyncio.to_thread(read_headers, self._options, self._environ)
         return read_headers(self._options, self._environ)
 

@@ -5,6 +5,8 @@ are read when the sink is opened, a header's file anew for each request, so that
 environment comes in as an argument. No text made here holds a header's value or a proxy's password.
 """
 
+import base64
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -26,15 +28,19 @@ class HttpOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Options every HTTP sink has.
 
     endpoint: the service's address, http or https. headers: sent with each request. header_files: header name to a
-    file that holds its value. header_env: header name to the environment variable that holds its value. timeout:
-    seconds for one whole request. proxy: an http proxy's address, `user:password@` allowed. A ca_file stands in the
-    place of the system's authorities.
+    file that holds its value. header_env: header name to the environment variable that holds its value. bearer_file: a
+    file that holds a token, sent as `Authorization: Bearer …`. basic_user, basic_password_file: a name, and a file that
+    holds its password, sent as `Authorization: Basic …`. timeout: seconds for one whole request. proxy: an http proxy's
+    address, `user:password@` allowed. A ca_file stands in the place of the system's authorities.
     """
 
     endpoint: str
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     header_files: dict[str, str] = msgspec.field(default_factory=dict)
     header_env: dict[str, str] = msgspec.field(default_factory=dict)
+    bearer_file: str | None = None
+    basic_user: str | None = None
+    basic_password_file: str | None = None
     # A server that stores before it answers may need this long, and cutting it off may lose what it was storing.
     timeout: Annotated[float, msgspec.Meta(gt=0, le=600, extra={"unit": "seconds"})] = 30.0
     proxy: str | None = None
@@ -49,7 +55,12 @@ class HttpOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def check(self) -> list[str]:
         """What is wrong with these options, each text beginning with the option's name; empty when nothing is."""
-        return [*_address_problems(self), *_header_problems(self), *tls_problems(self)]
+        return [*_address_problems(self), *_header_problems(self), *_credential_problems(self), *tls_problems(self)]
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether the headers of a request come from files, in part at least."""
+        return bool(self.header_files or self.bearer_file or self.basic_password_file)
 
 
 def shown(url: str) -> str:
@@ -80,18 +91,33 @@ def read_headers(options: HttpOptions, environ: Mapping[str, str]) -> dict[str, 
         found[name] = _header_value(environ[variable], f"header_env: {variable}")
     for name, path in options.header_files.items():
         found[name] = _header_value(_read_secret(path, name), f"header_files: {path}")
+    found |= _credentials(options)
     taken = {name.lower() for name in found}
     return {name: value for name, value in _OWN.items() if name.lower() not in taken} | found
 
 
-def _read_secret(path: str, header: str) -> str:
+def _credentials(options: HttpOptions) -> dict[str, str]:
+    """The header Authorization, where it is made of its parts."""
+    if options.bearer_file is not None:
+        token = _read_secret(options.bearer_file, "Authorization", "bearer_file")
+        return {"Authorization": "Bearer " + _header_value(token, f"bearer_file: {options.bearer_file}")}
+    if options.basic_user is not None and options.basic_password_file is not None:
+        path = options.basic_password_file
+        password = _header_value(
+            _read_secret(path, "Authorization", "basic_password_file"), f"basic_password_file: {path}"
+        )
+        return {"Authorization": "Basic " + base64.b64encode(f"{options.basic_user}:{password}".encode()).decode()}
+    return {}
+
+
+def _read_secret(path: str, header: str, option: str = "header_files") -> str:
     try:
         with Path(path).open("rb") as file:
             value = file.read(MAX_SECRET_FILE + 1)
     except OSError as problem:
-        raise Retry(f"header_files: {path} for the header {header}: {problem.strerror}") from problem
+        raise Retry(f"{option}: {path} for the header {header}: {problem.strerror}") from problem
     if len(value) > MAX_SECRET_FILE:
-        raise Retry(f"header_files: {path} is longer than {MAX_SECRET_FILE} bytes: it holds no header's value")
+        raise Retry(f"{option}: {path} is longer than {MAX_SECRET_FILE} bytes: it holds no header's value")
     return value.decode("utf-8", "replace")
 
 
@@ -107,6 +133,7 @@ def secrets_of(headers: Mapping[str, str], proxy: str | None) -> frozenset[str]:
     password; all of it also as JSON and percent-encoding spell it.
     """
     found = {value for value in headers.values() if value not in _OWN.values()}
+    found |= {_password_of(value) for value in found}
     # A word of two or three letters is no secret, and hiding it would hide the sentence.
     found |= {word for value in found for word in re.split(r"[\s;,=:]+", value) if len(word) > 3}
     if proxy is not None:
@@ -114,6 +141,16 @@ def secrets_of(headers: Mapping[str, str], proxy: str | None) -> frozenset[str]:
         found |= {user, password}
     found |= {unquote(word) for word in found} | {json.dumps(word)[1:-1] for word in found}
     return frozenset(found - {""})
+
+
+def _password_of(value: str) -> str:
+    """What basic credentials hold, in plain; empty for anything else."""
+    scheme, _, packed = value.partition(" ")
+    if scheme != "Basic":
+        return ""
+    with contextlib.suppress(ValueError):
+        return base64.b64decode(packed, validate=True).decode("utf-8", "replace").partition(":")[2]
+    return ""
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -132,6 +169,20 @@ def _address_problems(options: HttpOptions) -> list[str]:
             problems.append("endpoint: must end with the path, without ? or #")
     if options.proxy is not None:
         problems += [f"proxy: {text}" for text in url_problems(options.proxy, ("http",))]
+    return problems
+
+
+def _credential_problems(options: HttpOptions) -> list[str]:
+    problems = []
+    given = {name.lower() for name in (*options.headers, *options.header_files, *options.header_env)}
+    for option in ("bearer_file", "basic_user"):
+        if getattr(options, option) is not None and "authorization" in given:
+            problems.append(f"{option}: the header Authorization is given already")
+    if options.bearer_file is not None and options.basic_user is not None:
+        problems.append("basic_user: has no meaning beside bearer_file")
+    if (options.basic_user is None) != (options.basic_password_file is None):
+        lacking = "basic_user" if options.basic_user is None else "basic_password_file"
+        problems.append(f"{lacking}: basic_user and basic_password_file go together")
     return problems
 
 
