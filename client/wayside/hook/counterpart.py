@@ -9,17 +9,23 @@ from ..identity import find_place
 from ..notices import say
 from ..runs import Run
 from ..settings import read_settings
+from .native import began
 
 PROJECT = "uncategorized"  #: where wandb puts a run for which nobody names one
 
+_NOT_CARRIED = (
+    "W&B gets this run from the collector, without console output and code files; WAYSIDE_WANDB_HOOK=mirror keeps both"
+)
+
 _nth = 0  # runs of wandb's that this process has begun
+_said = False  # what is not carried
 
 
 def begin(told: Dict[str, Any], config: Any, origin: str, step: int = 0) -> Run:
     """Begin the run. told: what wandb calls it (id, name, project, entity, group, job_type, tags, notes, resume,
     each None or empty where it does not say). origin: "wandb" where wandb uploads it itself. step: the next one.
     """
-    global _nth
+    global _nth, _said
     _nth += 1
     settings = read_settings(os.environ)
     place = find_place(os.environ)
@@ -33,7 +39,10 @@ def begin(told: Dict[str, Any], config: Any, origin: str, step: int = 0) -> Run:
         run.notices.tell(problem, problem)
     if around.enabled and not around.quiet:
         say(api.where_of(run, around))
+        if origin != "wandb" and not _said:
+            _said = say(_NOT_CARRIED)
     api.remember(run, current=False)
+    began(run)
     return run
 
 

@@ -1,5 +1,6 @@
 """Waits for a module to be imported: a finder first in `sys.meta_path`, which lets the others find the module and asks
-only to be called when its body has run. The module's own loader stays, so that its resources are found as ever.
+only to be called when its body has run, which a reload does again. The module's own loader stays, so that its resources
+are found as ever.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Finder:
-    """Calls `then` with the module `name` once it has been imported."""
+    """Calls `then` with the module `name` whenever it has been imported."""
 
     def __init__(self, name: str, then: Then) -> None:
         self._name = name
@@ -27,22 +28,17 @@ class Finder:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    _follow(spec.loader, self._imported)
+                    _follow(spec.loader, self._then)
                 return spec
         return None
 
-    def _imported(self, module: Any) -> None:
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
-        self._then(module)
-
 
 def when_imported(name: str, then: Then) -> None:
-    """Call `then` with the module: now if it is there, else when it has been imported."""
+    """Call `then` with the module: now if it is there, and each time when it has been imported."""
     module = sys.modules.get(name)
     if module is not None:
         then(module)
-    elif not any(isinstance(finder, Finder) and finder._name == name for finder in sys.meta_path):
+    if not any(isinstance(finder, Finder) and finder._name == name for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder(name, then))
 
 

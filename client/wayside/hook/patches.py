@@ -23,11 +23,14 @@ _runs: "weakref.WeakKeyDictionary[Any, Run]" = weakref.WeakKeyDictionary()  # wa
 
 
 def patch(wandb: Any, mode: str) -> None:
-    """Hook this module. Without a class Run it is no wandb (a folder of that name, say), and is left alone."""
+    """Hook this module, or what of it is not hooked: a reload gives it back its own `init`. Without a class Run it is
+    no wandb (a folder of that name, say), and is left alone.
+    """
     sdk = getattr(getattr(wandb, "sdk", None), "wandb_run", None)
-    if getattr(wandb, MARK, False) or sdk is None or not hasattr(wandb, "init"):
+    if sdk is None or not hasattr(wandb, "init"):
         return
-    wandb.init = _wrap_init(wandb, mode)
+    if not hasattr(wandb.init, MARK):
+        wandb.init = _wrap_init(wandb, mode)
     run = sdk.Run
     _wrap(run, "_log", before=_row)
     _wrap(run, "define_metric", after=_define_metric)
@@ -53,6 +56,7 @@ def _wrap_init(wandb: Any, mode: str) -> Callable[..., Any]:
         guarded(_begin, wandb, run, asked, diverted)
         return run
 
+    setattr(init, MARK, True)
     return init
 
 
@@ -61,7 +65,7 @@ def _wrap(
 ) -> None:
     """Have a method of theirs call ours, too; what it takes, gives and raises stays theirs."""
     original = kind.__dict__.get(name)
-    if original is None:
+    if original is None or hasattr(original, MARK):
         return
 
     @functools.wraps(original)
@@ -73,6 +77,7 @@ def _wrap(
             guarded(after, run, *args, **named)
         return given
 
+    setattr(wrapped, MARK, True)
     setattr(kind, name, wrapped)
 
 

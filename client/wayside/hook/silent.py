@@ -10,6 +10,7 @@ from typing import Any, Dict
 
 from ..runs import Run
 from .guarded import guarded
+from .native import yielded
 
 MARK = "_wayside_run"  #: what the class of a run that was taken over holds
 _REBOUND = ("log", "define_metric", "alert", "summary")  # names that wandb.init binds in the module
@@ -39,7 +40,8 @@ def _methods(ours: Run, their_finish: Any, their_define_metric: Any) -> Dict[str
     def log(self: Any, data: Any, step: Any = None, commit: Any = None, *args: Any, **named: Any) -> None:
         if not isinstance(data, Mapping):
             raise TypeError("wandb.log must be passed a dictionary")
-        ours.log(data, step, commit)  # type: ignore[arg-type]
+        if not yielded():
+            ours.log(data, step, commit)  # type: ignore[arg-type]
         dict.update(self.summary, data)
 
     def finish(self: Any, exit_code: Any = None, *args: Any, **named: Any) -> None:

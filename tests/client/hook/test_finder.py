@@ -28,23 +28,36 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_called_when_the_body_has_run(planted: Path):
-    """Once, with the whole module; its loader and its resources are as without us, and nobody waits any longer."""
+    """Once, with the whole module; its loader and its resources are as without us."""
     heard: list[Any] = []
     when_imported("planted_one", lambda module: heard.append(module.ready))
     assert heard == []
     module = importlib.import_module("planted_one")
+    importlib.import_module("planted_one")
     assert heard == [True]
     assert "exec_module" not in vars(module.__spec__.loader)
     assert (importlib.resources.files("planted_one") / "words.txt").read_text() == "found"
-    assert not any(isinstance(finder, Finder) for finder in sys.meta_path)
+
+
+def test_called_again_for_a_reload(planted: Path):
+    """Its body gives a module back what it had before us; so does a second import after it was forgotten."""
+    heard: list[Any] = []
+    when_imported("planted_one", heard.append)
+    module = importlib.import_module("planted_one")
+    importlib.reload(module)
+    del sys.modules["planted_one"]
+    other = importlib.import_module("planted_one")
+    assert heard == [module, module, other]
 
 
 def test_called_at_once_for_what_is_there(planted: Path):
-    """A module that has been imported is patched where it stands."""
+    """A module that has been imported is patched where it stands, and again when it is reloaded."""
     module = importlib.import_module("planted_one")
     heard: list[Any] = []
     when_imported("planted_one", heard.append)
     assert heard == [module]
+    importlib.reload(module)
+    assert heard == [module, module]
 
 
 def test_a_module_that_is_not_installed(planted: Path):
