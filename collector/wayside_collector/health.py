@@ -38,6 +38,7 @@ FAMILIES = (
     "wayside_sink_lag_seconds",
     "wayside_sink_failures",
     "wayside_sink_events_total",
+    "wayside_sink_sessions_left_out",
     "wayside_dead_letters",
     "wayside_dead_letters_evicted_total",
     "wayside_ingest_points_total",
@@ -80,6 +81,7 @@ def books_as_status(status: PumpStatus) -> dict[str, Any]:
     shown["dead_letters"] = status.dead_letters
     shown["dead_letters_evicted"] = status.dead_letters_evicted
     shown["counters"] = status.counters
+    shown["left_out"] = dict(status.left_out)
     return shown
 
 
@@ -236,6 +238,15 @@ class Health(Collector):
         for sink, status in sinks:
             evicted.add_metric([sink], status.dead_letters_evicted)
         yield evicted
+        left = GaugeMetricFamily(
+            "wayside_sink_sessions_left_out",
+            "Sessions a sink leaves out altogether, by reason.",
+            labels=["sink", "reason"],
+        )
+        for name, status in sinks:
+            for reason, number in status.left_out.items():
+                left.add_metric([name, reason], number)
+        yield left
         own = CounterMetricFamily("wayside_sink_events", "What a sink counts of its own.", labels=["sink", "what"])
         for sink, status in sinks:
             for what, count in status.counters.items():

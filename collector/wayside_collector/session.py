@@ -35,6 +35,31 @@ class Pod(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str | None = None
 
 
+class Primus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the training container's `PRIMUS_LENS_*` ask. endpoint: where Lens is, as it was told there. reporting:
+    whether Lens is to get the session. output: the folder for its metrics as files. enhance: whether those hold
+    hardware metrics, too. batch_size: steps of one request to Lens, at most.
+    """
+
+    endpoint: str | None = None
+    reporting: bool = True
+    output: str | None = None
+    enhance: bool = False
+    batch_size: int | None = None
+
+
+class ForWandb(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What its `WANDB_*` ask of W&B. mode: "online", "offline" or "disabled"; another word means online. base_url: the
+    server, as it was told there. dir: where offline folders are wanted. verify_tls: False where certificates are not
+    to be checked.
+    """
+
+    mode: str = "online"
+    base_url: str | None = None
+    dir: str | None = None
+    verify_tls: bool = True
+
+
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """One connected process of a run.
 
@@ -44,10 +69,11 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     cluster knows it. attempt: "outer.inner", how often the job and the process group were started again. started: Unix
     time in seconds. origin: "wayside", "wandb" (a mirrored wandb run, uploaded by the trainer's own SDK), "json"
     (JSON lines) or "http" (requests). posted: the mark under which its rows come in requests, empty where they come
-    another way. continues: what the collector notes when a session that was taken for dead comes back and goes on as
-    this one: its own id, and the seq and points it had then. via: the id of the collector that feeds us this session,
-    None for our own. namespace: that of the token with which it came, None for none. media_root, media_place: where it
-    puts files that its events name, absolutely and as seen from the socket's folder.
+    another way. primus, wandb: what its environment asks of other trackers. continues: what the collector notes when a
+    session that was taken for dead comes back and goes on as this one: its own id, and the seq and points it had then.
+    via: the id of the collector that feeds us this session, None for our own. namespace: that of the token with which
+    it came, None for none. media_root, media_place: where it puts files that its events name, absolutely and as seen
+    from the socket's folder.
     """
 
     session: str

@@ -94,7 +94,9 @@ def test_samples_and_mirrored_sessions_are_taken_or_not() -> None:
     assert not Selection(SinkOptions(system=False), Traits()).wants(system)
     mirrored = session(origin="wandb")
     assert Selection(SinkOptions(), Traits()).wants(mirrored)
-    assert not Selection(SinkOptions(), Traits(origins_left_out=frozenset({"wandb"}))).wants(mirrored)
+    leaves_out = Traits(leaves_out=lambda session, options: "mirrored" if session.origin == "wandb" else None)
+    assert not Selection(SinkOptions(), leaves_out).wants(mirrored)
+    assert Selection(SinkOptions(), leaves_out).wants(session())
 
 
 @pytest.mark.parametrize(

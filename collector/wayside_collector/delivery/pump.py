@@ -11,8 +11,9 @@ without a wait, and touch what lies behind all that a thread reads meanwhile, or
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..registry import Known
 from ..sinks.base import Sink, SinkOptions
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PumpStatus:
-    """What is shown of a sink: its books, in points unless said otherwise, and how it fares."""
+    """What is shown of a sink: its books, in points, and how it fares. left_out: sessions, by reason."""
 
     books: Books
     lag_seconds: float
@@ -48,6 +49,7 @@ class PumpStatus:
     counters: dict[str, int]
     dead_letters: int
     dead_letters_evicted: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 class Pump:
@@ -165,6 +167,7 @@ class Pump:
         for known in sessions:
             self._reading.forget(known.key)
             self._counting.last.pop(known.key, None)
+            self._counting.left_out.pop(known.key, None)
 
     async def revive(self, choice: Choice) -> int:
         """These dead letters of the sink wait again; how many. Raises SpoolError, or TimeoutError while a send goes on
@@ -292,4 +295,5 @@ class Pump:
             counters=dict(sending.counters),
             dead_letters=self._commits.dead_letters,
             dead_letters_evicted=self._commits.evicted,
+            left_out=Counter(list(self._counting.left_out.values())),
         )

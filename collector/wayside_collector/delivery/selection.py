@@ -70,14 +70,18 @@ class Plan(NamedTuple):
 
 
 class Selection:
-    """One sink's choice. last: session key to where `every` stands."""
+    """One sink's choice. last: session key to where `every` stands. left_out: session key to why the sink leaves the
+    whole session out, in a word.
+    """
 
     def __init__(self, options: SinkOptions, traits: Traits) -> None:
         self.primary_only = (options.ranks or traits.ranks) == "primary"
         self.every = parse_every(options.every)
         self.last: dict[int, Kept] = {}
         self._system = traits.system if options.system is None else options.system
-        self._left_out = traits.origins_left_out
+        self.left_out: dict[int, str] = {}
+        self._options = options
+        self._leaves_out = traits.leaves_out
         self._include = [re.compile(translate(pattern)) for pattern in options.include]
         self._exclude = [re.compile(translate(pattern)) for pattern in options.exclude]
         self._rename = options.rename
@@ -88,9 +92,15 @@ class Selection:
 
     def wants(self, known: Known) -> bool:
         """Whether anything of this session is for this sink."""
-        if known.session.kind == "test" or (known.session.kind == "system" and not self._system):
+        session = known.session
+        if session.kind == "system":
+            return self._system
+        if session.kind != "run":
             return False
-        return known.session.origin not in self._left_out
+        reason = self._leaves_out(session, self._options)
+        if reason is not None:
+            self.left_out[known.key] = reason
+        return reason is None
 
     def plan(self, names: tuple[str, ...]) -> Plan:
         found = self._plans.get(names)

@@ -4,11 +4,11 @@ import json
 import math
 
 import pytest
-from wayside_collector.session import Pod
+from wayside_collector.session import Pod, Primus
 from wayside_collector.sinks.base import Parcel, Part, Step
 from wayside_collector.sinks.lens import LensOptions
 from wayside_collector.sinks.lens.kept import MAX_KEPT, MAX_TOTALS, Kept, give_back, take_config, target
-from wayside_collector.sinks.lens.plan import NO_STEP, OUT_OF_RANGE, Plan, make_plan
+from wayside_collector.sinks.lens.plan import NO_STEP, OUT_OF_RANGE, Plan, leaves_out, make_plan
 from wayside_collector.sinks.lens.samples import primus_sample
 from wayside_collector.testing import make_event, make_rows, make_session
 
@@ -280,3 +280,26 @@ def test_what_is_kept_is_bounded():
     take_config(kept, "r1", {"set": {f"g{i}": {"max_steps": i + 1} for i in range(100)}})
     assert (kept.dropped, kept.get("old/0"), kept.changes["old/0"]) == (1, None, None)
     assert len(json.loads(kept.get("target/r1") or b"")) == MAX_TOTALS
+
+
+# --- what the run's user asks ----------------------------------------------------------------------------------------
+
+
+def test_who_wants_no_lens():
+    """Such a session is left out, for a reason, and no hardware is kept for it either."""
+    silent = make_session(workload="w2", primus=Primus(reporting=False), host="h")
+    options = LensOptions(endpoint="http://lens/v1")
+    assert (leaves_out(silent, options), leaves_out(SESSION, options)) == ("api_reporting", None)
+    kept = Kept({})
+    planned(sample(None, silent), kept=kept, system=True)
+    assert kept.changes == {}
+    planned(sample(None, silent, SESSION), kept=kept, system=True)
+    assert len(kept.changes) == 1
+
+
+@pytest.mark.parametrize(("asked", "steps"), [(None, 40), (10, 10), (41, 40), (-3, 1), (0, 40)])
+def test_steps_of_one_request(asked: int | None, steps: int):
+    """As many as the run's user wants, as far as the operator lets them."""
+    session = make_session(workload="w1", primus=Primus(batch_size=asked))
+    plan = planned(Part(session, [step(1, {"loss": 1.0})]), steps_per_request=40)
+    assert list(plan.steps.values()) == [steps]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from standins.wandb_backend import WandbBackend
-from standins.wandb_pump import FAST, MiniPump, steps
+from standins.wandb_pump import ENVIRON, FAST, MiniPump, steps
 from wayside_collector.sinks.base import Context, Parcel, Retry
 from wayside_collector.sinks.wandb import WandbOptions, WandbSink
 from wayside_collector.testing import make_event, make_parcel, make_session
@@ -60,9 +60,11 @@ async def test_without_wandb_rows_wait(online: WandbOptions, tmp_path: Path, mon
 
 async def test_without_a_key_rows_wait(backend: WandbBackend, tmp_path: Path):
     """The error says where a key may stand; offline none is needed."""
-    sink = WandbSink(WandbOptions(base_url=backend.url), FAST, {})
+    sink = WandbSink(WandbOptions(base_url=backend.url), FAST, ENVIRON)
+    await sink.open(Context("wandb", tmp_path))
     with pytest.raises(Retry, match="no W&B API key: set api_key_file, api_key, or WANDB_API_KEY"):
-        await sink.open(Context("wandb", tmp_path))
+        await sink.send(make_parcel(make_session("r1"), steps(1)))
+    await sink.close()
     sink = WandbSink(WandbOptions(base_url=backend.url), FAST, {"WANDB_API_KEY": backend.key})
     await sink.open(Context("wandb", tmp_path))
     await sink.close()

@@ -104,4 +104,3 @@ def test_the_sinks_traits():
     sink: Sink = WandbSink(read(), environ={})
     assert sink.traits is traits
     assert (traits.unit, traits.start, traits.ranks, traits.system) == ("step", "oldest", "primary", True)
-    assert traits.origins_left_out == {"wandb"}

@@ -31,7 +31,7 @@ from wayside_collector.sinks.wandb.protocol import (
     read_reply,
 )
 
-START = Start(True, "/nowhere", 1, 0.5, 5.0, 5.0)
+START = Start("/nowhere", 1, 0.5, 5.0, 5.0)
 
 
 def test_the_environment_is_made_anew(tmp_path: Path):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from wayside.row import CONFIG, FINISH, Event, Row
 
+from ...session import Session
 from ..base import Parcel, Part, Ref, Step
 from .encode import MIN_INT32, Header, Push, identify, is_time, lens_values, prefix
 from .kept import Kept, put_sample, take_config, take_sample, target
@@ -25,15 +26,21 @@ OUT_OF_RANGE = f"Lens keeps steps from {MIN_INT32} to {MAX_INT32}: the step is o
 
 @dataclass(slots=True)
 class Plan:
-    """pushes: by header, in order. delivered: what is done without a request. refused: by reason. counts: what is to
-    be counted when the send ends. runs: ids of the runs it is of.
+    """pushes: by header, in order. steps: the most of them in one request, likewise. delivered: what is done without a
+    request. refused: by reason. counts: what is to be counted when the send ends. runs: ids of the runs it is of.
     """
 
     pushes: dict[Header, list[Push]] = field(default_factory=dict)
+    steps: dict[Header, int] = field(default_factory=dict)
     delivered: set[Ref] = field(default_factory=set)
     refused: dict[str, set[Ref]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     runs: set[str] = field(default_factory=set)
+
+
+def leaves_out(session: Session, options: LensOptions) -> str | None:
+    """See `base.Traits`: the run's user wants no Lens."""
+    return None if session.primus.reporting else "api_reporting"
 
 
 def make_plan(parcel: Parcel, options: LensOptions, kept: Kept, now: float) -> Plan:
@@ -48,15 +55,16 @@ def make_plan(parcel: Parcel, options: LensOptions, kept: Kept, now: float) -> P
 
 
 def _plan_samples(plan: Plan, part: Part, options: LensOptions, kept: Kept) -> None:
+    runs = [session for session in part.open_runs if leaves_out(session, options) is None]
     for record in part.records:
         plan.delivered |= refs(part, record)
         if isinstance(record, Event):
             continue
         points = len(record.metrics)
-        if options.system and part.open_runs:
+        if options.system and runs:
             values, unnamed = primus_sample(record.metrics)
             plan.counts["system_left_out"] += unnamed
-            plan.counts["system_superseded"] += put_sample(kept, part.open_runs, values) if values else 0
+            plan.counts["system_superseded"] += put_sample(kept, runs, values) if values else 0
         else:
             plan.counts["system_left_out"] += points
 
@@ -64,6 +72,7 @@ def _plan_samples(plan: Plan, part: Part, options: LensOptions, kept: Kept) -> N
 def _plan_run(plan: Plan, part: Part, options: LensOptions, kept: Kept, now: float) -> None:
     plan.runs.add(part.session.run.id)
     header = identify(part.session, options)
+    plan.steps[header] = _steps_per_request(part.session, options)
     before = prefix(part.session, options)
     for record in part.records:
         rows = refs(part, record)
@@ -82,6 +91,12 @@ def _plan_run(plan: Plan, part: Part, options: LensOptions, kept: Kept, now: flo
             else:
                 plan.delivered |= rows
                 plan.counts["nonfinite"] += push.nonfinite
+
+
+def _steps_per_request(session: Session, options: LensOptions) -> int:
+    """As many as the run's user wants, within what the operator does."""
+    asked = session.primus.batch_size or options.steps_per_request
+    return max(1, min(asked, options.steps_per_request))
 
 
 def _read_event(part: Part, event: Event, kept: Kept) -> None:

@@ -23,7 +23,7 @@ from .encode import Header, Push, encode, requests
 from .judge import Judgement, judge
 from .kept import Kept, give_back
 from .options import LensOptions
-from .plan import Plan, make_plan
+from .plan import Plan, leaves_out, make_plan
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ class LensSink:
     given up to a limit. What they count of rows and samples is delivered in the books.
     """
 
-    traits: ClassVar[Traits] = Traits(unit="step", iterations=True, ranks="primary", max_records=500)
+    traits: ClassVar[Traits] = Traits(
+        unit="step", iterations=True, ranks="primary", max_records=500, leaves_out=leaves_out
+    )
 
     def __init__(
         self,
@@ -87,16 +89,16 @@ class LensSink:
         plan = await asyncio.to_thread(make_plan, parcel, self._options, kept, self._clock())
         tally = Tally()
         for header, pushes in plan.pushes.items():
-            await self._push_all(header, pushes, tally)
+            await self._push_all(header, pushes, plan.steps[header], tally)
             if tally.stopped:
                 break
         return self._end(plan, tally, kept)
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    async def _push_all(self, header: Header, pushes: list[Push], tally: Tally) -> None:
+    async def _push_all(self, header: Header, pushes: list[Push], steps: int, tally: Tally) -> None:
         """Push until all are done or something must wait; a request that is refused is halved until one is left."""
-        waiting = deque(requests(pushes, self._options.steps_per_request))
+        waiting = deque(requests(pushes, steps))
         while waiting:
             batch = waiting.popleft()
             judged = await self._push(header, batch, tally)

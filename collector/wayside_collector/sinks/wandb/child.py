@@ -60,10 +60,9 @@ def begin(wire: Wire) -> tuple[Sdk, int] | None:
     start = first[1] if first is not None else None
     if first is None or not isinstance(start, Start):
         return None
-    if not start.offline:
-        os.umask(0o077)  # the SDK's own logs hold the relay's address, which is for nobody else
+    umask = os.umask(0o077)  # the SDK's own logs hold the relay's address, which is for nobody else
     try:
-        sdk = Sdk(start, lambda handle: wire.write(0, Stopped(handle)))
+        sdk = Sdk(start, lambda handle: wire.write(0, Stopped(handle)), umask)
     except Refused as refused:
         wire.write(first[0], Failed(str(refused)))
         return None

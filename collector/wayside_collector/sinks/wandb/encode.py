@@ -14,6 +14,7 @@ from wayside.row import Event, Row
 
 from ...session import Session
 from ..base import Parcel, Part, Record, Ref, Step
+from .asked import folder_for, is_offline, leaves_out
 from .flight import Line, RunKey
 from .names import identity, metric_name, rank_prefix, run_key, sound
 from .options import WandbOptions
@@ -68,7 +69,7 @@ Item = Line | Sample | Config | Told
 @dataclass
 class Plan:
     """What one run is to be given. identity: how it introduces itself, should it be opened. started: Unix time of the
-    newest session that has something in it.
+    newest session that has something in it. folder: where an offline folder is wanted, other than in the sink's own.
     """
 
     key: RunKey
@@ -77,6 +78,7 @@ class Plan:
     items: list[Item] = field(default_factory=list)
     finish: Finish | None = None
     started: float = 0.0
+    folder: str | None = None
 
     def refs(self) -> Iterator[Ref]:
         """What its items are made of."""
@@ -103,7 +105,7 @@ def encode(parcel: Parcel, options: WandbOptions, count: Callable[[str, int], No
     for part in parcel.parts:
         if part.session.kind == "system":
             encoder.system(part)
-        elif part.session.origin != "wandb":
+        elif leaves_out(part.session, options) is None:
             encoder.training(part)
     return Encoded(encoder.plans, encoder.needs, encoder.refused)
 
@@ -121,7 +123,7 @@ class _Encoder:
         if self._options.system is False:
             return
         rows = [record for record in part.records if isinstance(record, Row) and record.names]
-        runs = [session for session in part.open_runs if session.origin != "wandb"]
+        runs = [session for session in part.open_runs if leaves_out(session, self._options) is None]
         for session in runs if rows else []:
             plan = self._plan(session, False, {})
             label = _label(session, part.session)
@@ -146,12 +148,14 @@ class _Encoder:
                 self._line(plan, line)
 
     def _plan(self, session: Session, primary: bool, about: dict[str, Any]) -> Plan:
-        key = run_key(session.run, self._options)
+        key = run_key(session.run, self._options, is_offline(session, self._options))
         plan = self.plans.get(key)
         if plan is None:
             plan = self.plans[key] = Plan(key, identity(key, session, self._options, about), primary)
         elif primary and not plan.primary:
             plan.identity, plan.primary = identity(key, session, self._options, about), True
+        if key.offline and plan.folder is None:
+            plan.folder = folder_for(session, self._options)
         plan.started = max(plan.started, session.started)
         return plan
 

@@ -18,14 +18,17 @@ MAX_SESSIONS = 1024  #: sessions whose delivered rows are remembered; only a few
 
 
 class RunKey(NamedTuple):
-    """What names a run at W&B; entity None is the API key's own."""
+    """What names a run at W&B; entity None is the API key's own. offline: it goes into a folder, which is another way
+    than W&B's even for a run that has both.
+    """
 
     entity: str | None
     project: str
     id: str
+    offline: bool = False
 
     def __str__(self) -> str:
-        return "/".join(filter(None, self))
+        return "/".join(filter(None, self[:3]))
 
 
 class Line(NamedTuple):

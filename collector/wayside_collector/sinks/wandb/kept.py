@@ -1,7 +1,8 @@
 """What the sink keeps with the pump's cursor. Pure.
 
     batch           decimal: rows of the ledger's batches up to this one are settled
-    run:<run>       msgpack of Kept: how far a run is, for the KNOWN runs last touched
+    run:<run>       msgpack of Kept: how far a run is, for the KNOWN runs last touched; what went into a folder ends in
+                    " offline"
 
 Both are hints that make a restart exact and cheap; the ledger says what was on its way, W&B (or the run's file) how
 much of that arrived.
@@ -60,4 +61,4 @@ class State:
 
 
 def _name(key: RunKey) -> str:
-    return f"{_RUN}{key.entity or ''}/{key.project}/{key.id}"
+    return f"{_RUN}{key.entity or ''}/{key.project}/{key.id}{' offline' if key.offline else ''}"

@@ -55,9 +55,9 @@ def metric_name(name: str) -> str:
     return f"wayside/user/{name}" if name in RESERVED else sound(name)
 
 
-def run_key(run: Run, options: WandbOptions) -> RunKey:
-    """Where a run stands at W&B."""
-    return RunKey(run.entity or options.entity, project_name(run.project or options.project), run_id(run.id))
+def run_key(run: Run, options: WandbOptions, offline: bool = False) -> RunKey:
+    """Where a run stands at W&B, or will when its folder is synced."""
+    return RunKey(run.entity or options.entity, project_name(run.project or options.project), run_id(run.id), offline)
 
 
 def page(run: Run, options: WandbOptions, own: str | None) -> str | None:

@@ -2,6 +2,7 @@
 disk.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,11 +23,14 @@ _URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 class WandbOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of the W&B sink, beside those of every sink.
 
-    mode: "online" uploads; "offline" writes run folders for `wandb sync`. entity, project: where runs go that name none
+    mode: "online" uploads; "offline" writes run folders for `wandb sync`, as it does with a session that says
+    WANDB_MODE=offline. entity, project: where runs go that name none
     themselves. base_url: the W&B server. api_key_file, api_key: the key; without both, the environment's WANDB_API_KEY.
-    dir: where the SDK keeps its files. max_dir_size: bytes they may take: files of online runs are removed oldest
-    first, offline run folders never. proxy: an http proxy, `user:password@` allowed. A ca_file is trusted beside the
-    system's authorities. tags: added to each run's own. upload_interval: seconds between two uploads of a run, whole.
+    dir: where the SDK keeps its files. dirs: roots below which a session's own WANDB_DIR is followed for its offline
+    folder; what lies there is not counted by max_dir_size. max_dir_size: bytes they may take: files of online runs are
+    removed oldest first, offline run folders never. proxy: an http proxy, `user:password@` allowed. A ca_file is
+    trusted beside the system's authorities. tags: added to each run's own. upload_interval: seconds between two
+    uploads of a run, whole.
     finish_timeout: seconds a run's finish may take. step_axis: "wandb" leaves the x-axis to W&B's own step; "wayside"
     writes `wayside/step`, the user's step, on every row and makes it the x-axis.
     """
@@ -38,6 +42,7 @@ class WandbOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=
     api_key_file: str | None = None
     api_key: str | None = None
     dir: str | None = None
+    dirs: tuple[str, ...] = ()
     # Some 20 million rows of ten metrics offline: weeks of a run, and a part of a node's disk.
     max_dir_size: Annotated[int, msgspec.Meta(ge=1 << 20, le=MAX_BYTES, extra={"unit": "bytes"})] = 10 << 30
     proxy: str | None = None
@@ -60,6 +65,7 @@ class WandbOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=
         problems = []
         if not _URL.fullmatch(self.base_url) or "@" in self.base_url:
             problems.append("base_url: must be an address that begins with http:// or https:// and names a host only")
+        problems += [f"dirs: {one!r:.80} must be an absolute path" for one in self.dirs if not os.path.isabs(one)]
         if self.proxy is not None:
             problems += [f"proxy: {text}" for text in url_problems(self.proxy, ("http",))]
         if self.api_key is not None and self.api_key_file is not None:

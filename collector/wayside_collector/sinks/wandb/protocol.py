@@ -23,7 +23,6 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Start(Message, frozen=True):
     """The first command. Settings of the SDK that are the same for every run; times in seconds. Answer: Ready."""
 
-    offline: bool
     folder: str
     upload_interval: int
     flush_interval: float
@@ -49,13 +48,16 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Open(Message, frozen=True):
-    """Open a run, or resume it. handle: what the run is called here. url, key: the relay's. Answer: Opened."""
+    """Open a run, or resume it. handle: what the run is called here. url, key: the relay's; without a url the run goes
+    into a folder. folder: where that is made, None for the usual place. Answer: Opened.
+    """
 
     handle: str
     identity: Identity
     config: dict[str, Any]
     url: str | None
     key: str
+    folder: str | None = None
 
 
 class RowOp(Message, frozen=True):

@@ -41,23 +41,26 @@ class Blocked(Exception):
 
 
 class Runs:
-    """relay: None offline. delivered, refused: what is found of a row's fate is added to them."""
+    """relay: None while there is no way to W&B, `no_way` says why. delivered, refused: what is found of a row's fate is
+    added to them.
+    """
 
     def __init__(self, options: WandbOptions, limits: Limits, relay: Relay | None, state: State) -> None:
         self.delivered = Delivered()
         self.refused: dict[Ref, str] = {}
         self.courses: dict[RunKey, Course] = {}
         self.child: Child | None = None
+        self.no_way = Problem("there is no way to W&B yet", alone=True)
         self._options = options
         self._limits = limits
-        self._relay = relay
+        self.relay = relay
         self._state = state
         self._handles = 0
 
     def stir(self) -> None:
         """The child has news."""
-        if self._relay is not None:
-            self._relay.changed.set()
+        if self.relay is not None:
+            self.relay.changed.set()
 
     def restore(self, uncertain: Mapping[RunKey, Uncertain]) -> None:
         """After a start: what the ledger says was on its way."""
@@ -103,11 +106,16 @@ class Runs:
         while len(self.opened) >= self._limits.open_runs:
             # Of those with rows on their way none can be closed soon.
             await self.close(min(self.opened, key=lambda one: (bool(one.flight), one.used)), child)
+        for other in self.opened:
+            if other.key.id == course.key.id:  # wandb-core has one run of an id at a time, whatever its project
+                await self.close(other, child)
         try:
-            if self._relay is not None:
-                await self._open_online(course, plan, child, self._relay)
-            else:
+            if course.key.offline:
                 await self._open_offline(course, plan, child)
+            elif self.relay is None:
+                raise Blocked(self.no_way)
+            else:
+                await self._open_online(course, plan, child, self.relay)
         except asyncio.CancelledError:
             child.stopped.add(course.handle)  # it may be open in there, or half open
             raise
@@ -170,7 +178,11 @@ class Runs:
             self.delivered.add(course.key, landed)
         try:
             opened = await self._open(
-                Open(course.handle, _identity(course, plan), _config(course, plan), None, secrets.token_hex(20)), child
+                Open(
+                    *(course.handle, _identity(course, plan), _config(course, plan), None, secrets.token_hex(20)),
+                    folder=plan.folder,
+                ),
+                child,
             )
         except ChildFailed as failed:
             text = f"the W&B SDK cannot open the run {course.key}: {failed}"
@@ -195,8 +207,8 @@ class Runs:
             feed.goes_on = code is None
         timeout = self._options.finish_timeout + self._limits.command_timeout
         await child.ask(Close(course.handle, code or 0), timeout)
-        if feed is not None and self._relay is not None:
-            await self._relay.dismiss(feed)
+        if feed is not None and self.relay is not None:
+            await self.relay.dismiss(feed)
             self.collect(course)
             if code is not None and not feed.completed:
                 raise ChildFailed(feed.problem.text if feed.problem else f"the end of run {course.key} was not taken")
@@ -219,8 +231,8 @@ class Runs:
         if child is not None:
             await child.kill()
         held = [course for course in self.courses.values() if course.opened or course.feed is not None]
-        if self._relay is not None:
-            await asyncio.gather(*(self._relay.dismiss(one.feed) for one in held if one.feed is not None))
+        if self.relay is not None:
+            await asyncio.gather(*(self.relay.dismiss(one.feed) for one in held if one.feed is not None))
         for course in held:
             self.collect(course)
             course.known_last = max(course.known_last, course.settled)

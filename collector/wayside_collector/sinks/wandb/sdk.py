@@ -6,6 +6,7 @@ are counted as unsupported, never sent with a wrong time.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,7 +37,7 @@ from .protocol import (
     SummaryOp,
 )
 from .transaction_log import LogError
-from .written import Written, inspect
+from .written import Written, inspect, share
 
 pb: Any = wandb_internal_pb2  # its classes are made at run time
 _POLL = 0.02  # seconds between two looks at a growing file
@@ -53,12 +54,15 @@ class Lost(Exception):
 
 
 class Sdk:
-    """on_stop: told the handle of a run that the SDK has given up, from a thread of the SDK's."""
+    """on_stop: told the handle of a run that the SDK has given up, from a thread of the SDK's. umask: of folders that
+    people are to sync, unlike the SDK's other files.
+    """
 
-    def __init__(self, start: Start, on_stop: Callable[[str], None]) -> None:
+    def __init__(self, start: Start, on_stop: Callable[[str], None], umask: int = 0o077) -> None:
         self.version = str(wandb.__version__)
         self._start = start
         self._on_stop = on_stop
+        self._umask = umask
         self._runs: dict[str, Any] = {}
         self._written: dict[str, Written] = {}
         self._settings = self._common()
@@ -71,7 +75,7 @@ class Sdk:
         """What is the same for every run. What this SDK does not know is left out: it raises for unknown settings."""
         start = self._start
         wanted = {
-            "mode": "offline" if start.offline else "online",
+            "mode": "online",
             "root_dir": start.folder,
             "resume": "allow",
             "reinit": "create_new",
@@ -93,7 +97,7 @@ class Sdk:
             "x_file_stream_transmit_interval": start.upload_interval,
             "x_file_stream_retry_max": 1_000_000,  # the relay paces the retries; the SDK must not give up
             "x_file_stream_no_gzip": True,
-            "x_transaction_log_flush_interval": start.flush_interval if start.offline else 15.0,
+            "x_transaction_log_flush_interval": 15.0,
         }
         return {name: value for name, value in wanted.items() if name in wandb.Settings.model_fields}
 
@@ -138,6 +142,9 @@ class Sdk:
         }
         if command.url is not None:
             settings["base_url"] = command.url
+        else:
+            settings.update(mode="offline", x_transaction_log_flush_interval=self._start.flush_interval)
+            settings["root_dir"] = command.folder or self._start.folder
         try:
             known = wandb.Settings(**{name: value for name, value in settings.items() if value is not None})
             run: Any = wandb.init(reinit="create_new", resume="allow", settings=known, config=command.config or None)
@@ -145,8 +152,9 @@ class Sdk:
             raise Refused(_say(problem)) from problem
         self._runs[handle] = run
         folder = str(run.settings.sync_dir)
-        if self._start.offline:
+        if command.url is None:
             self._written[handle] = Written(folder)
+            share(folder, self._umask)
         keys = [name for name, _ in run.config.items()]
         return Opened(int(run.starting_step), folder, keys)
 
@@ -187,6 +195,7 @@ class Sdk:
                 raise Refused(f"the run was not finished within {self._start.finish_timeout:g} s")
         if written is not None:
             written.sync()
+            share(os.path.dirname(written.path), self._umask)
         return Done()
 
     def _run(self, handle: str) -> Any:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Tools:
-    """What an open sink has. relay: None offline."""
+    """What an open sink has."""
 
     options: WandbOptions
     limits: Limits
@@ -35,7 +35,6 @@ class Tools:
     ledger: Ledger
     state: State
     runs: Runs
-    relay: Relay | None
     _noting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def note(self, entries: list[Entry]) -> None:
@@ -54,9 +53,9 @@ class Tools:
 
 
 class Sending:
-    """The send of one parcel. problems: what stands in the way."""
+    """The send of one parcel. problems: what stands in the way. full: why nothing more goes into folders."""
 
-    def __init__(self, tools: Tools, parcel: Parcel, encoded: Encoded) -> None:
+    def __init__(self, tools: Tools, parcel: Parcel, encoded: Encoded, full: Problem | None = None) -> None:
         self.problems: list[Problem] = []
         self._tools = tools
         self._runs = tools.runs
@@ -65,21 +64,27 @@ class Sending:
         self._runs.refused.update(encoded.refused)
         self._plans = [plan for plan in encoded.plans.values() if not self._done(plan)]
         self._touched: list[Course] = []
+        self._full = full
 
     @property
     def idle(self) -> bool:
         """Whether nothing of the parcel has to go anywhere."""
         return not self._plans
 
+    @property
+    def uploads(self) -> bool:
+        """Whether something of it has to go to W&B itself."""
+        return any(not plan.key.offline for plan in self._plans)
+
     async def run(self, child: Child) -> None:
         """Raises ChildLost or ChildFailed; the child must then be ended."""
         ready = await self._open(child)
         if sum(len(course.flight) for course in self._runs.courses.values()) < self._tools.limits.aloft:
             await self._ship(ready, child)
-        if self._tools.relay is not None:
-            await self._wait_for_backend(ready, child, self._tools.relay)
-        else:
-            await self._wait_for_files(ready, child)
+        await self._wait_for_files([one for one in ready if one[1].key.offline], child)
+        online = [one for one in ready if not one[1].key.offline]
+        if online and self._runs.relay is not None:
+            await self._wait_for_backend(online, child, self._runs.relay)
         for plan, course in ready:
             if plan.finish is not None and self._done(plan, but_finish=True):
                 await self._runs.close(course, child, plan.finish.exit_code)
@@ -91,6 +96,9 @@ class Sending:
     async def _open(self, child: Child) -> list[tuple[Plan, Course]]:
         ready = []
         for plan in self._plans:
+            if plan.key.offline and self._full is not None:
+                self.problems.append(self._full)
+                continue
             course = self._runs.course(plan.key)
             self._touched.append(course)
             if course.finished_at is not None and plan.started > course.finished_at:
@@ -244,8 +252,12 @@ class Sending:
             delivered=delivered,
             uncertain=aloft,
             changes=changes,
-            runs=[part.session.run.id for part in self._parcel.parts] if alone else (),
+            runs=self._runs_of(left) if alone else (),
         )
+
+    def _runs_of(self, refs: list[Ref]) -> set[str]:
+        sessions = {session for session, _ in refs}
+        return {part.session.run.id for part in self._parcel.parts if part.session.id in sessions}
 
     def _changes(self) -> Changes:
         tools = self._tools

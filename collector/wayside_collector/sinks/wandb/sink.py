@@ -24,6 +24,7 @@ from typing import ClassVar
 
 from ...session import Run
 from ..base import Changes, Context, Parcel, Retry, Traits
+from .asked import leaves_out
 from .encode import encode
 from .feed import Feed, Problem
 from .kept import State
@@ -52,9 +53,7 @@ class WandbSink:
     environ: where WANDB_API_KEY is looked for, and what the child's environment is made from.
     """
 
-    traits: ClassVar[Traits] = Traits(
-        unit="step", start="oldest", ranks="primary", system=True, origins_left_out=frozenset({"wandb"})
-    )
+    traits: ClassVar[Traits] = Traits(unit="step", start="oldest", ranks="primary", system=True, leaves_out=leaves_out)
 
     def __init__(
         self, options: WandbOptions, limits: Limits | None = None, environ: Mapping[str, str] = os.environ
@@ -76,14 +75,13 @@ class WandbSink:
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def open(self, context: Context) -> None:
-        """Raises Retry when wandb is not installed, there is no API key, or a file cannot be read."""
+        """Raises Retry when wandb is not installed, or a file cannot be read."""
         await self.close()
         spec = importlib.util.find_spec("wandb")
         if spec is None or spec.origin is None:  # a folder of that name, as the SDK makes them, is no package
             raise Retry("wandb is not installed: pip install 'wayside-collector[wandb]' in the collector's environment")
         self._context = context
         self._folder = (Path(self._options.dir) if self._options.dir else context.folder).absolute()
-        relay = await self._start_relay() if self._options.mode == "online" else None
         state = State(context.state, self._limits.known_runs)
         ledger = Ledger(context.folder)
         try:
@@ -91,12 +89,10 @@ class WandbSink:
             await asyncio.to_thread(reap, self._processes)
         except OSError as problem:
             ledger.close()
-            if relay is not None:
-                await relay.stop()
             raise Retry(f"the W&B sink's folder {context.folder} cannot be read: {problem.strerror}") from problem
-        runs = Runs(self._options, self._limits, relay, state)
+        runs = Runs(self._options, self._limits, None, state)
         runs.restore(uncertain)
-        self._tools = Tools(self._options, self._limits, context, ledger, state, runs, relay)
+        self._tools = Tools(self._options, self._limits, context, ledger, state, runs)
         self._tender = asyncio.create_task(self._tend(), name="wandb-tend")
 
     @property
@@ -105,18 +101,26 @@ class WandbSink:
 
     def page(self, run: Run) -> str | None:
         """Where the run is to be seen at W&B; None where that is not known yet."""
-        relay = self._tools.relay if self._tools is not None else None
+        relay = self._tools.runs.relay if self._tools is not None else None
         self._own_entity = (relay.entity if relay is not None else None) or self._own_entity
         return page(run, self._options, self._own_entity)
 
-    async def _start_relay(self) -> Relay:
-        self._upstream = Upstream(self._options, self._limits)
-        self._upstream.use(await asyncio.to_thread(read_key, self._options, self._environ))
-        await self._upstream.open()
+    async def _find_way(self, runs: Runs) -> None:
+        """To W&B, when the first run wants there: what goes into folders needs neither key nor network."""
+        try:
+            upstream = Upstream(self._options, self._limits)
+            upstream.use(await asyncio.to_thread(read_key, self._options, self._environ))
+            await upstream.open()
+        except Retry as problem:
+            runs.no_way = Problem(str(problem), alone=True)
+            return
+        self._upstream = upstream
+        if runs.child is not None:
+            runs.child.secrets = upstream.secrets
         pause = max(self._limits.pause, self._options.upload_interval)
-        relay = Relay(self._upstream, self._limits, pause, self._refused)
+        relay = Relay(upstream, self._limits, pause, self._refused)
         await relay.start()
-        return relay
+        runs.relay = relay
 
     async def close(self) -> None:
         tender, self._tender = self._tender, None
@@ -127,8 +131,8 @@ class WandbSink:
             tools, self._tools = self._tools, None
             if tools is not None:
                 await self._close_runs(tools.runs)
-                if tools.relay is not None:
-                    await tools.relay.stop()
+                if tools.runs.relay is not None:
+                    await tools.runs.relay.stop()
                 await asyncio.to_thread(tools.ledger.close)
             if self._upstream is not None:
                 await self._upstream.close()
@@ -154,11 +158,11 @@ class WandbSink:
                 raise Retry("the W&B sink is not open")
             await self._look_at_folder(tools)
             encoded = encode(parcel, self._options, self._context.count)
-            sending = Sending(tools, parcel, encoded)
+            sending = Sending(tools, parcel, encoded, self._full)
             if sending.idle:
                 return sending.verdict()
-            if self._full is not None:
-                raise Retry(self._full.text)
+            if sending.uploads and tools.runs.relay is None:
+                await self._find_way(tools.runs)
             try:
                 await sending.run(await self._child(tools.runs))
             except (ChildLost, ChildFailed) as problem:
@@ -179,7 +183,6 @@ class WandbSink:
             options, limits = self._options, self._limits
             await child.start(
                 Start(
-                    options.mode == "offline",
                     str(self._folder),
                     options.upload_interval,
                     limits.flush_interval,
@@ -232,12 +235,14 @@ class WandbSink:
         self._full = None
         if taken.total <= most:
             return
+        self._full = Problem(
+            f"{self._folder} holds {taken.total >> 20} MiB of offline runs, and max_dir_size is {most >> 20} MiB:"
+            " sync and remove them (wandb sync, then wandb clean or rm), or raise max_dir_size",
+            alone=True,
+        )
         if self._options.mode == "offline":
-            self._full = Problem(
-                f"{self._folder} holds {taken.total >> 20} MiB of offline runs, and max_dir_size is {most >> 20} MiB:"
-                " sync and remove them (wandb sync, then wandb clean or rm), or raise max_dir_size"
-            )
-        elif sum(one.size for one in taken.online if one.path in in_use) > most // 2:
+            return
+        if sum(one.size for one in taken.online if one.path in in_use) > most // 2:
             await self._close_runs(tools.runs)  # their rows are at W&B: with new files, the old ones may go
         elif now - self._warned > WARN_INTERVAL:
             self._warned = now

@@ -86,6 +86,17 @@ def inspect(folder: str) -> Found:
     return Found(last, samples)
 
 
+def share(folder: str, umask: int) -> None:
+    """Let others read a run's folder as far as this umask has it, and go through the one above it."""
+    above = os.path.dirname(folder)
+    os.chmod(above, os.stat(above).st_mode | (0o755 & ~umask))
+    for path, _, names in os.walk(folder):
+        os.chmod(path, 0o755 & ~umask)
+        for name in names:
+            if not os.path.islink(os.path.join(path, name)):
+                os.chmod(os.path.join(path, name), 0o644 & ~umask)
+
+
 def sync(path: str) -> None:
     """fsync a file or a folder."""
     fd = os.open(path, os.O_RDONLY)
