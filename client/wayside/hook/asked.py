@@ -53,6 +53,14 @@ def called(asked: Mapping[str, Any]) -> Dict[str, Any]:
     return told
 
 
+def reinit_of(asked: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Any:
+    """wandb's `reinit`: a bool, a word, or None."""
+    found = asked.get("reinit")
+    if found is None:
+        found = _of_settings(asked.get("settings"), "reinit")
+    return environ.get("WANDB_REINIT") if found in (None, "default") else found
+
+
 def _of_settings(settings: Any, name: str) -> Any:
     found = settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
-    return found if isinstance(found, (str, tuple, list)) else None
+    return found if isinstance(found, (bool, str, tuple, list)) else None

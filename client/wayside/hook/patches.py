@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, Dict, Optional
 
 from ..runs import Run
+from . import again
 from .asked import ask, called, may_divert
 from .counterpart import begin
 from .guarded import guarded
@@ -51,9 +52,10 @@ def _wrap_init(wandb: Any, mode: str) -> Callable[..., Any]:
     @functools.wraps(original)
     def init(*args: Any, **named: Any) -> Any:
         asked = ask(original, args, named)
-        diverted = mode == DIVERT and asked is not None and may_divert(asked)
-        run = original(**dict(asked or {}, mode="disabled")) if diverted else original(*args, **named)
-        guarded(_begin, wandb, run, asked, diverted)
+        if mode == DIVERT and asked is not None and may_divert(asked):
+            return _divert(wandb, original, asked)
+        run = original(*args, **named)
+        guarded(_begin, wandb, run, asked)
         return run
 
     setattr(init, MARK, True)
@@ -84,14 +86,29 @@ def _wrap(
 # --- what is heard -----------------------------------------------------------------------------------------------
 
 
-def _begin(wandb: Any, run: Any, asked: Optional[Dict[str, Any]], diverted: bool) -> None:
+def _begin(wandb: Any, run: Any, asked: Optional[Dict[str, Any]]) -> None:
     if run is None or SILENT_MARK in vars(type(run)):  # wandb gave an open run back
         return
     if is_silent(run):
-        ours = begin(called(asked or {}), dict(run.config), "wayside" if diverted else "wandb")
-        take_over(wandb, run, ours, diverted)
+        take_over(wandb, run, begin(called(asked or {}), dict(run.config), "wandb"), False)
     elif run not in _runs:
         _runs[run] = _mirror(run)
+
+
+def _divert(wandb: Any, original: Callable[..., Any], asked: Dict[str, Any]) -> Any:
+    """What `wandb.init` gives where the collector stands in for the SDK."""
+    run = again.given_back(asked)
+    if run is None:
+        with again.in_place(wandb, asked):
+            run = original(**dict(asked, mode="disabled"))
+        guarded(_take_over, wandb, run, asked)
+    return run
+
+
+def _take_over(wandb: Any, run: Any, asked: Dict[str, Any]) -> None:
+    ours = begin(called(asked), dict(run.config), "wayside")
+    take_over(wandb, run, ours, True)
+    again.diverted(run, ours)
 
 
 def _mirror(run: Any) -> Run:

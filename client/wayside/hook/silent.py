@@ -13,6 +13,7 @@ from .guarded import guarded
 from .native import yielded
 
 MARK = "_wayside_run"  #: what the class of a run that was taken over holds
+ENDED = "_wayside_ended"  #: what such a run holds once the script has ended it
 _REBOUND = ("log", "define_metric", "alert", "summary")  # names that wandb.init binds in the module
 _FACTS = ("id", "name", "project", "entity", "group", "job_type", "tags", "notes", "url", "step", "dir")
 
@@ -45,6 +46,7 @@ def _methods(ours: Run, their_finish: Any, their_define_metric: Any) -> Dict[str
         dict.update(self.summary, data)
 
     def finish(self: Any, exit_code: Any = None, *args: Any, **named: Any) -> None:
+        self.__dict__[ENDED] = True
         guarded(ours.finish, exit_code)
         their_finish()
 
@@ -56,6 +58,7 @@ def _methods(ours: Run, their_finish: Any, their_define_metric: Any) -> Dict[str
         guarded(ours.alert, title, text, level or "INFO", wait_duration or 0)
 
     def leave(self: Any, kind: Any, problem: Any, trace: Any) -> bool:
+        self.__dict__[ENDED] = True
         guarded(ours.__exit__, kind, problem, trace)
         their_finish()
         return kind is None
