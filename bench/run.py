@@ -12,7 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 BENCHES = (
-    *("start", "log", "hook", "frozen", "visible", "ingest", "backlog", "scrape", "scan", "store", "page", "gateway"),
+    *("start", "log", "hook", "frozen", "visible", "ingest", "backlog", "scrape", "scan"),
+    *("store", "export", "page", "gateway"),
 )
 
 
