@@ -78,6 +78,25 @@ def find_key(environ: Mapping[str, str], base_url: Optional[str] = None) -> Opti
     return path if any(pair == ("machine", host) for pair in zip(words, words[1:])) else None
 
 
+def key_advice(heard: Optional[str], hello: Mapping[str, Any], environ: Mapping[str, str]) -> Optional[str]:
+    """One line for a user whose key is here while the collector has none; None where all is well. heard: what the
+    collector says of its own. hello: the session record.
+    """
+    asked = hello.get("wandb") or {}
+    if (
+        heard not in ("no key", "no sink")
+        or hello.get("origin") != "wayside"
+        or asked.get("mode", "online") != "online"
+    ):
+        return None
+    where = find_key(environ, asked.get("base_url"))
+    if where is None:
+        return None
+    missing = "has none" if heard == "no key" else "has no W&B sink"
+    put = "in the collector's environment" if heard == "no key" else "in its environment, and `wandb: {}` to its sinks"
+    return f"this process has a W&B key ({where}), and the collector {missing}: set WANDB_API_KEY {put}"
+
+
 def _mode(value: str, problems: List[str]) -> str:
     found = _MODES.get(value.lower(), "" if value else "online")
     if not found:

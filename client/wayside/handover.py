@@ -114,7 +114,7 @@ class Handover:
         journal: Dict[str, Any] = {"path": path, "relative": os.path.relpath(path, beside)}
         journal.update(kept=self._keeper.path, keeps=self._told_of_kept)
         hello = dict(self._plan.hello, versions=list(wire.VERSIONS), journal=None if self._plan.send else journal)
-        media = os.path.relpath(hello["media_root"], beside)
+        media = os.path.relpath(hello.get("media_root", ".."), beside)
         return hello if media.startswith("..") else dict(hello, media_place=media)
 
     def disconnect(self) -> None:
@@ -143,11 +143,21 @@ class Handover:
             self._be_refused(both, f"{both}; the journal waits until one of them is upgraded")
         self.answered = True
         self.refusal = None
+        self._say_of_key(answer)
         self.sends = self._plan.send or not answer.readable
         self._let_go(answer.stored)
         self._keeper.forget_copy()
         if answer.readable and self._keeper.segments and not self._told_of_kept:
             raise ConnectionResetError("something was kept while the answer was awaited: the next hello says where")
+
+    def _say_of_key(self, answer: Answer) -> None:
+        if answer.wandb in (None, "key"):
+            return
+        from .for_wandb import key_advice
+
+        advice = key_advice(answer.wandb, self._plan.hello, os.environ)
+        if advice is not None:
+            self._plan.tell("W&B key", advice)
 
     def _be_refused(self, reason: str, message: str) -> NoReturn:
         self.refusal = reason

@@ -21,7 +21,8 @@ class Answer(NamedTuple):
     """The answer to a hello. version: the newest wire version both know, None when there is none.
 
     readable: whether the collector reads the journal itself, and `reason` why not. stored: every row and event below
-    this seq is on its disk. The rest is for people.
+    this seq is on its disk. wandb: whether the collector has a key for W&B ("key", "no key", "no sink"). output: who
+    writes the files that the environment asks for: the collector ("here"), or the client. The rest is for people.
     """
 
     version: Optional[int]
@@ -31,6 +32,8 @@ class Answer(NamedTuple):
     stored: int
     url: Optional[str]
     collector: Optional[str]
+    wandb: Optional[str] = None
+    output: Optional[str] = None
 
 
 class Stored(NamedTuple):
@@ -137,6 +140,8 @@ def _answer(value: Dict[str, Any]) -> Answer:
         stored=stored,
         url=_text(value, "url"),
         collector=_text(value, "collector"),
+        wandb=_text(value, "wandb"),
+        output=_text(value, "output"),
     )
 
 

@@ -23,7 +23,8 @@ from .refusals import Refusals
 from .registry import Registry
 from .sinks.base import Sink
 from .sinks.store import StoreOptions
-from .sinks.wandb.options import WandbOptions
+from .sinks.wandb.options import WandbOptions, has_key
+from .sources.abandoned import Adopted
 from .sources.base import Sampler
 from .sources.gateway import GatewaySource
 from .sources.journal import JournalSource
@@ -36,6 +37,7 @@ from .sources.system import SystemSession
 from .spool import Spool, SpoolOptions, Stored
 
 
+from .wishes import Wishes, answer
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a collector is there for. listens: whether it takes sessions from a socket, samples hardware and follows its
@@ -67,7 +69,8 @@ class Parts:
         self.election = Election(self.registry)
         self.socket_path = socket_path(config, environ)
         self.spool = Spool(spool_options(config), on_stored=self._on_stored, on_forgotten=self._on_forgotten)
-        self.intake = Intake(self.spool, self.registry)
+        self.wishes = Wishes(lambda: self.config.sinks)
+        self.intake = Intake(self.spool, self.registry, lambda known: self.wishes.hear(known.session))
         roots = [*scope.journal_roots, *journal_roots_of(self.socket_path, config.dir, environ)]
         self.journals = JournalSource(
             self.intake, roots, scope.adopts or self._is_ours, config.spool_path / "damaged" / "journals"
@@ -107,6 +110,10 @@ class Parts:
 
     @property
     def pages(self) -> list[Any]:
+    def answer_to(self, session: Session) -> dict[str, Any]:
+        """What a client hears of what its environment asks, with the answer to its hello."""
+        return answer(session, self.config.sinks, lambda name, options: name in self.handed or has_key(options))
+
         """Sinks that have a part of `/metrics`."""
         names = {sink.name for sink in self.config.sinks if sink.kind.page}
         return [pump.sink for pump in self.pumps if pump.name in names]

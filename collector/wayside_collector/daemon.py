@@ -178,6 +178,7 @@ class Collector:
         ]
 
     async def _tick(self) -> None:
+        parts.socket.more = parts.answer_to
         """Ends of sessions, and decisions that have waited long enough; what was decided is kept."""
         parts = self.parts
         kept = 0

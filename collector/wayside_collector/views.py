@@ -106,6 +106,7 @@ class CollectorViews:
                 "bytes": parts.spool.size,
                 "max_bytes": parts.spool.options.max_size,
                 "last_error": parts.spool.last_error,
+            "warnings": parts.wishes.shown(known.session for known in parts.registry.alive()),
                 "damaged": parts.spool.damaged,
                 "salvaged": parts.spool.salvaged,
             },

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..access import ANYBODY, ClientsSection
 from ..intake import Full, Inlet, Intake, Refused, Stream
 from ..outage import Outage
 from ..refusals import Refusals
+from ..session import Session
 from ..spool import SpoolError
 from .journal import JournalSource
 from .json_lines import LineSession, LineTalk, error_line
@@ -40,7 +41,9 @@ log = logging.getLogger(__name__)
 
 
 class SocketSource:
-    """Listens on one path until cancelled. url: where the collector's page is, told to every client."""
+    """Listens on one path until cancelled. url: where the collector's page is, told to every client. more: what else a
+    session is answered.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class SocketSource:
         self._told_of: set[int] = set()  # users whose refusal stands in the log
         self._intake = intake
         self._journals = journals
+        self.more: Callable[[Session], dict[str, Any]] = lambda session: {}
         self._writers: dict[str, asyncio.StreamWriter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._outage = Outage(log)
@@ -203,6 +207,7 @@ class SocketSource:
         if folders:
             self._journals.follow(inlet, folders)
         answer.update(journal="ok" if folders else "unreadable", reason=journal.reason, stored=inlet.told_seq)
+        answer.update(self.more(inlet.known.session))
         writer.write(wire.json_frame(wire.ANSWER, answer))
         await writer.drain()
         return inlet

@@ -90,6 +90,12 @@ def read_key(options: WandbOptions, environ: Mapping[str, str]) -> str:
     return key
 
 
+def has_key(options: WandbOptions, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether these are told of a key, or need none; whether it is one, only W&B knows."""
+    told = options.api_key_file or options.api_key or environ.get("WANDB_API_KEY")
+    return bool(told) or options.mode == "offline"
+
+
 def secrets_of(options: WandbOptions, key: str) -> frozenset[str]:
     """What must never be shown: the key, the proxy's user and password."""
     found = {key}
