@@ -28,7 +28,7 @@ def log_artifact(
         made.add_dir(place)
     else:
         made.add_file(place)
-    run.log_artifact(made)  # type: ignore[attr-defined]
+    run.log_artifact(made)
     return True
 
 
