@@ -20,32 +20,111 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .api import AlertLevel, alert, define_metric, finish, init, log
+    from .dropin import charts as plot
+    from .dropin import errors
+    from .dropin import small as util
+    from .dropin.absent import Api, agent, attach, controller, sweep
+    from .dropin.charts import plot_table
+    from .dropin.errors import CommError, Error, UsageError
+    from .dropin.said import ensure_configured, require, teardown, termerror, termlog, termwarn
+    from .dropin.settings import Settings, login, setup
     from .hook import install_wandb_hook
+    from .media.artifacts import Artifact
+    from .media.histogram import Histogram
+    from .media.pictures import Image
+    from .media.recordings import Audio, Html, Molecule, Object3D, Plotly, Video
+    from .media.tables import Table
     from .runs import Run
+
+_HOMES = {
+    "api": ("AlertLevel", "alert", "define_metric", "finish", "init", "log"),
+    "runs": ("Run",),
+    "hook": ("install_wandb_hook",),
+    "media.artifacts": ("Artifact",),
+    "media.histogram": ("Histogram",),
+    "media.pictures": ("Image",),
+    "media.recordings": ("Audio", "Html", "Molecule", "Object3D", "Plotly", "Video"),
+    "media.tables": ("Table",),
+    "dropin.absent": ("Api", "agent", "attach", "controller", "sweep"),
+    "dropin.charts": ("plot_table",),
+    "dropin.errors": ("CommError", "Error", "UsageError"),
+    "dropin.said": ("ensure_configured", "require", "teardown", "termerror", "termlog", "termwarn"),
+    "dropin.settings": ("Settings", "login", "setup"),
+}
+_MODULES = {"errors": "dropin.errors", "plot": "dropin.charts", "util": "dropin.small"}
+_CURRENT = ("run", "config", "summary")  # the current run's, as everything of it below: asked anew each time
+_OF_RUN = (
+    *("link_model", "log_artifact", "log_model", "mark_preempting", "restore", "save", "unwatch", "use_artifact"),
+    *("use_model", "watch"),
+)
 
 __all__ = [
     "AlertLevel",
+    "Api",
+    "Artifact",
+    "Audio",
+    "CommError",
+    "Error",
+    "Histogram",
+    "Html",
+    "Image",
+    "Molecule",
+    "Object3D",
+    "Plotly",
     "Run",
+    "Settings",
+    "Table",
+    "UsageError",
+    "Video",
     "__version__",
+    "agent",
     "alert",
+    "attach",
     "config",
+    "controller",
     "define_metric",
+    "ensure_configured",
+    "errors",
     "finish",
     "init",
     "install_wandb_hook",
+    "link_model",
     "log",
+    "log_artifact",
+    "log_model",
+    "login",
+    "mark_preempting",
+    "plot",
+    "plot_table",
+    "require",
+    "restore",
     "run",
+    "save",
+    "setup",
     "summary",
+    "sweep",
+    "teardown",
+    "termerror",
+    "termlog",
+    "termwarn",
+    "unwatch",
+    "use_artifact",
+    "use_model",
+    "util",
+    "watch",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'wayside' has no attribute {name!r}")
-    from . import api, hook, runs
+    if name in _CURRENT or name in _OF_RUN:
+        from . import api
 
-    if name in ("run", "config", "summary"):
         return api.current(name)
-    home: Any = runs if name == "Run" else hook if name == "install_wandb_hook" else api
-    globals()[name] = found = getattr(home, name)  # from now on found without asking
+    home = _MODULES.get(name) or next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'wayside' has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f".{home}", __name__)
+    globals()[name] = found = module if name in _MODULES else getattr(module, name)  # from now on without asking
     return found

@@ -29,12 +29,22 @@ ARGUMENTS = (
 )
 
 
+class _Level(str):
+    """A text that scripts may also ask as the member of an enumeration, which wandb's are."""
+
+    @property
+    def value(self) -> str:
+        return str(self)
+
+    name = value
+
+
 class AlertLevel:
     """Levels of `alert`, as in wandb."""
 
-    INFO = "INFO"
-    WARN = "WARN"
-    ERROR = "ERROR"
+    INFO = _Level("INFO")
+    WARN = _Level("WARN")
+    ERROR = _Level("ERROR")
 
 
 def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unchanged
@@ -62,6 +72,12 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     and named once.
     """
     global _begun
+    if others.get("settings") is not None:
+        from .dropin.settings import fill
+
+        said: Dict[str, Any] = {"project": project, "name": name, "id": id, "entity": entity, "group": group}
+        said.update(mode=mode, job_type=job_type, tags=tags, notes=notes, resume=resume, reinit=reinit)
+        return init(config=config, **fill(others.pop("settings"), dict(said, **others)))
     asking = Asking()
     previous, again = _current, asking.reinit(reinit)
     if previous is not None and again == "return_previous":
@@ -158,12 +174,14 @@ def define_metric(
 
 
 def current(name: str) -> Any:
-    """What `wayside.run`, `wayside.config` and `wayside.summary` are right now."""
+    """What `wayside.run`, and what is asked of the current run by its name alone, are right now."""
     if name == "run":
         return _current
     if _current is not None:
         return getattr(_current, name)
-    return KeyValues(lambda found, gone: _say_no_run(name))
+    if name in ("config", "summary"):
+        return KeyValues(lambda found, gone: _say_no_run(name))
+    return lambda *args, **named: _say_no_run(name)
 
 
 def _say_no_run(what: str) -> None:

@@ -6,9 +6,13 @@ from . import wire
 from .packing import Frame
 
 
-def event_frame(time: float, step: Optional[int], kind: str, data: Dict[str, Any]) -> Frame:
-    """Raises wire.WireError, ValueError, TypeError or RecursionError for what is too large, or not JSON."""
-    return Frame(None, (), time, step, 0, wire.event_frame(time, step, kind, masked(data)))
+def event_frame(
+    time: float, step: Optional[int], kind: str, data: Dict[str, Any], exact: Optional[Dict[str, Any]] = None
+) -> Frame:
+    """exact: what stays as it is beside `data`, such as paths. Raises wire.WireError, ValueError, TypeError or
+    RecursionError for what is too large, or not JSON.
+    """
+    return Frame(None, (), time, step, 0, wire.event_frame(time, step, kind, dict(masked(data), **(exact or {}))))
 
 
 def masked(data: Dict[str, Any]) -> Dict[str, Any]:

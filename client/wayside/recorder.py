@@ -34,6 +34,7 @@ _time = time.time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .late import LateRows
+    from .media.writer import Writer
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
 
@@ -48,6 +49,7 @@ class Recorder:
         self._journal: Optional[Journal] = None
         self._direct: Optional[Journal] = None  # the same, while no row before the next one waits for its numbers
         self._late: Optional[LateRows] = None
+        self._media: Optional[Writer] = None  # what encodes and writes them, from the first one on
         self._link: Optional[Link] = None
         self._step = 0
         self._logged = False
@@ -160,8 +162,12 @@ class Recorder:
             late = self._late_rows(journal) if taken.coming else self._late
             with journal.lock:
                 at, flags = self._take_step(step, commit)
+                if taken.media:
+                    from .media.writer import hand_over  # when first needed: most processes log numbers alone
+
+                    hand_over(self, taken.media, now, at)
                 frame = text = None
-                if taken.names or not taken.texts:
+                if taken.names or not (taken.texts or taken.media):
                     frame = Frame(taken.names, taken.values, now, at, flags, b"")
                 if taken.texts:
                     text = event_frame(now, at, row.TEXT, {"values": taken.texts})
@@ -210,10 +216,10 @@ class Recorder:
         self._step = (step := self._step) + 1
         return min(step, MAX_STEP), wire.AUTO_STEP | wire.COMMIT
 
-    def _event(self, kind: str, data: Dict[str, Any]) -> None:
+    def _event(self, kind: str, data: Dict[str, Any], exact: Optional[Dict[str, Any]] = None) -> None:
         now = _time()
         try:
-            frame = event_frame(now, self._step, kind, data)
+            frame = event_frame(now, self._step, kind, data, exact)
         except (wire.WireError, ValueError, TypeError, RecursionError) as problem:
             self.notices.refuse(f"{kind} too large or not JSON", f"a {kind} could not be kept: {problem}")
             return
@@ -251,7 +257,7 @@ class Recorder:
             self._journal.abandon()
         if self._link is not None:
             self._link.abandon()
-        self._journal = self._direct = self._link = self._late = None
+        self._journal = self._direct = self._link = self._late = self._media = None
         self._beginning = threading.RLock()  # another thread of the parent may have held it
         self._next_begin = 0.0
         self._nowhere = 0

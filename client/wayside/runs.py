@@ -8,9 +8,9 @@ from .exits import code_of, exit_number
 from .handlers import raised_by_handler
 from .keyvalues import KeyValues, plain
 from .link import total_of
-from .recorder import Recorder
 from .sessions import Identity, Surroundings
 from .shelf import SPARE
+from .surface import Surface
 from .values import as_float, text_of
 
 
@@ -20,7 +20,7 @@ class Metric(NamedTuple):
     name: str
 
 
-class Run(Recorder):
+class Run(Surface):
     """One experiment, as seen from one process. Made by `wayside.init`."""
 
     def __init__(self, identity: Identity, surroundings: Surroundings, config: Any = None) -> None:
@@ -134,6 +134,8 @@ class Run(Recorder):
         try:
             if self._late is not None:
                 self._late.finish()
+            if self._media is not None:
+                self._media.finish()
             if link is not None:
                 link.settle()
         finally:

@@ -54,10 +54,11 @@ def begin(value: Any, events: Events) -> Optional[Coming]:
         return None
     if value.numel() != 1:
         raise TypeError(f"{type(value).__name__} with {value.numel()} elements is not a single number")
-    return _begin_torch(value, device, backend, events)
+    return begin_torch(value, device, backend, events)
 
 
-def _begin_torch(tensor: Any, device: Any, backend: Any, events: Events) -> Coming:
+def begin_torch(tensor: Any, device: Any, backend: Any, events: Events) -> Coming:
+    """A copy of a tensor of any size, behind the work queued so far; raises TypeError within a graph's capture."""
     capturing = getattr(backend, "is_current_stream_capturing", None)
     if capturing is not None and capturing():
         raise TypeError(_CAPTURED)

@@ -29,6 +29,7 @@ class Taken(NamedTuple):
     names, values: the points, as many of one as of the other. texts: the strings, by name. refused: (name, why) for
     what could not be taken. rounded: names whose whole number is beyond 2**53 and was rounded to the nearest 64-bit
     float. coming: numbers on their way from an accelerator, by name; a NaN stands in their place.
+    media: pictures, tables and the like, each as `media.recognise.Found`.
     """
 
     names: Tuple[str, ...]
@@ -37,6 +38,7 @@ class Taken(NamedTuple):
     refused: List[Tuple[str, str]]
     rounded: List[str]
     coming: Dict[str, Coming]
+    media: List[Any]
 
 
 def take(data: Mapping[Any, Any]) -> Taken:
@@ -47,7 +49,7 @@ def take(data: Mapping[Any, Any]) -> Taken:
     taking = _Taking()
     taking.take_all(data, "", 0)
     names, values = tuple(taking.points), tuple(taking.points.values())
-    return Taken(names, values, taking.texts, taking.refused, taking.rounded, taking.coming)
+    return Taken(names, values, taking.texts, taking.refused, taking.rounded, taking.coming, taking.media)
 
 
 class _Taking:
@@ -59,6 +61,7 @@ class _Taking:
         self.refused: List[Tuple[str, str]] = []
         self.rounded: List[str] = []
         self.coming: Dict[str, Coming] = {}
+        self.media: List[Any] = []
         self._events: Events = {}
         self._names_size = self._texts_size = 0
 
@@ -71,7 +74,7 @@ class _Taking:
                 except Exception as raised:
                     if raised_by_handler(raised):
                         raise
-                    problem = problem_of(raised)
+                    problem = self._take_media(name, value, raised)
             if problem is not None:
                 self.refused.append((name, problem))
 
@@ -108,6 +111,19 @@ class _Taking:
         self.points[name] = number
         self.coming.pop(name, None)
         return None
+
+    def _take_media(self, name: str, value: Any, raised: Exception) -> Optional[str]:
+        """What is no number may be a medium, or a list of them; else `raised` says what is wrong with it."""
+        from .media.recognise import media_in  # when first needed
+
+        try:
+            found = [] if value is None else media_in(name, value)
+        except Exception as problem:
+            if raised_by_handler(problem):
+                raise
+            return problem_of(problem)
+        self.media.extend(found)
+        return None if found else problem_of(raised)
 
     def _take_text(self, name: str, text: str) -> Optional[str]:
         text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"

@@ -11,6 +11,7 @@ from wayside import api, identity, jobs, launchers
 from wayside.settings import read_settings
 
 PAGE = (Path(__file__).parents[2] / "docs/client.md").read_text()
+DROP_IN = (Path(__file__).parents[2] / "docs/drop-in.md").read_text()
 VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Za-z0-9]+)+|RANK|HOSTNAME")
 
 
@@ -72,8 +73,8 @@ def test_no_variable_of_nobodys() -> None:
 
 
 def test_every_public_name() -> None:
-    """What `wayside` and a run offer stands among the calls, with the arguments it takes."""
-    calls = section("Calls")
+    """What `wayside` and a run offer stands among the calls, with the arguments it takes, or with wandb's names."""
+    calls = section("Calls") + DROP_IN
     for name in wayside.__all__:
         assert f"wayside.{name}" in calls, name
     for name, _ in inspect.getmembers(wayside.Run):

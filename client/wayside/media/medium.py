@@ -2,7 +2,7 @@
 
 import math
 import os
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 MAX_FILE = 32 << 20  #: bytes of one encoded medium: minutes of compressed video; what is larger is an artifact
 READ_AT_ONCE = 1 << 20  #: bytes of a file that are read when its object is made; of larger ones the open file is kept
@@ -10,11 +10,14 @@ MAX_OPEN = 64  #: files kept open so: a process may have 1024, and the rest is t
 
 
 class Encoded(NamedTuple):
-    """A medium as its event has it. about: caption, sizes, values. format: the ending of `data`'s file."""
+    """A medium as its event has it. about: caption, sizes, values. format: the ending of `data`'s file. points: numbers
+    that go with it, below its name, as a row of their own.
+    """
 
     about: Dict[str, Any]
     format: str = ""
     data: Optional[bytes] = None
+    points: Tuple[Tuple[str, float], ...] = ()
 
 
 class Refused(Exception):

@@ -7,7 +7,7 @@ WAYSIDE_DIR. The session record names it (`media_root`); each session has a fold
 import contextlib
 import os
 from collections import deque
-from typing import Deque, Iterable, List, Tuple
+from typing import Deque, Iterable, List, Optional, Tuple
 
 from ..roots import FREE_SHARE, is_memory, read_mounts
 from ..segments import FILE_MODE, FOLDER_MODE
@@ -17,13 +17,25 @@ MEMORY_LIMIT = 64 << 20  #: bytes of a session's media where they lie in memory:
 RUN_LIMIT = 1 << 30  #: bytes of a session's media that wait on a disk for a collector
 
 
+_latest: Optional[str] = None  # what was found last, which is where the current run's media go
+
+
+def latest_root() -> Optional[str]:
+    """The folder of the run begun last; None before the first."""
+    return _latest
+
+
 def find_media_root(addresses: Iterable[str], overflow: str) -> str:
     """Beside the first socket whose folder is there, can be written, and has room; else below WAYSIDE_DIR."""
+    global _latest
     for address in addresses:
         folder = os.path.dirname(os.path.realpath(address))
         if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK) and _has_room(folder):
-            return os.path.join(folder, FOLDER)
-    return os.path.join(os.path.realpath(overflow), FOLDER)
+            break
+    else:
+        folder = os.path.realpath(overflow)
+    _latest = os.path.join(folder, FOLDER)
+    return _latest
 
 
 def _has_room(folder: str) -> bool:

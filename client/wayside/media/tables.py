@@ -1,5 +1,6 @@
 """Tables: columns and rows of plain values and media, cut to MAX_ROWS rows and MAX_TABLE bytes when they are logged."""
 
+from importlib import import_module
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..keyvalues import plain
@@ -95,15 +96,11 @@ class Table(Medium):
         values = [row[index] for row in self.data]
         if convert_to is None:
             return values
-        import numpy  # type: ignore[import-not-found,unused-ignore]
-
-        return numpy.array(values)
+        return import_module("numpy").array(values)
 
     def get_dataframe(self) -> Any:
         """The table as a pandas DataFrame."""
-        import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-        return pandas.DataFrame.from_records(self.data, columns=self.columns)
+        return import_module("pandas").DataFrame.from_records(self.data, columns=self.columns)
 
     def iterrows(self) -> Iterator[Tuple[int, List[Any]]]:
         """Each row with its number."""

@@ -23,7 +23,7 @@ from .place import Place
 from .recognise import Found
 
 QUEUE_LIMIT = 64 << 20  #: bytes that wait to be encoded: twenty pictures of full HD, bare
-MAX_WAITING = 1024  #: media that wait: a table of a thousand pictures counts as one
+MAX_WAITING = 4096  #: media that wait: the layers of a large watched model, twice
 MAX_INLINE = 64 << 10  #: bytes of an encoded medium that travel in its event; larger ones are files
 FINISH_TIMEOUT = 5.0  #: seconds that `finish` waits for what is in the queue
 PATIENCE = 30.0  #: seconds a medium waits for room in the journal, which then belongs to rows alone
@@ -123,7 +123,12 @@ class Writer:
 
     def _write(self, waiting: Waiting) -> None:
         found = waiting.found
-        said = {"name": found.name, **self._say(found.medium)}
+        encoded = found.medium._encode()
+        if encoded.points:
+            names = tuple(f"{found.name}/{name}" for name, _ in encoded.points)
+            values = [value for _, value in encoded.points]
+            self._journal.append(Frame(names, values, waiting.time, waiting.step or 0, 0, b""))
+        said = {"name": found.name, **self._say(found.medium, encoded)}
         if found.of:
             said.update(index=found.nth, of=found.of)
         frame = wire.event_frame(waiting.time, waiting.step, row.MEDIA, said)
@@ -133,15 +138,14 @@ class Writer:
         self._place.said(self._journal.seq)
         self._place.let_go(self._stored())
 
-    def _say(self, medium: Medium) -> Dict[str, Any]:
+    def _say(self, medium: Medium, encoded: Encoded) -> Dict[str, Any]:
         """A medium as its event has it, but for its name; bytes that are not inline are in a file when this returns."""
-        encoded = medium._encode()
         about = {"type": medium._type, **mask_values(encoded.about, known=known_secrets())}
         rows: List[List[Any]] = about.get("values", {}).get("rows", [])
         for cells in rows:
             for index, cell in enumerate(cells):
                 if isinstance(cell, Medium):
-                    cells[index] = {"media": self._say(cell)}
+                    cells[index] = {"media": self._say(cell, cell._encode())}
         return {**about, **self._say_bytes(encoded)} if encoded.data is not None else about
 
     def _say_bytes(self, encoded: Encoded) -> Dict[str, Any]:
@@ -189,7 +193,9 @@ def hand_over(recorder: Any, media: List[Found], now: float, step: Optional[int]
 
 
 def _begin(recorder: Any) -> Writer:
-    journal, link = recorder._journal, recorder._link
+    journal, link = recorder._journal or recorder._begin_session(), recorder._link
+    if journal is None:
+        raise Refused("there is no place for a journal")
     place = Place(recorder._surroundings.fields["media_root"], journal.session)
     stored = (lambda: link.handover.stored) if link is not None else (lambda: 0)
     recorder._media = writer = Writer(journal, place, recorder.notices.refuse, stored)

@@ -1,0 +1,166 @@
+"""`watch`: norm, least, greatest, mean and a histogram of each layer's gradients and parameters, every so many passes.
+
+What is asked of a tensor is computed where it lies, by a dozen small operations queued behind the backward pass, and
+comes to the host like any number of a GPU's (`tensors.py`); it is read on the media writer's thread when it is there.
+The training's thread waits for none of it. torch is used where the script has loaded it, and never imported.
+"""
+
+import sys
+import threading
+import time
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+from .handlers import raised_by_handler
+from .media.medium import Encoded, Medium, Refused
+from .media.recognise import Found
+from .media.writer import hand_over
+from .tensors import Coming, begin_torch, stay_out_of_captures
+from .values import problem_of
+
+BINS = 64  #: of a layer's histogram
+MAX_LAYERS = 2000  #: of one watched model: a large language model's parameters are some hundred tensors
+MAX_SAMPLED = 1 << 20  #: elements of a layer that its histogram is made of, evenly taken; the numbers are of all
+ARRIVAL = 60.0  #: seconds after which a layer's numbers are given up: a pass that never ends
+
+_LOOK = 0.005  # seconds between two looks whether they have come
+
+_prepared = threading.local()
+
+LOGS = ("gradients", "parameters", "all", None)
+
+
+class Watch:
+    """One watched model: what was hooked into it, to be taken out again."""
+
+    def __init__(self, run: Any, model: Any, log: Optional[str], log_freq: int, prefix: str) -> None:
+        self.model = model
+        self._run = run
+        self._every = max(1, int(log_freq))
+        self._handles: List[Any] = []
+        named = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
+        if len(named) > MAX_LAYERS:
+            run.notices.tell("watch", f"watch() hears the first {MAX_LAYERS} of this model's {len(named)} parameters")
+        for name, each in named[:MAX_LAYERS]:
+            if log in ("gradients", "all"):
+                self._handles.append(each.register_hook(self._hook(f"gradients/{prefix}{name}", None)))
+            if log in ("parameters", "all"):
+                self._handles.append(each.register_hook(self._hook(f"parameters/{prefix}{name}", each)))
+
+    def _hook(self, name: str, parameter: Any) -> Callable[[Any], None]:
+        """For one tensor; parameter: to look at instead of its gradient."""
+        passes = 0
+
+        def hook(grad: Any) -> None:
+            nonlocal passes
+            passes += 1
+            if passes % self._every:
+                return
+            try:
+                self._tell(name, grad if parameter is None else parameter)
+            except Exception as problem:
+                if raised_by_handler(problem):
+                    raise
+                why = f"{type(problem).__name__}: {problem_of(problem)}"
+                self._run.notices.refuse("watch", f"{name} could not be looked at: {why}")
+
+        return hook
+
+    def _tell(self, name: str, tensor: Any) -> None:
+        torch = sys.modules["torch"]
+        if not tensor.is_floating_point() or self._run.disabled:
+            return
+        with torch.no_grad():
+            layer = Layer(_begin(torch, _summary(torch, tensor)))
+        hand_over(self._run, [Found(name, layer)], time.time(), self._run._step)
+
+    def stop(self) -> None:
+        """Take the hooks out."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+
+class Layer(Medium):
+    """A layer's numbers and histogram, on their way."""
+
+    _type = "histogram"
+
+    def __init__(self, coming: Coming) -> None:
+        self._coming = coming
+
+    def _encode(self) -> Encoded:
+        _outside_captures()
+        deadline = time.monotonic() + ARRIVAL
+        while not self._coming.is_there():
+            if time.monotonic() > deadline:
+                raise Refused(f"its numbers did not come within {ARRIVAL:.0f} s")
+            time.sleep(_LOOK)
+        norm, least, greatest, mean, low, high, *counts = self._coming.value.tolist()
+        points = (("norm", norm), ("min", least), ("max", greatest), ("mean", mean))
+        if low == high:
+            high = low + 1e-6 * max(1.0, abs(low))
+        edges = [low + (high - low) * index / BINS for index in range(BINS)] + [high]
+        return Encoded({"values": {"edges": edges, "counts": [int(count) for count in counts]}}, points=points)
+
+
+def begin_watching(run: Any, models: Any, log: Optional[str], log_freq: int, idx: int) -> Tuple[Watch, ...]:
+    """Hook into one model or several. Raises ValueError or TypeError for what cannot be watched, as wandb does."""
+    if log not in LOGS:
+        raise ValueError("log must be one of 'gradients', 'parameters', 'all', or None")
+    models = models if isinstance(models, (tuple, list)) else (models,)
+    for model in models:
+        if "torch" not in sys.modules or not callable(getattr(model, "named_parameters", None)):
+            raise TypeError(f"Expected a pytorch model (torch.nn.Module). Received {type(model)}")
+    found = enumerate(models, idx)
+    return tuple(Watch(run, model, log, log_freq, f"graph_{at}" if at else "") for at, model in found)
+
+
+def stop_watching(watches: Sequence[Watch], models: Any) -> Tuple[Watch, ...]:
+    """Those that go on when these models, or all, are watched no more."""
+    gone = None if models is None else models if isinstance(models, (tuple, list)) else (models,)
+    kept = []
+    for watch in watches:
+        if gone is None or any(watch.model is model for model in gone):
+            watch.stop()
+        else:
+            kept.append(watch)
+    return tuple(kept)
+
+
+def _summary(torch: Any, tensor: Any) -> Any:
+    """One small tensor, where the large one lies: norm, least, greatest, mean; the histogram's ends, and its counts of
+    finite values. No operation here needs to know a value, which on a GPU would be a wait.
+    """
+    tensor = tensor.detach()
+    if hasattr(tensor, "to_local"):  # a DTensor: this rank's part of it
+        tensor = tensor.to_local()
+    if tensor.layout is not torch.strided:
+        tensor = tensor.coalesce().values()
+    flat = tensor.reshape(-1)
+    if flat.numel() == 0:
+        return torch.zeros(6 + BINS)
+    least, greatest = flat.aminmax()
+    norm = torch.linalg.vector_norm(flat, dtype=torch.float32)
+    numbers = torch.stack([norm, least.float(), greatest.float(), flat.mean(dtype=torch.float32)])
+    sample = flat[:: -(-flat.numel() // MAX_SAMPLED)].float()
+    finite = torch.isfinite(sample)
+    known = torch.where(finite, sample, torch.zeros_like(sample))
+    low, high = known.aminmax()
+    width = (high - low).clamp_min(torch.finfo(torch.float32).tiny)
+    index = ((known - low) / width * BINS).clamp(0, BINS - 1).long()
+    counts = torch.zeros(BINS, device=flat.device).scatter_add_(0, index, finite.float())
+    return torch.cat([numbers, torch.stack([low, high]), counts])
+
+
+def _begin(torch: Any, packed: Any) -> Coming:
+    kind = packed.device.type
+    backend = getattr(torch, kind, None)
+    if kind == "cpu" or not hasattr(backend, "Event"):
+        return Coming(packed, lambda: True)
+    return begin_torch(packed, packed.device, backend, {})
+
+
+def _outside_captures() -> None:
+    """Once in a thread: what it asks of a device must not end another one's capture of a graph."""
+    if not hasattr(_prepared, "asked"):
+        _prepared.asked = stay_out_of_captures()
