@@ -21,6 +21,7 @@ from .intake import Intake
 from .places import journal_roots_of, socket_path
 from .refusals import Refusals
 from .registry import Registry
+from .session import Session
 from .sinks.base import Sink
 from .sinks.store import StoreOptions
 from .sinks.wandb.options import WandbOptions, has_key
