@@ -36,9 +36,9 @@ from .sources.samplers import Samplers
 from .sources.socket import SocketSource
 from .sources.system import SystemSession
 from .spool import Spool, SpoolOptions, Stored
-
-
 from .wishes import Wishes, answer
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a collector is there for. listens: whether it takes sessions from a socket, samples hardware and follows its
@@ -106,15 +106,15 @@ class Parts:
             sink = replace(sink, options=msgspec.structs.replace(sink.options, api_key=key, api_key_file=None))
         return Pump(sink.name, make_sink(sink), sink.options, self._shared, kind=sink.kind_name)
 
+    def answer_to(self, session: Session) -> dict[str, Any]:
+        """What a client hears of what its environment asks, with the answer to its hello."""
+        return answer(session, self.config.sinks, lambda name, options: name in self.handed or has_key(options))
+
     def wandb_sinks(self) -> list[SinkConfig]:
         return [sink for sink in self.config.sinks if isinstance(sink.options, WandbOptions)]
 
     @property
     def pages(self) -> list[Any]:
-    def answer_to(self, session: Session) -> dict[str, Any]:
-        """What a client hears of what its environment asks, with the answer to its hello."""
-        return answer(session, self.config.sinks, lambda name, options: name in self.handed or has_key(options))
-
         """Sinks that have a part of `/metrics`."""
         names = {sink.name for sink in self.config.sinks if sink.kind.page}
         return [pump.sink for pump in self.pumps if pump.name in names]
