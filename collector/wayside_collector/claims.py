@@ -13,7 +13,8 @@ from wayside.row import Event
 
 from .inlet import Inlet
 from .media_events import files_of, frame_of, objects
-from .spool import Batch, MediaFile
+from .media_folder import MediaFile
+from .spool import Batch
 
 
 class Taken(NamedTuple):

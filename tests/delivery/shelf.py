@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wayside import wire
+from wayside_collector.media_folder import MediaFolder
 from wayside_collector.spool import (
     Amount,
     Batch,
@@ -18,7 +19,6 @@ from wayside_collector.spool import (
     Damaged,
     Extent,
     KeptLetter,
-    MediaFolder,
     PartName,
     SinkCommit,
     SpoolError,

@@ -7,7 +7,8 @@ import pytest
 from spool.failing import FailingFiles
 from spool.making import T0, WITHIN, begin, contents, make_batch, opened, put, session_id
 from waiting import until
-from wayside_collector.spool import Amount, DeadLetter, MediaFolder, SinkCommit, Spool, SpoolError, accounts
+from wayside_collector.media_folder import MediaFolder
+from wayside_collector.spool import Amount, DeadLetter, SinkCommit, Spool, SpoolError, accounts
 from wayside_collector.spool import index as statements
 from wayside_collector.spool.database import Database
 from wayside_collector.spool.files import ROLL_AGE, Files, segment_files

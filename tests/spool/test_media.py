@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from spool.making import T0, WITHIN, begin, make_batch, opened, put, session_id
 from waiting import until
-from wayside_collector.spool import Batch, MediaFile, SinkCommit, Spool, Stored
+from wayside_collector.media_folder import MediaFile
+from wayside_collector.spool import Batch, SinkCommit, Spool, Stored
 from wayside_collector.spool.files import ROLL_AGE
 from wayside_collector.testing import FakeClock
 

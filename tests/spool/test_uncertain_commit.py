@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from spool.making import WITHIN, make_batch, record_of, session_id
-from wayside_collector.spool import Batch, Files, MediaFolder, SpoolError, index
+from wayside_collector.media_folder import MediaFolder
+from wayside_collector.spool import Batch, Files, SpoolError, index
 from wayside_collector.spool.batch import Stored
 from wayside_collector.spool.database import Database
 from wayside_collector.spool.placing import Placer

@@ -9,7 +9,8 @@ from typing import Any
 from standins.journal_reading import Frames
 from wayside import wire
 from wayside.row import Event, Row
-from wayside_collector.spool import Batch, Extent, Held, Loss, MediaFolder, SessionRow, SpoolError, Stored
+from wayside_collector.media_folder import MediaFolder
+from wayside_collector.spool import Batch, Extent, Held, Loss, SessionRow, SpoolError, Stored
 
 
 class Crash(BaseException):

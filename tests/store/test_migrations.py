@@ -12,7 +12,7 @@ def test_a_store_is_made_once(url: str, opened: Callable[[str], Database]) -> No
     """Opening a store again changes nothing of it."""
     Writer(opened(url)).write(make_parcel(make_session("r"), make_rows(10)).parts)
     again = opened(url)
-    assert again.query("SELECT number, name FROM migrations") == [(1, "tables"), (2, "namespaces")]
+    assert again.query("SELECT number, name FROM migrations") == [(1, "tables"), (2, "namespaces"), (3, "media")]
     assert again.query("SELECT id FROM runs") == [("r",)]
 
 
@@ -78,6 +78,7 @@ def test_a_store_of_before_is_brought_up_to_date(url: str, db: Database) -> None
     for statement in (
         "DROP INDEX runs_by_namespace",
         "ALTER TABLE runs DROP COLUMN namespace",
+        "DROP TABLE media",
         "DELETE FROM migrations WHERE number > 1",
     ):
         db.run(statement)

@@ -187,8 +187,8 @@ class Context:
 
     name: the sink's name in the configuration. folder: a place for its own files, not yet created. state: what its
     sends kept, each commit of it together with the cursor. count: adds to a counter of the sink's own, shown beside
-    the books and on `/metrics`, for example `count("restepped", 2)`. report: how the collector fares now. media: where a
-    file is that an event names (`media_events.held_files`); it is there until the event is delivered.
+    the books and on `/metrics`, for example `count("restepped", 2)`. report: how the collector fares now. media: where
+    a file is that an event names (`media_events.held_files`); it is there until the event is delivered.
     """
 
     name: str

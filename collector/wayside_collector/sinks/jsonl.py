@@ -71,12 +71,12 @@ class JsonlSink:
         self._places: dict[str, Place] = {}
         self._prefixes: dict[str, bytes] = {}
         self._introductions = Introductions()
-        self._media = KeptMedia(self._folder, options.max_media, self._context.count)
+        self._media = KeptMedia(self._folder / "media", options.max_media, self._context.count)
 
     async def open(self, context: Context) -> None:
         self._context = context
         self._folder = Path(self.options.path) if self.options.path else context.folder
-        self._media = KeptMedia(self._folder, self.options.max_media, context.count)
+        self._media = KeptMedia(self._folder / "media", self.options.max_media, context.count)
         self._places = dict(self._kept_places(context.state))
         self._introductions = Introductions()
         with self._retried():
@@ -131,7 +131,7 @@ class JsonlSink:
             for record in part.records:
                 assert isinstance(record, Row | Event)
                 if isinstance(record, Event):
-                    record = self._media.keep(record, self._context.media, "media/")
+                    record = self._media.keep(record, self._context.media)
                 try:
                     body = _body(record)
                 except RecursionError:

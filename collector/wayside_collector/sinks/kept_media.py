@@ -16,7 +16,7 @@ from typing import Any
 from wayside.row import MEDIA, Event
 
 from ..media_events import objects
-from ..spool import MediaFile, MediaFolder
+from ..media_folder import MediaFile, MediaFolder
 
 SLACK = 10  #: beyond the limit a tenth of it goes at once: each look reads every name
 
@@ -24,8 +24,8 @@ SLACK = 10  #: beyond the limit a tenth of it goes at once: each look reads ever
 class KeptMedia:
     """limit: bytes. count: adds to the sink's counters. Methods raise OSError, and belong to one thread at a time."""
 
-    def __init__(self, parent: Path, limit: int, count: Callable[[str, int], None]) -> None:
-        self._folder = MediaFolder(parent)
+    def __init__(self, folder: Path, limit: int, count: Callable[[str, int], None]) -> None:
+        self._folder = MediaFolder(folder)
         self._limit = limit
         self._count = count
         self._size: int | None = None
@@ -34,8 +34,8 @@ class KeptMedia:
     def folder(self) -> Path:
         return self._folder.folder
 
-    def keep(self, event: Event, source: Callable[[str], Path], prefix: str) -> Event:
-        """The event with its files kept here, named from `prefix` on; what the limit has no room for is told in it."""
+    def keep(self, event: Event, source: Callable[[str], Path]) -> Event:
+        """The event, its files kept here; what the limit has no room for is told in it."""
         if event.kind != MEDIA or not any("file" in one for one in objects(event.data)):
             return event
         data = _copied(event.data)
@@ -43,8 +43,6 @@ class KeptMedia:
             name = one.get("file")
             if isinstance(name, str):
                 self._keep_one(one, name, source(name))
-                if "file" in one:
-                    one["file"] = prefix + name
         return event._replace(data=data)
 
     def _keep_one(self, one: dict[str, Any], name: str, source: Path) -> None:

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import msgspec
+from wayside.row import Event
 
+from ..media_events import held_files
 from ..store import StoreDamaged, StoreError, connect
 from ..store.database import Database
+from ..store.media import folder_of
 from ..store.retention import Limits, Retention
 from ..store.writer import MAX_SERIES, Writer, Written
 from ..units import Bytes, Seconds
-from .base import Changes, Context, Parcel, Reject, Retry, SinkOptions, Traits
+from .base import Changes, Context, Parcel, Part, Reject, Retry, SinkOptions, Traits
+from .kept_media import KeptMedia
 
 FILE = "store.db"
 PACE = 0.25  #: seconds from one write to the next while rows only trickle: each is synced, and rewrites some pages
@@ -34,7 +38,8 @@ class StoreOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
     """url: `postgresql://user:password@host/database`; when not given, a file. path: that file, `store.db` in the
     sink's own folder when not given. max_age: points older than that go, and runs that were not heard for so long.
     max_size: bytes the store may have; beyond it the runs go that were not heard for the longest time. max_series:
-    series of one run; rows that would begin more are refused.
+    series of one run; rows that would begin more are refused. max_media: bytes of pictures and other files beside a
+    store in a file; the oldest beyond it go, what is told of them stays.
     """
 
     url: (
@@ -44,6 +49,7 @@ class StoreOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields
     max_age: Seconds = 90 * 86400.0
     max_size: Bytes = 10 << 30
     max_series: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = MAX_SERIES
+    max_media: Bytes = 2 << 30
 
     def check(self) -> list[str]:
         return ["url: give either this or path"] if self.url and self.path else []
@@ -64,9 +70,12 @@ class StoreSink:
         self._db: Database | None = None
         self._next_look = 0.0
         self._last_write = 0.0
+        self._media: KeptMedia | None = None
 
     async def open(self, context: Context) -> None:
         self._context = context
+        folder = folder_of(self.location)
+        self._media = None if folder is None else KeptMedia(folder, self.options.max_media, context.count)
         try:
             await asyncio.to_thread(self._open)
         except StoreDamaged as problem:
@@ -131,12 +140,29 @@ class StoreSink:
 
     def _write(self, parcel: Parcel) -> Written:
         db = self._open()
-        written = Writer(db, max_series=self.options.max_series).write(parcel.parts)
+        written = Writer(db, max_series=self.options.max_series).write(self._with_media(parcel))
         for name in ("doubles", "untimed"):
             if getattr(written, name):
                 self._context.count(name, getattr(written, name))
         self._look(db)
         return written
+
+    def _with_media(self, parcel: Parcel) -> list[Part]:
+        """The parts, the files of their events kept beside the store. Raises Retry where that fails."""
+        media = self._media
+        events = [record for part in parcel.parts for record in part.records if isinstance(record, Event)]
+        if media is None or not any(map(held_files, events)):
+            return parcel.parts
+        source = self._context.media
+        try:
+            return [
+                part._replace(records=[media.keep(r, source) if isinstance(r, Event) else r for r in part.records])
+                for part in parcel.parts
+            ]
+        except OSError as problem:
+            raise Retry(
+                f"{media.folder} cannot be written: {problem.strerror or problem}; make room there"
+            ) from problem
 
     def _look(self, db: Database) -> None:
         """Let go of what is too old or too much, now and then; that it fails is no reason to send again."""
@@ -148,6 +174,10 @@ class StoreSink:
         except StoreError as problem:
             log.warning("the store could not let go of what is old: %s", problem)
             return
+        if gone.runs_removed and self._media is not None:
+            kept = {id for (id,) in db.query("SELECT id FROM sessions")}
+            for session in set(self._media.sessions()) - kept:
+                self._media.forget(session)
         for name, count in gone._asdict().items():
             if count:
                 self._context.count(name, count)

@@ -22,7 +22,7 @@ from wayside.row import MEDIA, Event
 from ..claims import Taken
 from ..inlet import Inlet
 from ..media_events import files_of, objects
-from ..spool import MediaFile, MediaFolder
+from ..media_folder import MediaFile, MediaFolder
 from .confined import MEDIA_FOLDER, allowed, journal_folder, open_below, open_plain
 
 MAX_FILE = 32 << 20  #: bytes of one file: a video of a minute; larger ones go as artifacts

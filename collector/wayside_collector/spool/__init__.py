@@ -5,7 +5,7 @@ On disk, below one folder that one collector owns (`lock`, a POSIX lock; its tex
 
     spool.db                  a small SQLite database (WAL, synchronous=FULL): what is where, and every account
     scalars-00000001.spool    segment files, append-only, one chain for each class: scalars, system, events
-    media/                    files that came with events (`media.py`)
+    media/                    files that came with events (`media_folder.py`)
     damaged/                  what failed its checksum, kept for a person to look at
     ballast                   space given back when the disk is full, so that the database can still say so
 
@@ -30,13 +30,12 @@ Lost in a crash: nothing that was told to be stored. Lost to a limit: whole file
 booked.
 """
 
-from .batch import Amount, Batch, DeadLetter, Extent, Loss, MediaFile, PartName, SessionRow, SinkCommit, Stored
+from .batch import Amount, Batch, DeadLetter, Extent, Loss, PartName, SessionRow, SinkCommit, Stored
 from .errors import SpoolError, SpoolHeld
 from .files import Damaged, Files
 from .letters import Choice, KeptLetter
 from .limits import SpoolOptions
 from .losses import Lost
-from .media import MediaFolder
 from .media_index import Held
 from .spool import Spool
 
@@ -52,8 +51,6 @@ __all__ = [
     "KeptLetter",
     "Loss",
     "Lost",
-    "MediaFile",
-    "MediaFolder",
     "PartName",
     "SessionRow",
     "SinkCommit",

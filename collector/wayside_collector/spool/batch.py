@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from ..media_folder import MediaFile
+
 PartName = Literal["rows", "events"]  #: the two parts of a batch: they lie in different files, and are lost apart
 
 
@@ -26,14 +28,6 @@ class Amount(NamedTuple):
 
     def __bool__(self) -> bool:
         return any(self[:])
-
-
-class MediaFile(NamedTuple):
-    """A file of a batch's event. linked: it is another name of a file that somebody else keeps, or did."""
-
-    name: str
-    size: int
-    linked: bool = False
 
 
 class Extent(NamedTuple):

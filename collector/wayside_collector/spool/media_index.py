@@ -6,8 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .batch import MediaFile
-from .media import NAME, MediaFolder
+from ..media_folder import NAME, MediaFile, MediaFolder
 
 DROP_AT_ONCE = 1000  #: events that one look at the limits drops: each is booked in every sink
 DISK_PIECE = 64 << 20  #: bytes of media that are dropped at once when the disk is full

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..media_folder import MediaFolder, remove_strays
 from . import accounts, index, letters, limits, media_index, upkeep
 from . import losses as lost
 from .answers import Answers
@@ -21,7 +22,6 @@ from .files import Files, segment_files
 from .letters import Choice
 from .limits import SpoolOptions
 from .lock import Held, take_lock
-from .media import MediaFolder, remove_strays
 from .placing import Placer
 from .writer import Told, Writer
 
@@ -51,7 +51,7 @@ class Spool(Answers):
     ) -> None:
         super().__init__(options.path, make_files(options.path))
         self.options = options
-        self.media = MediaFolder(options.path)
+        self.media = MediaFolder(options.path / "media")
         self._told = Told(on_stored, on_forgotten, lambda: clock() - self.options.max_age)
         self._clock = clock
         self._writer: Writer | None = None

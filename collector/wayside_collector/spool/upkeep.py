@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..media_folder import MediaFolder
 from . import accounts, index, media_index
 from .database import Database
 from .files import Files, segment_files
-from .media import MediaFolder
 
 BALLAST = 8 << 20  #: bytes set aside, given back to the database when the disk is full
 BALLAST_SHARE = 4  #: it is set aside where this many times as much is free: a small disk is left to the rows

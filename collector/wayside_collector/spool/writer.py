@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..media_folder import MediaFolder
 from . import index, media_index, upkeep
 from .batch import Batch, Extent, Stored
 from .database import Database, is_damage
 from .errors import SpoolError
 from .files import Files
-from .media import MediaFolder
 from .placing import Placer
 
 MIN_INTERVAL = 0.010  #: seconds between two transactions: a hundred syncs a second are enough for anyone

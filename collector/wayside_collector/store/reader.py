@@ -3,15 +3,12 @@
 One reader is used by one thread at a time; readers cost a connection each.
 """
 
-import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from . import events, facts, performance
+from . import events, facts, performance, told
 from .answers import (
-    Axis,
     Comparison,
     Curve,
     EventInfo,
@@ -31,10 +28,11 @@ from .answers import (
     WorkloadPage,
 )  # fmt: skip
 from .catalog import Kept, Key, definitions, describe, find
-from .chart import Drawn, draw
+from .chart import draw
 from .comparing import compare
 from .database import Database, connect
 from .finding import ALL, RUN, Scope, find_runs, find_workloads, run_info
+from .media import folder_of
 from .performance import Wanted
 from .progress import changed, latest, progress
 from .sqlite import EmptyDatabase
@@ -42,6 +40,7 @@ from .walk import Range, Unpacked, walk
 
 EVERY_STEP = Range("step", None, None)
 EVERYTHING = Wanted()
+Told = TypeVar("Told")
 
 MAX_POINTS = 20_000  #: points of one curve: several screens wide; more is asked for page by page, as rows
 MAX_VALUES = 300_000  #: points of all curves of one answer: some 30 MB of JSON; so many curves at most have 60 each
@@ -63,6 +62,7 @@ class Reader:
     def __init__(self, url: str | None) -> None:
         self._db: Database = EmptyDatabase() if url is None else connect(url, reading=True)
         self._scope = ALL
+        self.media_folder = None if url is None else folder_of(url)
 
     def within(self, namespace: str | None) -> Self:
         """The same reader, which sees the runs of this namespace alone; None for all."""
@@ -133,7 +133,7 @@ class Reader:
                 " WHERE run = ? AND kind = 'run' ORDER BY started, id",
                 key,
             )
-        return [_session(run, row) for row in found]
+        return [told.session(run, row) for row in found]
 
     def config(self, run: str) -> dict[str, Any]:
         with self._db.snapshot():
@@ -167,6 +167,11 @@ class Reader:
 
     def alerts(self, run: str, *, limit: int = 1000) -> list[EventInfo]:
         return self.events(run, ("alert",), limit=limit)
+
+    def media(self, run: str, ask: Callable[[Database, int], Told]) -> Told:
+        """What is asked of the run's media, see `media.py`."""
+        with self._db.snapshot():
+            return ask(self._db, self._run(run)[0])
 
     # --- series ---------------------------------------------------------------------------------------
 
@@ -205,7 +210,7 @@ class Reader:
             for key, some in chosen:
                 legs = [kept.leg for kept in some if wanted.axis == "time" or kept.stepped]
                 drawn = draw(*walk(self._db, legs, wanted, most, unpacked), most)
-                curves.append(_told(run, key, wanted.axis, drawn))
+                curves.append(told.curve(run, key, wanted.axis, drawn))
         return curves
 
     # --- rows, as Lens has them -----------------------------------------------------------------------
@@ -275,24 +280,3 @@ class Reader:
     def _runs_of(self, workload: str, run: str | None) -> list[tuple[int, str]]:
         sql = f"SELECT run, id FROM runs WHERE workload = ? AND kind = 'run'{self._scope.where} ORDER BY started, id"
         return [(key, id) for key, id in self._db.query(sql, workload, *self._scope.values) if run in (None, id)]
-
-
-def _session(run: str, row: tuple[Any, ...]) -> SessionInfo:
-    id, rank, host, started, active, finished, code, rows, points, record = row
-    return SessionInfo(id, run, rank, host, started, active, finished, code, rows, points, json.loads(record))
-
-
-def _told(run: str, key: Key, axis: Axis, drawn: Drawn) -> Curve:
-    head = (run, key.name, key.kind, key.rank, key.host, axis)
-    if drawn.points is not None:
-        points = drawn.points
-        steps: list[int | None] = [*points.steps] if len(points.steps) else [None] * len(points.xs)
-        return Curve(*head, "points", len(points.xs), steps, list(points.times), list(points.values))
-    buckets = drawn.buckets or []
-    parts = [bucket.summary for bucket in buckets]
-    return Curve(
-        *head, "buckets", sum(part.points for part in parts), [bucket.step for bucket in buckets],
-        [bucket.time for bucket in buckets], [part.sum / part.finite if part.finite else math.nan for part in parts],
-        [part.min for part in parts], [part.max for part in parts], [part.first for part in parts],
-        [part.last for part in parts], [part.points for part in parts],
-    )  # fmt: skip

@@ -99,7 +99,7 @@ class Retention:
             for table in ("spans", "tail", "streams"):
                 self._db.run(f"DELETE FROM {table} WHERE stream IN ({streams})", run)
             self._db.run("DELETE FROM hosting WHERE session IN (SELECT session FROM sessions WHERE run = ?)", run)
-            for table in ("series", "hosting", "events", "facts", "strides", "sessions", "runs"):
+            for table in ("series", "hosting", "events", "media", "facts", "strides", "sessions", "runs"):
                 self._db.run(f"DELETE FROM {table} WHERE run = ?", run)
 
     def _thin(self) -> int:

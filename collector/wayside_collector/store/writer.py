@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from wayside.row import Event, Row
 
 from ..session import Session
-from . import facts, strides
+from . import facts, media, strides
 from .database import Database
 from .known import Entry, enter, is_time, settle_run, speaker, stored_seqs, take_finish
 from .streams import Full, Streams
@@ -169,6 +169,8 @@ class Writer:
             lines.append((entry.session, event.seq, entry.run, event.time, event.step, key_text(event.kind), data))
             facts.take(self._db, who, event)
         self._db.put("events", ("session", "seq", "run", "time", "step", "kind", "data"), lines)
+        shown = media.rows_of(entry.run, entry.session, [event for event in events if event.seq not in deep])
+        self._db.put("media", ("session", "seq", "run", "name", "type", "step", "time"), shown)
         return deep
 
     def _note(self, entry: Entry, fresh: Sequence[Row | Event]) -> None:

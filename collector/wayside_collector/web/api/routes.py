@@ -19,13 +19,14 @@ from .endpoint import Endpoint
 from .lens import LENS
 from .lens_diag import LENS_DIAG
 from .live import INTERVAL, Live
+from .media import CONTENT, MEDIA, content_handler
 from .openapi import document
 from .readers import Readers, Unavailable
 from .runs import RUNS
 from .series import SERIES
 
 PREFIXES = ("/api/v1", "/v1")
-ENDPOINTS = (*RUNS, *SERIES, *LENS, *LENS_DIAG)
+ENDPOINTS = (*RUNS, *SERIES, *MEDIA, *LENS, *LENS_DIAG)
 STREAMS = {
     "/live": "Server-sent events: `runs` with those that have changed",
     "/runs/{id}/live": "Server-sent events: `update` with the last points, `alert`, and `end` when the run is over",
@@ -45,14 +46,14 @@ class QueryApi:
         self._bodies: envelope.Bodies = bodies
 
     def routes(self) -> list[Route]:
-        live = {"/live": self.live.runs, "/runs/{id}/live": self.live.run}
+        others = {"/live": self.live.runs, "/runs/{id}/live": self.live.run, CONTENT: content_handler(self._readers)}
         health = ("/health", *(f"{prefix}/health" for prefix in PREFIXES))
         return [
             *self._routes(ENDPOINTS),
             *(
                 Route("GET", p + path, _in_words(handler), Role.READER, scoped=True)
                 for p in PREFIXES
-                for path, handler in live.items()
+                for path, handler in others.items()
             ),
             *(Route("GET", path, _healthy, Role.NONE) for path in health),
             Route("GET", "/api/openapi.json", _show_document, Role.READER, scoped=True),

@@ -1,11 +1,13 @@
 """Files that came with events: pictures, tables, links to checkpoints. One folder for each session,
 
-    media/<session id>/<seq>-<number>[.<ending>]
+    <session id>/<seq>-<number>[.<ending>]
 
-so the name says to which event a file belongs, and the table `media` in the database, written in the transaction that
-stores the event, says which of them count. A file is there and synced before that transaction; its owner's copy is let
-go only after it. What a crash leaves in between, or after every sink has passed the event, has no row in the table and
-is removed at the next start (`settle`).
+so the name says to which event a file belongs. The spool has such a folder, and so has a sink that keeps files: a file
+is another name of one that is there where one file system holds both, a copy elsewhere.
+
+In the spool the table `media` of the database, written in the transaction that stores the event, says which of them
+count. A file is there and synced before that transaction; its owner's copy is let go only after it. What a crash
+leaves in between, or after every sink has passed the event, has no row in the table and is removed at the next start.
 """
 
 import contextlib
@@ -17,21 +19,26 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from .batch import MediaFile
-from .files import sync_folder
-
-FOLDER = "media"
 NAME = re.compile(r"([0-9a-f]{32})/([0-9]{1,16})-[0-9]{1,6}(\.[a-z0-9]{1,8})?")  #: session, seq, number
 _PIECE = 1 << 20  # bytes read at a time
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOENT)
 
 
+class MediaFile(NamedTuple):
+    """A file of an event. linked: it is another name of a file that somebody else keeps, or did."""
+
+    name: str
+    size: int
+    linked: bool = False
+
+
 class MediaFolder:
     """The files. Methods that change something raise OSError; any thread may call them, for one name one at a time."""
 
-    def __init__(self, spool: Path) -> None:
-        self.folder = spool / FOLDER
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._changing = threading.Lock()
         self._filled: Counter[Path] = Counter()  # folders into which something is being put: they stay though empty
 
@@ -163,3 +170,11 @@ def _copy(fd: int, path: Path, size: int) -> None:
         os.close(target)
     os.rename(new, path)
     sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
