@@ -8,6 +8,7 @@ from typing import Any
 from standins.gateway_server import gateway_server
 from standins.lens_server import LensServer
 from standins.remote_write_server import receiver
+from standins.webhook_server import WebhookServer
 from wayside.row import Row
 from wayside_collector import config
 from wayside_collector.health import FAMILIES
@@ -21,6 +22,7 @@ REQUIRED: dict[str, dict[str, str]] = {
     "lens": {"endpoint": "LENS", "workload_uid": "w1", "workload_wait": "1"},
     "remote_write": {"endpoint": "REMOTE_WRITE"},
     "wandb": {"mode": "offline"},
+    "webhook": {"endpoint": "WEBHOOK"},
 }
 
 
@@ -42,6 +44,8 @@ async def made(name: str, folder: Path) -> AsyncIterator[Sink]:
             places["LENS"] = (await stack.enter_async_context(LensServer())).base
         if name == "gateway":
             places["GATEWAY"] = (await stack.enter_async_context(gateway_server())).endpoint
+        if name == "webhook":
+            places["WEBHOOK"] = (await stack.enter_async_context(WebhookServer())).url
         if name == "remote_write":
             places["REMOTE_WRITE"] = (await stack.enter_async_context(receiver())).url
         options = options_of(name, **places)

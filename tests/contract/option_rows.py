@@ -116,7 +116,7 @@ def _default(field: Any) -> str:
     unit = None
     if get_origin(field.type) is Annotated:
         unit = next(((found.extra or {}).get("unit") for found in get_args(field.type)[1:]), None)
-    if value is None or value == {} or value == ():
+    if value is None or value in ({}, (), ""):
         return ""
     if isinstance(value, tuple):
         return f"`[{', '.join(value)}]`"

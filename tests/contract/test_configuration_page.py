@@ -47,7 +47,7 @@ def test_the_sinks_own_defaults() -> None:
     """The table of what each kind of sink takes when it is not told."""
     for name, kind in SINKS.items():
         traits = config.load_name(kind.sink).traits
-        unit = {"row": "rows", "step": "complete steps"}[traits.unit]
+        unit = {"row": "rows", "step": "complete steps"}[traits.unit] if traits.rows else "events"
         start = {"oldest": "the oldest stored row", "now": "now"}[traits.start]
         assert f"| {name} | {unit} | `{traits.ranks}` | `{str(traits.system).lower()}` | {start} |" in PAGE
 
@@ -73,7 +73,7 @@ def _problems(title: str, row: OptionRow) -> list[str]:
     """What is said of a value that no option takes: a number where there must be text and text where a number."""
     variable = row.variable.strip("`").replace("__NAME__", "__LENS__")
     environ = {"WAYSIDE_SINKS__LENS__ENDPOINT": "http://lens:8989/v1"}
-    environ[variable + "__NOWHERE__WAYSIDE"] = "x"  # a mapping in a mapping: taken by no option
+    environ[variable + "__NOWHERE__WAYSIDE"] = "$x"  # a mapping in a mapping, and no name of a template's: nobody takes it
     try:
         config.build({}, environ)
     except config.ConfigError as refused:

@@ -16,7 +16,8 @@ from standins.lens_server import LensServer
 from standins.misbehaving import BEHAVIOURS, Misbehaving, unused_port
 from standins.wandb_backend import WandbBackend
 from standins.wandb_pump import ENVIRON, MiniPump, steps
-from wayside.row import Row
+from standins.webhook_server import WebhookServer
+from wayside.row import ALERT, Row
 from wayside_collector import config
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Parcel, Record, Retry, Sink
@@ -24,7 +25,8 @@ from wayside_collector.sinks.gateway import GatewayOptions, GatewaySink
 from wayside_collector.sinks.lens import LensOptions, LensSink
 from wayside_collector.sinks.wandb import WandbOptions, WandbSink
 from wayside_collector.sinks.wandb.limits import Limits
-from wayside_collector.testing import make_parcel, make_rows, make_session
+from wayside_collector.sinks.webhook import WebhookOptions, WebhookSink
+from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -48,10 +50,15 @@ def gateway_sink(origin: str, **options: object) -> GatewaySink:
     return GatewaySink(GatewayOptions(endpoint=origin, timeout=1.0, interval=0.05, **options), environ={})
 
 
-MAKERS: dict[str, Callable[..., GatewaySink | LensSink | WandbSink]] = {
+def webhook_sink(origin: str, **options: object) -> WebhookSink:
+    return WebhookSink(WebhookOptions(endpoint=f"{origin}/hooks/x", format="slack", timeout=1.0, **options), environ={})
+
+
+MAKERS: dict[str, Callable[..., GatewaySink | LensSink | WandbSink | WebhookSink]] = {
     "gateway": gateway_sink,
     "lens": lens_sink,
     "wandb": wandb_sink,
+    "webhook": webhook_sink,
 }
 
 #: Through the SDK and its pauses each takes three seconds and more.
@@ -83,6 +90,8 @@ class Bench:
 
 def records(sink: Sink, first: int = 0) -> list[Record]:
     """Some in the sink's unit, each with its own number as its value."""
+    if not sink.traits.rows:
+        return [make_event(ALERT, {"title": f"{seq}.0"}, seq=seq) for seq in range(first, first + ROWS)]
     if sink.traits.unit == "row":
         return [make_rows(1, {"x": float(seq)}, seq=seq, step=seq)[0] for seq in range(first, first + ROWS)]
     return [*steps(ROWS, seq=first, step=first)]
@@ -105,6 +114,10 @@ async def bench(name: str, folder: Path) -> AsyncIterator[Bench]:
             gateway = await stack.enter_async_context(gateway_server())
             port = int(gateway.endpoint.rpartition(":")[2])
             arrived = lambda: values_of(gateway)  # noqa: E731
+        elif name == "webhook":
+            chat = await stack.enter_async_context(WebhookServer())
+            port = chat.port
+            arrived = lambda: [float(told["attachments"][0]["title"].split()[1]) for told in chat.messages]  # noqa: E731
         else:
             backend = stack.enter_context(WandbBackend(key=KEY))
             port = int(backend.url.rpartition(":")[2])
@@ -149,7 +162,7 @@ async def test_rows_survive_a_server_that_misbehaves(shared: Bench, behaviour: s
     assert shared.pump.rejected == {}
 
 
-@pytest.mark.parametrize("name", ["gateway", "lens", pytest.param("wandb", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["gateway", "lens", "webhook", pytest.param("wandb", marks=pytest.mark.long)])
 @pytest.mark.parametrize("where", ["nobody there", "no such name", "no TLS", "an unknown authority"])
 async def test_rows_wait_for_a_server_that_cannot_be_reached(name: str, where: str, tmp_path: Path) -> None:
     """Nobody listens, DNS knows no such name, TLS is not spoken or not trusted: the rows wait, and the text says so."""

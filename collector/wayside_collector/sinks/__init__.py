@@ -36,4 +36,7 @@ SINKS: dict[str, SinkKind] = {
         "wayside_collector.sinks.store:StoreOptions", "wayside_collector.sinks.store:StoreSink", local=True
     ),
     "wandb": SinkKind("wayside_collector.sinks.wandb:WandbOptions", "wayside_collector.sinks.wandb:WandbSink"),
+    "webhook": SinkKind(
+        "wayside_collector.sinks.webhook:WebhookOptions", "wayside_collector.sinks.webhook:WebhookSink"
+    ),
 }
