@@ -25,7 +25,6 @@ from .session import Session
 from .sinks.base import Sink
 from .sinks.store import StoreOptions
 from .sinks.wandb.options import WandbOptions, has_key
-from .sources.abandoned import Adopted
 from .sources.base import Sampler
 from .sources.gateway import GatewaySource
 from .sources.journal import JournalSource

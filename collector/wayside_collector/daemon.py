@@ -167,6 +167,7 @@ class Collector:
         parts.socket = SocketSource(
             parts.socket_path, parts.intake, parts.journals, self.web.url, parts.config.top.clients, parts.refusals
         )
+        parts.socket.more = parts.answer_to
         for config in parts.config.samplers:
             parts.samplers.start(config.name, make_sampler(config), config.options.interval, group)
         return [
@@ -178,7 +179,6 @@ class Collector:
         ]
 
     async def _tick(self) -> None:
-        parts.socket.more = parts.answer_to
         """Ends of sessions, and decisions that have waited long enough; what was decided is kept."""
         parts = self.parts
         kept = 0
