@@ -73,7 +73,7 @@ def _problems(title: str, row: OptionRow) -> list[str]:
     """What is said of a value that no option takes: a number where there must be text and text where a number."""
     variable = row.variable.strip("`").replace("__NAME__", "__LENS__")
     environ = {"WAYSIDE_SINKS__LENS__ENDPOINT": "http://lens:8989/v1"}
-    environ[variable + "__NOWHERE__WAYSIDE"] = "$x"  # a mapping in a mapping, and no name of a template's: nobody takes it
+    environ[variable + "__NOWHERE__WAYSIDE"] = "$x"  # taken by no option, nor by a template
     try:
         config.build({}, environ)
     except config.ConfigError as refused:
