@@ -19,6 +19,12 @@ UV = Path(sys.executable).with_name("uv")  #: from the development group
 PATIENCE = 540  #: seconds an installation may take
 _READY = "ready"  # the file that is written last
 
+#: The training frameworks that are run for real, in one environment; torch's build for the CPU.
+FRAMEWORKS = (
+    *("torch==2.13.0", "transformers==5.23.0", "accelerate==1.15.0", "lightning==2.6.6", "keras==3.15.1"),
+    *("stable-baselines3==2.9.2", "tensorboard==2.21.0", "tensorboardX==2.6.5", "wandb==0.31.0"),
+)
+
 
 def cache() -> Path:
     """Where the environments lie."""
@@ -38,7 +44,7 @@ def environment(name: str, requirements: Sequence[str], *, before: str = "", opt
     folder = cache() / f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:10]}"
     python = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with _locked(folder.with_name(f"{folder.name}.lock")):
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             _uv("venv", "--python", sys.executable, str(folder))
@@ -46,6 +52,15 @@ def environment(name: str, requirements: Sequence[str], *, before: str = "", opt
             _uv("pip", "install", "--python", str(python), "--only-binary", ":all:", *dated, *options, *requirements)
             (folder / _READY).write_text(made_of)
     return python
+
+
+def frameworks() -> Path:
+    """The Python of the environment with FRAMEWORKS. torch comes from where PIP_FIND_LINKS says, on machines that are
+    given such a place, else from PyTorch's own index: PyPI has only the build for CUDA, of gigabytes.
+    """
+    found = os.environ.get("PIP_FIND_LINKS", "").split()
+    options = [word for place in found for word in ("--find-links", place)] or ["--torch-backend", "cpu"]
+    return environment("frameworks", FRAMEWORKS, options=options)
 
 
 @contextmanager

@@ -54,15 +54,15 @@ def harmless(ours: Called) -> Called:
     return guarded  # type: ignore[return-value]
 
 
-def begin(framework: str, project: str, config: Any = None, run: Optional[Run] = None, **asked: Any) -> Run:
-    """The run to log into: the one that was given, the process's current one, one that the wandb hook had begun, or a
-    new one. project: of a new one, where neither `asked` nor the environment names any. The hook yields from here on.
+def begin(framework: str, fallback: str, config: Any = None, run: Optional[Run] = None, **asked: Any) -> Run:
+    """The run to log into: `run` where it is given, else the process's current one, else one that the wandb hook had
+    begun, else a new one, of project `fallback` where neither `asked` nor the environment names any. The hook yields.
     """
     hooked = hook.yield_to(framework)
     found = run or api.current("run") or hooked
     if found is None:
         if asked.get("project") is None and not read_settings(os.environ).project:
-            asked["project"] = project
+            asked["project"] = fallback
         found = api.init(**{name: value for name, value in asked.items() if value is not None})
     if config:
         found.config.update(config)
