@@ -6,6 +6,7 @@ A picture's file is its client's until the event is stored: `"file"` then is its
 be had, and is to be read from its `"source"` where it has neither and the artifact is `"seen"`.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -70,9 +71,8 @@ def held_files(event: Event) -> list[str]:
 
 def frame_of(event: Event) -> bytes:
     """An event's frame; with nothing but a word of it where that would be too long."""
-    made = wire.event_frame(event.time, event.step, event.kind, event.data)
-    if len(made) <= wire.MAX_FRAME:
-        return made
+    with contextlib.suppress(wire.WireError):
+        return wire.event_frame(event.time, event.step, event.kind, event.data)
     kept = {key: value for key, value in event.data.items() if key in ("name", "type", "index", "of")}
     return wire.event_frame(
         event.time, event.step, event.kind, {**kept, "lost": "too long with the names of its files"}

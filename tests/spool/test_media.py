@@ -8,7 +8,7 @@ import pytest
 from spool.making import T0, WITHIN, begin, make_batch, opened, put, session_id
 from waiting import until
 from wayside_collector.media_folder import MediaFile
-from wayside_collector.spool import Batch, SinkCommit, Spool, Stored
+from wayside_collector.spool import Batch, SinkCommit, Spool, Stored, media_index
 from wayside_collector.spool.files import ROLL_AGE
 from wayside_collector.testing import FakeClock
 
@@ -176,3 +176,28 @@ def test_a_database_made_anew_knows_the_files(tmp_path: Path) -> None:
         assert spool.salvaged is not None
         assert there(spool) == [name(0)]
         assert spool.media_held().owned == 100
+
+
+def test_so_many_are_dropped_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest of them; the next look goes on."""
+    monkeypatch.setattr(media_index, "DROP_AT_ONCE", 2)
+    with opened(tmp_path / "spool", max_media=1) as spool:
+        key = begin(spool).key
+        batches = [store(spool, key, seq) for seq in range(3)]
+        found = spool.media_over_limit()
+        assert found is not None
+        assert [one.id for one in found[0]] == [one.id for one in batches[:2]]
+
+
+def test_on_a_full_disk_a_piece_goes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as free so much, though no limit is passed."""
+    monkeypatch.setattr(media_index, "DISK_PIECE", 150)
+    bounds = media_index.Bounds(1 << 30, 1 << 30, DAY)
+    with opened(tmp_path / "spool") as spool:
+        key = begin(spool).key
+        batches = [store(spool, key, seq) for seq in range(3)]
+        with sqlite3.connect(tmp_path / "spool/spool.db") as db:
+            assert media_index.next_to_drop(db, bounds, 0.0, full=False) is None
+            found = media_index.next_to_drop(db, bounds, 0.0, full=True)
+        db.close()
+        assert found == ([one.id for one in batches[:2]], "disk")
