@@ -1,5 +1,6 @@
 """What the contract suite needs to make one of each kind of sink: options that work here, and parcels in its unit."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from standins.gateway_server import gateway_server
 from standins.lens_server import LensServer
+from standins.mosquitto import Mosquitto
 from standins.remote_write_server import receiver
 from standins.webhook_server import WebhookServer
 from wayside.row import Row
@@ -20,6 +22,7 @@ from wayside_collector.testing import make_parcel, make_rows, make_session
 REQUIRED: dict[str, dict[str, str]] = {
     "gateway": {"endpoint": "GATEWAY", "interval": "0.05"},
     "lens": {"endpoint": "LENS", "workload_uid": "w1", "workload_wait": "1"},
+    "mqtt": {"endpoint": "MQTT"},
     "remote_write": {"endpoint": "REMOTE_WRITE"},
     "wandb": {"mode": "offline"},
     "webhook": {"endpoint": "WEBHOOK"},
@@ -48,6 +51,11 @@ async def made(name: str, folder: Path) -> AsyncIterator[Sink]:
             places["WEBHOOK"] = (await stack.enter_async_context(WebhookServer())).url
         if name == "remote_write":
             places["REMOTE_WRITE"] = (await stack.enter_async_context(receiver())).url
+        if name == "mqtt":
+            (folder / "broker").mkdir()
+            broker = await asyncio.to_thread(Mosquitto, folder / "broker")
+            stack.callback(broker.stop)
+            places["MQTT"] = broker.endpoint
         options = options_of(name, **places)
         make = config.load_name(kind.sink)
         sink: Sink = make(options, reserved=FAMILIES) if kind.page else make(options)

@@ -22,6 +22,7 @@ SINKS: dict[str, SinkKind] = {
         "wayside_collector.sinks.jsonl:JsonlOptions", "wayside_collector.sinks.jsonl:JsonlSink", local=True
     ),
     "lens": SinkKind("wayside_collector.sinks.lens:LensOptions", "wayside_collector.sinks.lens:LensSink"),
+    "mqtt": SinkKind("wayside_collector.sinks.mqtt:MqttOptions", "wayside_collector.sinks.mqtt:MqttSink"),
     "prometheus": SinkKind(
         "wayside_collector.sinks.prometheus:PrometheusOptions",
         "wayside_collector.sinks.prometheus:PrometheusSink",
