@@ -22,9 +22,11 @@ from .places import journal_roots_of, socket_path
 from .refusals import Refusals
 from .registry import Registry
 from .session import Session
+from .sinks import SINKS
 from .sinks.base import Sink
 from .sinks.store import StoreOptions
 from .sinks.wandb.options import WandbOptions, has_key
+from .sources.abandoned import Adopted
 from .sources.base import Sampler
 from .sources.gateway import GatewaySource
 from .sources.journal import JournalSource
@@ -43,12 +45,14 @@ class Scope:
     """What a collector is there for. listens: whether it takes sessions from a socket, samples hardware and follows its
     configuration; without it, it only delivers what it finds (`sync`). journal_roots: where journals without an owner
     are looked for, beside the usual places: their ends may lie in memory, in any of them. adopts: whether one with this
-    session record is taken, when not by the usual rule.
+    session record is taken, when not by the usual rule. takes_over: whether the folder is somebody else's who is gone:
+    sessions without a journal are over, and what waits for sinks that are not here stays.
     """
 
     listens: bool = True
     journal_roots: Iterable[Path] = ()
     adopts: Callable[[dict[str, Any]], bool] | None = None
+    takes_over: bool = False
 
 
 EVERYTHING = Scope()
@@ -86,6 +90,7 @@ class Parts:
         self.letters = DeadLetters(self.spool, self.registry, self.pumps.get)
         self.handed: dict[str, str] = {}
         self.socket: SocketSource | None = None
+        self.adopted: Adopted | None = None
         self.ended: set[int] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
         counters = self.intake.counters
@@ -124,6 +129,12 @@ class Parts:
             if isinstance(sink.options, StoreOptions):
                 return sink.options.location(self.config.dir / sink.name)
         return None
+
+    def sinks_elsewhere(self) -> frozenset[str]:
+        """Sinks that this spool knows, that delivered elsewhere, and that are not configured. Blocks."""
+        ours = {sink.name for sink in self.config.sinks}
+        found = self.spool.sink_kinds().items()
+        return frozenset(name for name, kind in found if name not in ours and not (kind in SINKS and SINKS[kind].local))
 
     # --- between the parts -----------------------------------------------------------------------
 

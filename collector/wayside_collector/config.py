@@ -17,6 +17,7 @@ import msgspec
 from wayside.variables import PREFIX, unknown
 
 from .access import ClientsSection, IngestSection, Outside, PublicSection, listen_problems, split_address
+from .adoption import AdoptSection, check_adopting
 from .options import Problems, Text, is_below, read_struct, read_text, with_place
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
@@ -66,9 +67,10 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     listen: address and port of `/metrics`, `/status` and the page for this machine's own programs, which need no
     token. listen_public: address and port for everybody else, none when not given; `public` says what they may do.
     ingest: who may send rows there without a token. api: how questions are answered. dir: where the collector keeps
-    its files. grace: seconds the sinks may take to finish at a stop. sources, sinks: name to options; with no
-    `sinks` at all, `prometheus`, `jsonl` and `store`; with no `sources`, all of them. A sink of a name of your own
-    says what it is by `kind`.
+    its files. grace: seconds the sinks may take to finish at a stop. exit_when_alone: seconds without any client after
+    which the collector stops by itself; it never does when not given. adopt: whose rows it delivers, too. sources,
+    sinks: name to options; with no `sinks` at all, `prometheus`, `jsonl` and `store`; with no `sources`, all of them. A
+    sink of a name of your own says what it is by `kind`.
     """
 
     socket: str | None = None
@@ -80,6 +82,8 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     api: ApiSection = ApiSection()
     dir: str = "./.wayside"
     grace: Seconds = 10.0
+    exit_when_alone: Seconds | None = None
+    adopt: AdoptSection = AdoptSection()
     spool: SpoolSection = SpoolSection()
     sources: dict[str, Any] = {}
     sinks: dict[str, Any] = {}
@@ -216,9 +220,10 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
     top = read_struct(Top, {**tree, "sinks": {}, "sources": {}}, "", problems)  # each part's own options follow
     sinks = _parts(tree["sinks"], "sinks", SINKS, problems)
     samplers = _parts(tree["sources"], "sources", SAMPLERS, problems)
-    if problems.found:
+    if isinstance(top, Top):
+        check_adopting(top.adopt, {name: kind for name, _, kind, _ in sinks}, problems)
+    if not isinstance(top, Top) or problems.found:
         raise ConfigError(problems.found)
-    assert isinstance(top, Top)
     return Config(
         top,
         tuple(SinkConfig(*sink) for sink in sinks),

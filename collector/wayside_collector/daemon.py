@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 
 from .access import NOBODY
+from .alone import Alone, others_run, shares_processes
 from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler, spool_options
 from .changes import Changes, Loaded
 from .config import SinkConfig
@@ -75,6 +76,8 @@ class Collector:
             parts.intake.counters.lost_rows, parts.intake.counters.lost_points = parts.spool.client_lost()
             parts.gateway.resume()
             await self._resume_election()
+            if parts.scope.takes_over:
+                parts.pumps.others = parts.sinks_elsewhere()
             await parts.pumps.load({sink.name: partial(parts.make_pump, sink) for sink in parts.config.sinks})
             async with self.readers.opened():
                 yield
@@ -117,6 +120,9 @@ class Collector:
             sources = self._start_sources(group) if parts.scope.listens else []
             await self._resume_sessions()
             parts.ready.set()
+            after = parts.config.top.exit_when_alone
+            if after is not None and parts.scope.listens:
+                keepers.append(group.create_task(Alone(after, self._has_company()).run(stop), name="alone"))
             await stop.wait()
             parts.ready.clear()
             log.info("stopping: sources first, then up to %g s to deliver what waits", parts.config.top.grace)
@@ -152,6 +158,11 @@ class Collector:
                 parts.posted.resume(inlet)
             elif parts.socket is not None:
                 parts.socket.expect(inlet)
+            elif parts.scope.takes_over:
+                await parts.intake.end(inlet)
+
+    def _has_company(self) -> Callable[[], bool]:
+        return others_run if shares_processes() else lambda: bool(self.parts.registry.alive())
 
     async def _end_left(self) -> None:
         """End the samplers' sessions of collectors that are no more; where the disk is full, at a later tick."""

@@ -4,8 +4,9 @@ and seconds.
 
 import math
 import re
+import types
 from collections.abc import Mapping
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
@@ -31,6 +32,8 @@ def unit_of(kind: Any) -> str | None:
         for meta in kind.__metadata__:
             if isinstance(meta, msgspec.Meta) and meta.extra:
                 return meta.extra.get("unit")
+    if get_origin(kind) in (Union, types.UnionType):  # such an option may be left out
+        return next(filter(None, map(unit_of, get_args(kind))), None)
     return None
 
 

@@ -50,7 +50,18 @@ class CollectorViews:
             ("spool_damaged_total", "Blocks and kept values whose checksum was wrong.", parts.spool.damaged),
             ("journals_set_aside_total", "Pieces of journals that could not be read.", parts.journals.set_aside),
             ("samples_dropped_total", "Samples that could not be stored in time, or at all.", parts.system.dropped),
+            *self._adopted(),
             *self._stored(),
+        ]
+
+    def _adopted(self) -> list[tuple[str, str, float]]:
+        """Likewise, of what other collectors left behind."""
+        found = self._parts.adopted
+        if found is None:
+            return []
+        return [
+            ("adopted_total", "Folders of collectors that are gone, of which everything was delivered.", found.emptied),
+            ("adopted_waiting", "Those in which something waits.", found.left),
         ]
 
     def _stored(self) -> list[tuple[str, str, float]]:
@@ -100,6 +111,7 @@ class CollectorViews:
             "ingest": counters,
             "client_losses": self._client_losses(),
             "feeders": parts.gateway.feeders.shown(SHOWN_FEEDERS),
+            **({} if parts.adopted is None else {"adopted": asdict(parts.adopted)}),
             "refusals": refusals_as_status(parts.refusals.counts()),
             "sources": {name: asdict(health) for name, health in parts.samplers},
             "spool": {

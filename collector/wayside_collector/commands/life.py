@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,6 +40,27 @@ async def until_ready(ready: asyncio.Event, running: "asyncio.Task[None]", withi
     return ready.is_set()
 
 
+async def until_delivered(
+    parts: Any,
+    running: "asyncio.Task[None]",
+    until: float,
+    stop: asyncio.Event | None = None,
+    each_look: Callable[[], None] = lambda: None,
+) -> bool:
+    """Wait until a collector that only delivers has found and delivered everything; whether it came to that. until: on
+    the clock that only grows. stop: ends the waiting, too. each_look: is called until then.
+    """
+    if not await until_ready(parts.ready, running, until - time.monotonic()):
+        return False
+    await parts.journals.look_for_orphans()
+    while time.monotonic() < until and not running.done() and not (stop is not None and stop.is_set()):
+        if parts.journals.idle and parts.pumps.idle:
+            return True
+        each_look()
+        await asyncio.sleep(0.1)
+    return False
+
+
 def guarded(work: Callable[[], Any]) -> int:
     """Run the collector; what an operator must act on becomes a sentence and an exit code."""
     from ..sources.listening import SocketHeld
@@ -48,15 +70,16 @@ def guarded(work: Callable[[], Any]) -> int:
         code: int = asyncio.run(work())
         return code
     except* (SpoolHeld, SocketHeld) as held:
-        say(_first(held))
+        say(first_of(held))
         code = EXIT_HELD
     except* (SpoolError, OSError) as failed:
-        say(f"the collector stopped: {_first(failed)}")
+        say(f"the collector stopped: {first_of(failed)}")
         code = EXIT_FAILED
     return code
 
 
-def _first(group: BaseExceptionGroup[Exception]) -> str:
+def first_of(group: BaseExceptionGroup[Exception]) -> str:
+    """What the first of them says."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -25,7 +25,12 @@ async def serve(loaded: Loaded, environ: Mapping[str, str]) -> int:
     async with collector.opened():
         stop = asyncio.Event()
         with signals(stop, collector.reload.ask):
-            await collector.run(stop)
+            async with asyncio.TaskGroup() as group:
+                if loaded.config.top.adopt.below:
+                    from .adopting import Adopter
+
+                    group.create_task(Adopter(collector).run(stop), name="adopting")
+                await collector.run(stop)
     return 0
 
 

@@ -15,7 +15,7 @@ from ..places import journal_roots_of, socket_path
 from ..sources.segments import journal_folders, read_record
 from ..units import show_seconds
 from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
-from .life import guarded, signals, until_ready
+from .life import guarded, signals, until_delivered
 from .showing import format_sinks
 
 
@@ -61,7 +61,9 @@ async def _deliver_folder(loaded: Loaded, folder: Path, timeout: float) -> int:
         stop = asyncio.Event()
         with signals(stop):
             running = asyncio.create_task(collector.run(stop), name="collector")
-            complete = await _until_delivered(collector, running, time.monotonic() + timeout)
+            until = time.monotonic() + timeout
+            saying = _Saying(collector, until)
+            complete = await until_delivered(collector.parts, running, until, each_look=saying)
             stop.set()
             await running
         show(_found(collector.parts.journals.orphans, collector.parts.intake.counters.received_rows, folder))
@@ -78,23 +80,22 @@ def _found(journals: int, rows: int, folder: Path) -> str:
     return f"{journals} journal{'s' * (journals != 1)}, {rows} row{'s' * (rows != 1)} this time; since the spool began:"
 
 
-async def _until_delivered(collector: Any, running: "asyncio.Task[None]", until: float) -> bool:
-    parts = collector.parts
-    if not await until_ready(parts.ready, running, until - time.monotonic()):
-        return False
-    await parts.journals.look_for_orphans()
-    said, next_say = "", time.monotonic() + SAY_EVERY
-    while time.monotonic() < until and not running.done():
-        if parts.journals.idle and parts.pumps.idle:
-            return True
-        if time.monotonic() > next_say:
-            next_say = time.monotonic() + SAY_EVERY
-            progress = _progress(collector.views.status()["sinks"], until - time.monotonic())
-            if progress != said:
-                said = progress
+class _Saying:
+    """Says how far it is, when that is another thing than before."""
+
+    def __init__(self, collector: Any, until: float) -> None:
+        self._collector = collector
+        self._until = until
+        self._said = ""
+        self._next = time.monotonic() + SAY_EVERY
+
+    def __call__(self) -> None:
+        if time.monotonic() > self._next:
+            self._next = time.monotonic() + SAY_EVERY
+            progress = _progress(self._collector.views.status()["sinks"], self._until - time.monotonic())
+            if progress != self._said:
+                self._said = progress
                 say(progress)
-        await asyncio.sleep(0.1)
-    return False
 
 
 def _progress(sinks: Mapping[str, Mapping[str, Any]], left: float) -> str:

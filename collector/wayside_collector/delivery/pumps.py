@@ -45,6 +45,7 @@ class Pumps:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+        self.others: frozenset[str] = frozenset()  # sinks that are not here, and for which files are kept all the same
         self._slots: dict[str, _Slot] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -146,7 +147,7 @@ class Pumps:
         self._slots = dict(sorted(self._slots.items(), key=lambda item: order.get(item[0], len(order))))
 
     def _tell_readers(self) -> None:
-        self._spool.readers = frozenset(self._slots)
+        self._spool.readers = self.others.union(self._slots)
 
     # --- what they are told ------------------------------------------------------------------------
 

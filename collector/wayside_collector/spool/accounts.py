@@ -70,6 +70,13 @@ def positions(db: sqlite3.Connection) -> dict[str, int]:
     return {name: _account(name, *row).position for name, *row in rows if name is not None}
 
 
+def kinds(db: sqlite3.Connection) -> dict[str, str | None]:
+    """What kind each sink is, by name."""
+    query = "SELECT CAST(name AS BLOB), position, CAST(books AS BLOB), CAST(kind AS BLOB), sum FROM sinks"
+    rows = [(_text(row[0]), *row[1:]) for row in db.execute(query)]
+    return {name: _account(name, *row).kind for name, *row in rows if name is not None}
+
+
 def cursors(db: sqlite3.Connection, sink: str) -> dict[int, str]:
     query = "SELECT session, CAST(cursor AS BLOB), sum FROM cursors WHERE sink = ?"
     found = {}

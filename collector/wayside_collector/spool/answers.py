@@ -103,6 +103,10 @@ class Answers:
         found = self._database.read(lambda db: accounts.sink(db, sink))
         return found.kind if found is not None else None
 
+    def sink_kinds(self) -> dict[str, str | None]:
+        """Every sink that ever committed, and its kind."""
+        return self._database.read(accounts.kinds)
+
     def cursors(self, sink: str) -> dict[int, str]:
         """Session to text, "" for one that is damaged."""
         return self._database.read(lambda db: accounts.cursors(db, sink))

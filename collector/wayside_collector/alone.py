@@ -1,0 +1,68 @@
+"""Stops a collector that has been left alone: a sidecar that is an ordinary container, where Kubernetes knows no native
+ones, would keep its Job from completing.
+
+Where the pod shares its process namespace, whoever runs there beside the collector is company, whether it logs or not.
+Elsewhere it is the sessions that are open.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+LOOK = 1.0  #: seconds between two looks
+NOBODY_CAME = 3600.0  #: seconds to wait for the first company: the training's image may take long to be pulled
+
+log = logging.getLogger(__name__)
+
+
+class Alone:
+    """after: seconds alone. has_company: whether anybody is there now. clock: seconds that only grow."""
+
+    def __init__(
+        self, after: float, has_company: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._after = after
+        self._has_company = has_company
+        self._clock = clock
+        self._since = clock()
+        self._limit = max(after, NOBODY_CAME)
+
+    def is_over(self) -> bool:
+        """Whether it is time to go. Looks now."""
+        now = self._clock()
+        if self._has_company():
+            self._since, self._limit = now, self._after
+            return False
+        return now - self._since >= self._limit
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sets `stop` when it is time to go; until then runs until cancelled."""
+        while not stop.is_set():
+            if await asyncio.to_thread(self.is_over):
+                log.info("nobody is here any more: stopping, as exit_when_alone says")
+                stop.set()
+            await asyncio.sleep(LOOK)
+
+
+def shares_processes(root: Path = Path("/proc")) -> bool:
+    """Whether this is a container of a pod whose containers see each other's processes: the first is Kubernetes's."""
+    try:
+        return (root / "1" / "comm").read_text().strip() == "pause"
+    except OSError:
+        return False
+
+
+def others_run() -> bool:
+    """Whether a process runs that is neither the first of the pod, nor we, nor started by us."""
+    ours = psutil.Process()
+    known = {1, ours.pid, *(child.pid for child in ours.children(recursive=True))}
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if pid not in known and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False

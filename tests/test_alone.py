@@ -1,0 +1,60 @@
+"""When a collector that was left alone stops by itself."""
+
+from pathlib import Path
+
+import pytest
+from wayside_collector.alone import NOBODY_CAME, Alone, shares_processes
+
+
+class Pod:
+    """Company, and a clock."""
+
+    def __init__(self) -> None:
+        self.company = False
+        self.now = 0.0
+
+    def alone(self, after: float) -> Alone:
+        return Alone(after, lambda: self.company, lambda: self.now)
+
+
+def test_company_has_left() -> None:
+    """It is over so many seconds after the last company, and not before."""
+    pod = Pod()
+    alone = pod.alone(10)
+    pod.company = True
+    assert not alone.is_over()
+    pod.now, pod.company = 100.0, False
+    assert alone.is_over(), "the last time anybody was seen is 100 s ago"
+    pod.company = True
+    assert not alone.is_over()
+    pod.company, pod.now = False, 109.0
+    assert not alone.is_over()
+    pod.now = 110.0
+    assert alone.is_over()
+
+
+def test_nobody_ever_came() -> None:
+    """The first company may take long: an image is pulled. In the end it is over all the same."""
+    pod = Pod()
+    alone = pod.alone(10)
+    pod.now = NOBODY_CAME - 1
+    assert not alone.is_over()
+    pod.now = NOBODY_CAME
+    assert alone.is_over()
+
+
+def test_a_long_patience_is_kept() -> None:
+    """Who wants to wait longer than that for those who left waits as long for the first."""
+    pod = Pod()
+    alone = pod.alone(2 * NOBODY_CAME)
+    pod.now = NOBODY_CAME
+    assert not alone.is_over()
+
+
+@pytest.mark.parametrize(("first", "shared"), [("pause", True), ("systemd", False), ("wayside-collec", False)])
+def test_a_shared_process_namespace_is_known_by_its_first(tmp_path: Path, first: str, shared: bool) -> None:
+    """In a pod whose containers see each other's processes the first one is Kubernetes's own."""
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "comm").write_text(f"{first}\n")
+    assert shares_processes(tmp_path) is shared
+    assert not shares_processes(tmp_path / "nothing")
