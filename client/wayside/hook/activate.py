@@ -6,21 +6,56 @@ import os
 import sys
 
 from .finder import when_imported
-from .switch import OFF, read_switch
+from .switch import OFF, read_switch, read_tensorboard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_WRITERS = ("torch.utils.tensorboard.writer", "tensorboardX.writer")
+
+#: Frameworks that know trackers by name, and what of ours registers there when it is imported.
+_ADAPTERS = {
+    "transformers.integrations.integration_utils": "wayside.integrations.transformers",
+    "accelerate.tracking": "wayside.integrations.accelerate",
+}
+
 
 def activate(asked: bool = False) -> bool:
-    """Whether the hook is on. asked: by code, not by finding a socket."""
+    """Whether wandb is hooked. asked: by code, not by finding a socket."""
     mode, problem = read_switch(os.environ, asked)
-    if problem is not None:
-        sys.stderr.write(f"wayside: {problem}\n")
+    tensorboard, another = read_tensorboard(os.environ, mode)
+    for told in (problem, another):
+        if told is not None:
+            sys.stderr.write(f"wayside: {told}\n")
     if mode != OFF:
         when_imported("wandb", _patch)
+    if tensorboard:
+        for name in _WRITERS:
+            when_imported(name, _patch_writers)
+    if mode != OFF or tensorboard:
+        for name in _ADAPTERS:
+            when_imported(name, _know_adapter)
     return mode != OFF
+
+
+def _patch_writers(module: Any) -> None:
+    from .tensorboard import patch
+
+    try:
+        patch(module)
+    except Exception as problem:  # noqa: BLE001 -- as below
+        sys.stderr.write(f"wayside: this {module.__name__} cannot be hooked, and runs as ever: {problem!r}\n")
+
+
+def _know_adapter(framework: Any) -> None:
+    """Have a framework know its adapter by the name "wayside", which a script asks for, or does not."""
+    from importlib import import_module
+
+    try:
+        import_module(_ADAPTERS[framework.__name__])
+    except Exception as problem:  # noqa: BLE001 -- as below
+        sys.stderr.write(f"wayside: {framework.__name__} does not know of wayside: {problem!r}\n")
 
 
 def _patch(wandb: Any) -> None:

@@ -23,7 +23,8 @@ _said = False  # what is not carried
 
 def begin(told: Dict[str, Any], config: Any, origin: str, step: int = 0) -> Run:
     """Begin the run. told: what wandb calls it (id, name, project, entity, group, job_type, tags, notes, resume,
-    each None or empty where it does not say). origin: "wandb" where wandb uploads it itself. step: the next one.
+    each None or empty where it does not say). origin: "wandb" where wandb uploads it itself, "wayside" where it is
+    diverted, "tensorflow" where TensorBoard tells it. step: the next one.
     """
     global _nth, _said
     _nth += 1
@@ -39,7 +40,7 @@ def begin(told: Dict[str, Any], config: Any, origin: str, step: int = 0) -> Run:
         run.notices.tell(problem, problem)
     if around.enabled and not around.quiet:
         say(api.where_of(run, around))
-        if origin != "wandb" and not _said:
+        if origin == "wayside" and not _said:
             _said = say(_NOT_CARRIED)
     api.remember(run, current=False)
     began(run)

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class Finder:
-    """Calls `then` with the module `name` whenever it has been imported."""
+    """Calls `wanted[name]` with the module `name` whenever it has been imported."""
 
-    def __init__(self, name: str, then: Then) -> None:
-        self._name = name
-        self._then = then
+    def __init__(self) -> None:
+        self.wanted: dict[str, Then] = {}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any | None:
-        if name != self._name:
+        then = self.wanted.get(name)
+        if then is None:
             return None
         for finder in [finder for finder in sys.meta_path if finder is not self]:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    _follow(spec.loader, self._then)
+                    _follow(spec.loader, then)
                 return spec
         return None
 
@@ -38,8 +38,11 @@ def when_imported(name: str, then: Then) -> None:
     module = sys.modules.get(name)
     if module is not None:
         then(module)
-    if not any(isinstance(finder, Finder) and finder._name == name for finder in sys.meta_path):
-        sys.meta_path.insert(0, Finder(name, then))
+    finder = next((finder for finder in sys.meta_path if isinstance(finder, Finder)), None)
+    if finder is None:
+        finder = Finder()
+        sys.meta_path.insert(0, finder)
+    finder.wanted.setdefault(name, then)
 
 
 def _follow(loader: Any, then: Then) -> None:

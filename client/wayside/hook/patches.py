@@ -14,7 +14,7 @@ from .asked import ask, called, may_divert
 from .counterpart import begin
 from .guarded import guarded
 from .silent import MARK as SILENT_MARK
-from .silent import is_silent, take_over
+from .silent import is_silent, keep_silent, take_over
 from .switch import DIVERT
 
 MARK = "_wayside_patched"
@@ -32,6 +32,8 @@ def patch(wandb: Any, mode: str) -> None:
         return
     if not hasattr(wandb.init, MARK):
         wandb.init = _wrap_init(wandb, mode)
+    if mode == DIVERT:
+        keep_silent()
     run = sdk.Run
     _wrap(run, "_log", before=_row)
     _wrap(run, "define_metric", after=_define_metric)

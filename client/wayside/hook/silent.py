@@ -5,6 +5,8 @@ Such a run overrides what real ones share (and older ones carry their methods on
 class of its own above its own: `isinstance` holds, and all that is not said here is wandb's.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any, Dict
 
@@ -16,6 +18,16 @@ MARK = "_wayside_run"  #: what the class of a run that was taken over holds
 ENDED = "_wayside_ended"  #: what such a run holds once the script has ended it
 _REBOUND = ("log", "define_metric", "alert", "summary")  # names that wandb.init binds in the module
 _FACTS = ("id", "name", "project", "entity", "group", "job_type", "tags", "notes", "url", "step", "dir")
+
+
+def keep_silent() -> None:
+    """Where wandb is diverted it has nobody to talk to: its reports about itself would go to W&B over the network, and
+    cost `wandb.init` the import of `requests`, most of what it takes (bench/hook.py).
+    """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    disable = getattr(sys.modules.get("wandb.analytics.opentelemetry.opentelemetry_proxy"), "disable", None)
+    if disable is not None:
+        guarded(disable)
 
 
 def is_silent(run: Any) -> bool:

@@ -37,6 +37,18 @@ def read_switch(environ: Mapping[str, str], asked: bool = False) -> tuple[str, s
     return (MIRROR if on else OFF), None
 
 
+def read_tensorboard(environ: Mapping[str, str], wandb: str) -> tuple[bool, str | None]:
+    """Whether TensorBoard's writers are hooked, and what to tell the user of a value that cannot be used: as
+    `WAYSIDE_TENSORBOARD_HOOK` says, else where wandb is. wandb: how that is hooked.
+    """
+    value = environ.get("WAYSIDE_TENSORBOARD_HOOK", "").strip().lower()
+    if not value:
+        return wandb != OFF, None
+    if value in _YES or value in _NO:
+        return value in _YES, None
+    return False, f"WAYSIDE_TENSORBOARD_HOOK is {value[:80]!r} and must be on or off; TensorBoard is not hooked"
+
+
 def _found(environ: Mapping[str, str]) -> bool:
     """Whether a collector's socket lies in one of the usual places, as `settings.socket_candidates` has them."""
     runtime = environ.get("XDG_RUNTIME_DIR", "").strip()

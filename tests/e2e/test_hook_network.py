@@ -1,0 +1,87 @@
+"""Who talks to W&B of a hooked run: in mirror wandb itself, as without us; in divert nobody in the training process."""
+
+import pytest
+from e2e.hooked import train
+from e2e.machine import Machine
+from standins.wandb_backend import WandbBackend
+
+pytestmark = pytest.mark.timeout(120)
+
+DIVERTED = """
+import glob, wandb
+wandb.init(project="p", id="alone")
+wandb.log({{"a": 1.0}})
+children = [open(path).read() for path in glob.glob("/proc/self/task/*/children")]
+print("children", "".join(children).split())
+try:
+    wandb.init(project="p", id="wrong", reinit="create_new", settings={{"no_such_setting": 1}})
+except Exception as problem:
+    print("wandb says", type(problem).__name__)
+wandb.finish()
+"""
+
+
+def test_divert_talks_to_nobody(machine: Machine):
+    """No process of wandb's own, and not one request: neither rows, nor its reports of how it is used, nor of what goes
+    wrong, which is the script's own mistake as ever.
+    """
+    collector = machine.collector().wait_ready()
+    with WandbBackend() as backend:
+        access = {"WANDB_BASE_URL": backend.url, "WANDB_API_KEY": backend.key}
+        said = train(machine, DIVERTED, WAYSIDE_WANDB_HOOK="divert", **access)
+        assert "children []" in said, said
+        assert "wandb says ValidationError" in said
+        assert backend.requests == []
+    collector.wait_delivered()
+    assert [row["metrics"] for row in machine.rows("alone")] == [{"a": 1.0}]
+
+
+RESUMED = """
+import sys, wandb
+wandb.init(project="p", id="kept", resume="allow")
+for loss in {end}:
+    wandb.log({{"loss": loss}})
+wandb.finish()
+"""
+
+
+def test_a_run_that_wandb_resumes(machine: Machine):
+    """Mirrored, the rows of the second process go on where W&B says that the first one ended; both have all of them."""
+    collector = machine.collector().wait_ready()
+    with WandbBackend() as backend:
+        access = {"WANDB_BASE_URL": backend.url, "WANDB_API_KEY": backend.key}
+        for losses in ("[3.0, 2.0]", "[1.0]"):
+            said = train(machine, RESUMED, end=losses, **access)
+        uploaded = [(row["_step"], row["loss"]) for row in backend.run("kept").rows]
+    collector.wait_delivered()
+    assert uploaded == [(0, 3.0), (1, 2.0), (2, 1.0)], said
+    assert [(row["step"], row["metrics"]["loss"]) for row in machine.rows("kept")] == uploaded
+
+
+SWEPT = """
+import wandb
+wandb.init(project="p", id="swept")
+wandb.log({{"a": 1.0}})
+wandb.finish()
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({"WANDB_SWEEP_ID": "s1"}, "a sweep needs wandb itself"),
+        ({"WANDB_MODE": "offline"}, "WANDB_MODE=offline wants wandb's own files"),
+    ],
+)
+def test_what_cannot_be_diverted(machine: Machine, environ: dict[str, str], why: str):
+    """Falls back to mirror and says so: wandb itself has the run, and so has the collector, and does not upload it."""
+    collector = machine.collector().wait_ready()
+    with WandbBackend() as backend:
+        access = {"WANDB_BASE_URL": backend.url, "WANDB_API_KEY": backend.key}
+        said = train(machine, SWEPT, WAYSIDE_WANDB_HOOK="divert", **access, **environ)
+        uploaded = [row["a"] for run in backend.runs for row in run.rows]
+    assert why in said
+    assert uploaded == ([] if "WANDB_MODE" in environ else [1.0]), said
+    assert bool(list(machine.folder.glob("wandb/offline-run-*-swept"))) == ("WANDB_MODE" in environ)
+    collector.wait_delivered()
+    assert [line["metrics"] for line in machine.rows("swept")] == [{"a": 1.0}]
