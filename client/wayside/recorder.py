@@ -162,15 +162,15 @@ class Recorder:
             late = self._late_rows(journal) if taken.coming else self._late
             with journal.lock:
                 at, flags = self._take_step(step, commit)
-                if taken.media:
-                    from .media.writer import hand_over  # when first needed: most processes log numbers alone
-
-                    hand_over(self, taken.media, now, at)
                 frame = text = None
                 if taken.names or not (taken.texts or taken.media):
                     frame = Frame(taken.names, taken.values, now, at, flags, b"")
                 if taken.texts:
                     text = event_frame(now, at, row.TEXT, {"values": taken.texts})
+                if taken.media:
+                    from .media.writer import hand_over  # when first needed: most processes log numbers alone
+
+                    hand_over(self, taken.media, now, at)
                 if late is not None and (late or taken.coming):
                     self._direct = None
                     late.hold(frame, text, taken.coming)
