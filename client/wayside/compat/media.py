@@ -1,7 +1,10 @@
-"""Pictures, tables, histograms and checkpoints by the guides' calls. A path that is not there is told, not raised."""
+"""Pictures, tables, histograms and checkpoints by the guides' calls. What cannot be kept is told and counted, where the
+classes themselves raise.
+"""
 
 import os
-from typing import Any, Mapping, Optional
+from contextlib import contextmanager
+from typing import Any, Iterator, Mapping, Optional
 
 import wayside
 
@@ -16,37 +19,32 @@ def log_artifact(
     description: Optional[str] = None,
     metadata: Optional[Mapping[str, Any]] = None,
 ) -> bool:
-    """Record a file, or a folder with all that is in it; whether there was one."""
-    place = os.fspath(path)
-    if not os.path.exists(place):
-        run.notices.refuse("no such artifact", f"the artifact {name!r} is not kept: there is nothing at {place}")
-        return False
-    made = _made(run, "Artifact", name=name, type=type, description=description, metadata=dict(metadata or {}))
-    if made is None:
-        return False
-    if os.path.isdir(place):
-        made.add_dir(place)
-    else:
-        made.add_file(place)
-    run.log_artifact(made)
-    return True
+    """Log a file, or a folder with all that is in it; whether there was one."""
+    logged = False
+    with kept_or_told(run, f"the artifact {name!r:.80}"):
+        place = os.fspath(path)
+        if not os.path.exists(place):
+            raise ValueError(f"there is nothing at {place}")
+        made = wayside.Artifact(name=name, type=type, description=description, metadata=dict(metadata or {}))
+        if os.path.isdir(place):
+            made.add_dir(place)
+        else:
+            made.add_file(place)
+        run.log_artifact(made)
+        logged = True
+    return logged
 
 
 def log_media(run: Run, name: str, kind: str, *values: Any, **named: Any) -> None:
-    """Log an Image, Table or Histogram of the values under a name."""
-    made = _made(run, kind, *values, **named)
-    if made is not None:
-        run.log({name: made})
+    """Log an Image, Table or Histogram of these values under a name."""
+    with kept_or_told(run, f"the {kind.lower()} {name!r:.80}"):
+        run.log({name: getattr(wayside, kind)(*values, **named)})
 
 
-def _made(run: Run, kind: str, *values: Any, **named: Any) -> Any:
-    """An object of this class of ours; None, and the user told, where the values make none."""
-    known = getattr(wayside, kind, None)
-    if known is None:
-        run.notices.refuse(f"no {kind}", f"this client keeps no {kind}: it is left out, and the training goes on")
-        return None
+@contextmanager
+def kept_or_told(run: Run, what: str) -> Iterator[None]:
+    """What is no picture, no table, no model costs itself alone."""
     try:
-        return known(*values, **named)
-    except (TypeError, ValueError, OSError) as problem:
-        run.notices.refuse(f"unfit {kind}", f"a {kind} is not kept: {problem}")
-        return None
+        yield
+    except (AttributeError, OSError, TypeError, ValueError) as problem:
+        run.notices.refuse(f"compat: {type(problem).__name__}", f"{what} is not kept: {problem}")

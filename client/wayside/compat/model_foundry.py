@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from ..runs import Run
 from ..settings import read_settings
 from .beginning import begin, torch_memory
-from .media import log_artifact, log_media
+from .media import kept_or_told, log_artifact, log_media
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 ALERT_LEVELS = ("INFO", "WARN", "ERROR")
@@ -98,13 +98,9 @@ class WandBLogger:
 
     def watch_model(self, model: Any, log_freq: int = 100, log_graph: bool = True) -> None:
         """Log gradients and parameters of a torch model every so many steps. log_graph: accepted; no graph is kept."""
-        if self.run is None:
-            return
-        watch = getattr(self.run, "watch", None)
-        if watch is None:
-            self.run.notices.refuse("no watch", "this client does not watch models: gradients are left out")
-        else:
-            watch(model, log="all", log_freq=log_freq)
+        if self.run is not None:
+            with kept_or_told(self.run, "the watch over a model"):
+                self.run.watch(model, log="all", log_freq=log_freq)
 
     def log_artifact(
         self, artifact_path: str, artifact_type: str, name: str, description: Optional[str] = None
