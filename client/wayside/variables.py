@@ -13,7 +13,7 @@ CLOSE = 0.7  #: of difflib's likeness, from 0 to 1: one slip in a short word, tw
 CLIENTS = (
     *("SOCKET", "DIR", "SHARED_MEMORY", "KEPT_LIMIT", "MODE", "TRANSPORT", "RUN_ID", "PROJECT", "NAME", "ENTITY"),
     *("RUN_GROUP", "JOB_TYPE", "NOTES", "TAGS", "DISABLE_GIT", "DISABLE_CODE", "QUIET"),
-    "WANDB_HOOK",  # `hook.switch`
+    *("WANDB_HOOK", "TENSORBOARD_HOOK"),  # `hook.switch`
 )
 #: The collector's options without the prefix, up to the first "__": one environment often serves both.
 COLLECTORS = (

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from wayside.hook.switch import DIVERT, MIRROR, OFF, read_switch
+from wayside.hook.switch import DIVERT, MIRROR, OFF, read_switch, read_tensorboard
 
 HERE, AMD = "WAYSIDE_WANDB_HOOK", "PRIMUS_LENS_WANDB_HOOK"
 
@@ -59,3 +59,27 @@ def test_asked_for_in_code():
     """Where code asks for the hook, only a word for no keeps it off."""
     assert read_switch({}, asked=True)[0] == MIRROR
     assert read_switch({HERE: "off"}, asked=True)[0] == OFF
+
+
+@pytest.mark.parametrize(
+    ("value", "wandb", "on"),
+    [
+        ("", MIRROR, True),
+        ("", DIVERT, True),
+        ("", OFF, False),
+        ("off", MIRROR, False),
+        (" On ", OFF, True),
+        ("1", OFF, True),
+    ],
+)
+def test_tensorboard_is_hooked_where_wandb_is_unless_it_is_said(value: str, wandb: str, on: bool):
+    """One variable of its own, and without it the same answer for both."""
+    assert read_tensorboard({"WAYSIDE_TENSORBOARD_HOOK": value}, wandb) == (on, None)
+
+
+def test_a_word_that_tensorboards_hook_does_not_know():
+    """It leaves TensorBoard alone, and says which words there are."""
+    on, problem = read_tensorboard({"WAYSIDE_TENSORBOARD_HOOK": "divert"}, MIRROR)
+    assert not on
+    assert problem is not None
+    assert "must be on or off" in problem
