@@ -43,9 +43,9 @@ class Table(Medium):
         if frame is not None:
             columns = list(frame.columns)
             data = zip(*(frame[name].tolist() for name in columns)) if columns else []
-        elif data is None:
-            data = [] if rows is None else rows
-            if not isinstance(data, list):
+        else:
+            data = data if data is not None else [] if rows is None else rows
+            if not isinstance(data, list) and not hasattr(data, "tolist"):
                 raise AssertionError("data argument expects a `list` object")
         columns = ["Input", "Output", "Expected"] if columns is None else columns
         if not isinstance(columns, list) or any(type(name) not in (str, int) for name in columns):
