@@ -2,18 +2,20 @@
 
 import atexit
 import os
-from typing import Any, Dict, List, Optional, Sequence
+import sys
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from . import exits
 from .about import gather
 from .asking import Asking, identity_of
 from .identity import Place, find_place
+from .importing import importing
 from .keyvalues import KeyValues
 from .launchers import rank_problems
 from .notices import say
 from .roots import is_memory, read_mounts
 from .runs import Metric, Run
-from .sessions import Surroundings, common_fields
+from .sessions import Identity, Surroundings, common_fields
 from .settings import MAX_TEXT, SHARED_MEMORY, Settings, announced, read_settings, socket_candidates
 from .values import text_of
 
@@ -137,7 +139,20 @@ def surroundings_of(mode: str, settings: Settings, place: Place) -> Surroundings
         url=_look_at_collector(addresses),
         quiet=settings.quiet,
         shared_memory=settings.shared_memory,
+        detect=_detect,
+        debug=settings.primus.debug,
     )
+
+
+def _detect(identity: Identity, config: Mapping[str, Any]) -> Dict[str, Any]:
+    """On a thread of its own: which framework this process uses."""
+    with importing():
+        from .detect import Told
+        from .detect import gather as detect
+        from .masking import known_secrets
+
+    told = Told(identity.id, identity.name, identity.project, identity.tags, config)
+    return detect(dict(sys.modules), os.environ, told, known_secrets())
 
 
 def log(data: Dict[str, Any], step: Optional[int] = None, commit: Optional[bool] = None) -> None:

@@ -26,7 +26,8 @@ class Plan(NamedTuple):
     hello: the session record. addresses: sockets to try, in order; empty in offline mode. overflow: WAYSIDE_DIR.
     kept_limit: bytes that may be kept there. send: whether to send frames even to a collector that could read the
     journal. about: gathers what the run is (slow: git, packages). counts: what the client itself dropped or refused.
-    tell: says something to the user, once for each key. shared_memory: where the journal may begin anew.
+    tell: says something to the user, once for each key. shared_memory: where the journal may begin anew. detect: finds
+    out which framework the run uses. debug: whether the lines of AMD's guide are said.
     """
 
     hello: Dict[str, Any]
@@ -38,6 +39,8 @@ class Plan(NamedTuple):
     counts: Callable[[], Dict[str, Any]]
     tell: Callable[[str, str], None]
     shared_memory: str = SHARED_MEMORY
+    detect: Optional[Callable[[], Dict[str, Any]]] = None
+    debug: bool = False
 
 
 class Handover:

@@ -17,6 +17,7 @@ import time
 from typing import Any, Callable, Dict
 
 from . import row, wire
+from .detection import Detection
 from .handover import Handover, Plan
 from .journal import Journal
 from .kept import Keeper
@@ -56,6 +57,7 @@ class Link:
         self._thread = threading.Thread(target=self._run, name="wayside-link", daemon=True)
         # A thread of its own, gone in a moment: git may take seconds, and the journal cannot wait for it.
         self._settling = threading.Event()
+        self._detection = Detection(plan.detect, self._event, plan.debug)
         self._about = threading.Thread(target=self._say_about, name="wayside-about", daemon=True)
         try:
             if plan.about is not None:
@@ -72,6 +74,7 @@ class Link:
         if self.plan.about is not None:
             self._settling.set()
             self._about.join(ABOUT_TIMEOUT)
+        self._guard("detection", lambda: self._detection.settle(bool(self.journal.points), time.monotonic()))
 
     def finish(self) -> None:
         """Hand over what the link itself must hand over, for at most FINISH_TIMEOUT seconds, and stop. What then is
@@ -122,6 +125,8 @@ class Link:
             self.plan.tell(
                 "dropped", f"rows are lost: {where} has no room for them ({journal.dropped_rows} by now); {hint}"
             )
+        if journal.points:
+            self._guard("detection", lambda: self._detection.look(now))
         if now >= self._next_counts:
             self._next_counts = now + COUNTS_INTERVAL
             self._guard("counting", self._say_counts)

@@ -245,11 +245,16 @@ class Recorder:
             if self._journal is not None or time.monotonic() < self._next_begin:
                 return self._journal
             self._next_begin = time.monotonic() + RETRY_PLACE  # also for a call from inside this one
-            session = begin_session(self._identity, self._surroundings, self._counts, self.notices.tell)
+            counts, tell = self._counts, self.notices.tell
+            session = begin_session(self._identity, self._surroundings, counts, tell, self._told_config)
             if session is not None:
                 self._journal, self._link = session
                 self._direct = self._journal
         return self._journal
+
+    def _told_config(self) -> Mapping[str, Any]:
+        """The run's config as it is now."""
+        return {}
 
     def _after_fork(self) -> None:
         """In a forked child: the journal, its lock and its link are the parent's."""
@@ -262,7 +267,7 @@ class Recorder:
         self._next_begin = 0.0
         self._nowhere = 0
         self.notices.begin_anew()
-        self._surroundings = self._surroundings._replace(about=None)  # the parent has said what the run is
+        self._surroundings = self._surroundings._replace(about=None, detect=None)  # the parent has said what it is
 
     # --- counters ------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ ALERT = "alert"  # {"title": str, "text": str, "level": "INFO"|"WARN"|"ERROR", "
 TEXT = "text"  # {"values": {name: str}}: the strings of one `log()` call
 DEFINE_METRIC = "define_metric"  # {"name": str, "step_metric": str, "summary": str, "hidden": bool, …}
 ABOUT = "about"  # what the run is: {"command": […], "git": {…}, "python": str, "packages": {…}, …}
+DETECTION = "detection"  # {"framework", "base_framework", "confidence", "evidence": {…}, "hints": {…}}: what it uses
 CLIENT = "client"  # the client's own counters: {"refused": {reason: points}, …}
 FINISH = "finish"  # {"exit_code": int}
 MEDIA = "media"  # {"name", "type", …}: one picture, table, histogram; its bytes in "base64" or in a file (docs/media.md)

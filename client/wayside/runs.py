@@ -1,7 +1,7 @@
 """A run as the training process holds it: what it is, `log()`, and everything said beside the rows."""
 
 import os
-from typing import Any, Callable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 from . import row
 from .exits import code_of, exit_number
@@ -91,6 +91,9 @@ class Run(Surface):
     @property
     def config(self) -> KeyValues:
         return self._config
+
+    def _told_config(self) -> Dict[str, Any]:
+        return self._config.as_dict()
 
     @property
     def summary(self) -> KeyValues:

@@ -36,7 +36,8 @@ class Identity(NamedTuple):
 class Surroundings(NamedTuple):
     """What a run's sessions share: the record's fields beside the run, and what their link needs.
 
-    enabled: False for mode "disabled": everything is accepted and nothing kept.
+    enabled: False for mode "disabled": everything is accepted and nothing kept. detect: finds out which framework a run
+    of this name and config uses.
     """
 
     enabled: bool
@@ -49,6 +50,8 @@ class Surroundings(NamedTuple):
     url: Optional[str]
     quiet: bool
     shared_memory: str = SHARED_MEMORY
+    detect: Optional[Callable[[Identity, Mapping[str, Any]], Dict[str, Any]]] = None
+    debug: bool = False
 
 
 class Session(NamedTuple):
@@ -61,12 +64,18 @@ class Session(NamedTuple):
 
 
 def begin_session(
-    identity: Identity, around: Surroundings, counts: Callable[[], Dict[str, Any]], tell: Callable[[str, str], None]
+    identity: Identity,
+    around: Surroundings,
+    counts: Callable[[], Dict[str, Any]],
+    tell: Callable[[str, str], None],
+    config: Callable[[], Mapping[str, Any]] = dict,
 ) -> Optional[Session]:
     """A session with a journal of its own; None, and the user told why, when there is no place for one.
 
     counts: what the client itself dropped or refused so far. tell: says something to the user, once for each key.
+    config: the run's, as it is when that is asked.
     """
+    detect = around.detect
     hello = new_record(identity, around.fields)
     journal = begin_journal(hello, around.addresses, around.overflow, tell, around.shared_memory)
     if journal is None:
@@ -81,6 +90,8 @@ def begin_session(
         counts,
         tell,
         around.shared_memory,
+        None if detect is None else lambda: detect(identity, config()),
+        around.debug,
     )
     try:
         return Session(journal, Link(journal, plan))
