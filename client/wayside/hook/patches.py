@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Callable, Dict, Optional
 
+from ..media.mirrored import without_media
 from ..runs import Run
 from . import again
 from .asked import ask, called, may_divert
@@ -125,7 +126,7 @@ def _row(run: Any, data: Any, step: Any = None, commit: Any = None) -> None:
     if ours is None:  # begun before the hook was there, or attached to from another process
         ours = _runs[run] = _mirror(run)
     if isinstance(data, Mapping):
-        ours.log(data, step, commit)  # type: ignore[arg-type]
+        ours.log(without_media(data, ours.notices.refused), step, commit)  # type: ignore[arg-type]
 
 
 def _define_metric(run: Any, name: Any, *args: Any, **named: Any) -> None:

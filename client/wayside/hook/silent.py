@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Dict
 
 from ..runs import Run
+from . import beside
 from .guarded import guarded
 from .native import yielded
 
@@ -39,14 +40,15 @@ def take_over(wandb: Any, run: Any, ours: Run, diverted: bool) -> None:
     """Have a silent run tell ours. diverted: it shows our id, name and address, which are those W&B will get."""
     members = {MARK: ours, **_methods(ours, run.finish, run.define_metric)}
     if diverted:
-        members.update({name: _shown(ours, name) for name in _FACTS})
+        members.update({name: _shown(ours, name) for name in _FACTS}, **beside.methods(ours, run))
     for name in members:
         getattr(run, "__dict__", {}).pop(name, None)
     object.__setattr__(run, "__class__", type(type(run).__name__, (type(run),), members))
     _hear_config_and_summary(run, ours)
     if wandb.run is run:
-        for name in _REBOUND:
-            setattr(wandb, name, getattr(run, name))
+        for name in (*_REBOUND, *(beside.NAMES if diverted else ())):
+            if hasattr(run, name):
+                setattr(wandb, name, getattr(run, name))
 
 
 def _methods(ours: Run, their_finish: Any, their_define_metric: Any) -> Dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Artifacts: named as wandb's, listing files by path; what the script writes into one is ours and goes with its event."""
+"""Artifacts: named as wandb's, listing files by path; what a script writes into one is ours and goes with its event."""
 
 import hashlib
 import json
