@@ -34,8 +34,8 @@ def _recognised(args: argparse.Namespace) -> str:
     for like, flag in FLAGS.items():
         if hasattr(args, flag):
             return like
-    flags = " or ".join(f"--{flag}" for flag in FLAGS.values())
-    raise ValueError(f"these arguments hold neither {flags}: call wayside.compat.add_arguments(parser, like=…) before")
+    flags = ", ".join(f"--{flag}" for flag in FLAGS.values())
+    raise ValueError(f"these arguments hold none of {flags}: call wayside.compat.add_arguments(parser, like=…) before")
 
 
 def _guide(like: str) -> Any:
