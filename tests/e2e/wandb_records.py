@@ -3,8 +3,10 @@
 Out are: times, durations and what was measured of the machine (`_timestamp`, `_runtime`, `start_time`, `startedAt`,
 `runtime`, `stats`, the disk's usage), with the records' numbers, which count `stats`; names made up at random
 (`writerId`); and the order of names within a record, which is that of a map in Go.
+Frameworks measure time, too: what they call `…runtime` and `…per_second` is out, and so are lines that print it.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from google.protobuf.json_format import MessageToDict
 from wandb.proto import wandb_internal_pb2 as pb
 from wayside_collector.sinks.wandb.transaction_log import Log
 
-_DIFFER = frozenset({"_timestamp", "_runtime", "_wandb"})
+_DIFFER = re.compile(r"_timestamp|_wandb|.*runtime|.*per_second")
+_TIMES = re.compile(r"runtime|per_second")
 _FIELDS = frozenset({"startTime", "startedAt", "runtime", "writerId", "disk", "timestamp", "uuid", "control", "num"})
 _KINDS = frozenset({"stats"})
 
@@ -24,7 +27,7 @@ def records(path: Path) -> list[dict[str, Any]]:
     for raw in Log().feed(path.read_bytes()):
         record = pb.Record()
         record.ParseFromString(raw)
-        if record.WhichOneof("record_type") not in _KINDS:
+        if record.WhichOneof("record_type") not in _KINDS and not _TIMES.search(record.output_raw.line):
             found.append(_same(MessageToDict(record)))
     return found
 
@@ -37,7 +40,9 @@ def kinds(found: list[dict[str, Any]]) -> Counter[str]:
 def _same(value: Any) -> Any:
     """Without what differs."""
     if isinstance(value, list):
-        items = [_same(one) for one in value if not (isinstance(one, dict) and _names(one) & _DIFFER)]
+        items = [
+            _same(one) for one in value if not (isinstance(one, dict) and any(map(_DIFFER.fullmatch, _names(one))))
+        ]
         return sorted(items, key=lambda item: sorted(_names(item))) if _are_items(items) else items
     if isinstance(value, dict):
         return {name: _same(one) for name, one in value.items() if name not in _FIELDS}

@@ -1,0 +1,35 @@
+"""What frameworks say to wandb by their own loggers, they say with the hook as without it; and the collector has it."""
+
+from typing import Any
+
+import pytest
+from e2e.hooked import SITE
+from e2e.machine import Collector, Machine
+from e2e.wandb_records import kinds, records
+from frameworks.conftest import Train
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize(
+    ("framework", "rows"),
+    [
+        ("transformers", ["train/loss", "eval/loss", "train/global_step"]),
+        ("lightning", ["train/loss", "val/loss", "trainer/global_step"]),
+        ("accelerate", ["train/loss", "lr"]),
+    ],
+)
+def test_the_logger_of(framework: str, rows: list[str], machine: Machine, collector: Collector, train: Train):
+    """The records of wandb's own file are the same, byte for byte, and the collector heard every row of them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for hook in ("off", "mirror"):
+        environ = {"WAYSIDE_WANDB_HOOK": hook, "WANDB_MODE": "offline", "WANDB_RUN_ID": "same", "WAYSIDE_RUN_ID": ""}
+        train(f"wandb_{framework}.py", PYTHONPATH=str(SITE), WAYSIDE_QUIET="1", **environ)
+        (path,) = machine.folder.rglob("run-same.wandb")
+        found[hook] = records(path)
+        path.unlink()
+    assert found["mirror"] == found["off"]
+    collector.wait_delivered()
+    heard = machine.rows("same")
+    assert len(heard) == kinds(found["mirror"])["history"] > 4
+    assert {name for row in heard for name in row["metrics"]} >= set(rows)
