@@ -66,7 +66,6 @@ def begin(framework: str, fallback: str, config: Any = None, run: Optional[Run] 
         found = api.init(**{name: value for name, value in asked.items() if value is not None})
     if config:
         found.config.update(config)
-    found.config.update({"wayside/framework": framework})
     return found
 
 
