@@ -21,7 +21,7 @@ def run_python(machine: Machine, code: str, **environ: str) -> str:
     path = machine.folder / "guide.py"
     path.write_text(code)
     done = machine.run(sys.executable, str(path), HOME=str(machine.folder), **environ)
-    assert done.returncode == 0, f"{numbered(code)}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{numbered(code)}\n{done.stdout}\n{done.stderr}"[-6000:]
     return done.stdout + done.stderr
 
 
@@ -29,7 +29,7 @@ def run_shell(machine: Machine, code: str, **environ: str) -> str:
     """Shell lines, each of which must succeed."""
     text = SHELL.format(python=sys.executable) + code
     done = machine.run("bash", "-eu", "-c", text, HOME=str(machine.folder), **environ)
-    assert done.returncode == 0, f"{numbered(text)}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{numbered(text)}\n{done.stdout}\n{done.stderr}"[-6000:]
     return done.stdout + done.stderr
 
 

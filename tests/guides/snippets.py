@@ -54,9 +54,12 @@ def bent(block: Block, ran: Ran) -> str:
 
 
 def script(guide: str, treatments: Treatments, language: str, order: Iterable[int] = ()) -> str:
-    """All blocks of a language that are run, one after the other, those of `order` first."""
+    """All blocks of a language that are run, one after the other, those of `order` first; a shell block in a shell of
+    its own.
+    """
     shown = {block.line: block for block in snippets(guide) if (block.language == "python") == (language == "python")}
     first = list(order)
     lines = [*first, *(line for line in shown if line not in first)]
     ran = [(shown[line], treatment) for line in lines if isinstance(treatment := treatments[line], Ran)]
-    return "\n\n".join(f"# line {block.line}\n{bent(block, treatment)}" for block, treatment in ran)
+    parts = [f"# line {block.line}\n{bent(block, treatment)}" for block, treatment in ran]
+    return "\n\n".join(parts if language == "python" else (f"(\n{part}\n)" for part in parts))
