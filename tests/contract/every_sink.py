@@ -17,12 +17,14 @@ from wayside_collector.health import FAMILIES
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Changes, Parcel, Record, Ref, Reject, Retry, Sink, Step
 from wayside_collector.testing import make_parcel, make_rows, make_session
+from web.ingest.posting import posting
 
 #: What a kind cannot be made without: the test's own places in the place of LENS, GATEWAY and so on.
 REQUIRED: dict[str, dict[str, str]] = {
     "gateway": {"endpoint": "GATEWAY", "interval": "0.05"},
     "lens": {"endpoint": "LENS", "workload_uid": "w1", "workload_wait": "1"},
     "mqtt": {"endpoint": "MQTT"},
+    "otlp": {"endpoint": "OTLP"},
     "remote_write": {"endpoint": "REMOTE_WRITE"},
     "wandb": {"mode": "offline"},
     "webhook": {"endpoint": "WEBHOOK"},
@@ -56,6 +58,9 @@ async def made(name: str, folder: Path) -> AsyncIterator[Sink]:
             broker = await asyncio.to_thread(Mosquitto, folder / "broker")
             stack.callback(broker.stop)
             places["MQTT"] = broker.endpoint
+        if name == "otlp":
+            post = await stack.enter_async_context(posting())
+            places["OTLP"] = post.server.local
         options = options_of(name, **places)
         make = config.load_name(kind.sink)
         sink: Sink = make(options, reserved=FAMILIES) if kind.page else make(options)

@@ -64,7 +64,7 @@ def test_its_options_are_a_small_frozen_struct(name: str) -> None:
 def test_its_defaults_are_valid(name: str) -> None:
     """What it can do without has a default that its own check takes; what it cannot is refused by its path."""
     places = {"LENS": "http://lens:8989/v1", "GATEWAY": "http://gateway:9750", "REMOTE_WRITE": "http://p:9090"}
-    options = options_of(name, **places, WEBHOOK="http://chat:8065/hooks/x", MQTT="mqtt://broker:1883")
+    options = options_of(name, **places, WEBHOOK="http://chat:8065/hooks/x", MQTT="mqtt://broker:1883", OTLP="http://c:4318")
     check = getattr(options, "check", None)
     assert check is None or check() == []
     required = [field.name for field in msgspec.structs.fields(options_type(name)) if field.required]

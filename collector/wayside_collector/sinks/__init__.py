@@ -23,6 +23,7 @@ SINKS: dict[str, SinkKind] = {
     ),
     "lens": SinkKind("wayside_collector.sinks.lens:LensOptions", "wayside_collector.sinks.lens:LensSink"),
     "mqtt": SinkKind("wayside_collector.sinks.mqtt:MqttOptions", "wayside_collector.sinks.mqtt:MqttSink"),
+    "otlp": SinkKind("wayside_collector.sinks.otlp:OtlpOptions", "wayside_collector.sinks.otlp:OtlpSink"),
     "prometheus": SinkKind(
         "wayside_collector.sinks.prometheus:PrometheusOptions",
         "wayside_collector.sinks.prometheus:PrometheusSink",

@@ -1,8 +1,8 @@
 """Under which names metrics are pushed, and what must outlive a restart for that: pure but for its own state.
 
 As on `/metrics`, of two metrics whose names become one the first to come has it, and the other gets a suffix made from
-its own name. Who came first is kept, as are the descriptions of devices (a GPU's uuid comes once, in an event) and the
-names of each session that has not ended (its series are marked stale at its end).
+its own name. Who came first is kept, as are the names of each session that has not ended: its series are marked stale
+at its end.
 """
 
 import logging
@@ -12,15 +12,12 @@ import msgspec
 
 from ..names import candidates, plain_name, sound
 from ..run_info import RUN_INFO, RUN_LAST_STEP
-from ..sampled import KEPT_FIELDS
 
 MAX_NAMES = 20_000  #: names whose holders are kept, some 2 MB; beyond it a name always has its suffix
-MAX_HOSTS = 1000  #: hosts whose devices are kept
 MAX_ENDING = 10_000  #: sessions whose names are kept until they end, a thousand names each
 MAX_OF_SESSION = 1000  #: names of a session that end with a marker; the others go after five minutes, by themselves
 
 NAMES = "names"
-_HOST = "host/"
 _SESSION = "session/"
 
 log = logging.getLogger(__name__)
@@ -28,15 +25,14 @@ _pack = msgspec.msgpack.encode
 
 
 class Naming:
-    """Names given, descriptions, and the names of open sessions. changes: of the sink's kept state, to be committed."""
+    """Names given, and the names of open sessions. changes: of the sink's kept state, to be committed."""
 
-    def __init__(self, state: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, state: Mapping[str, bytes]) -> None:
         self.holders: dict[str, str] = {RUN_INFO: "", RUN_LAST_STEP: ""}
-        self.devices: dict[str, dict[str, dict[str, str]]] = {}
         self.open: dict[str, dict[str, None]] = {}
         self.damaged = 0
         self.changes: dict[str, bytes | None] = {}
-        for key, text in (state or {}).items():
+        for key, text in state.items():
             self._restore(key, text)
         self._given = {original: name for name, original in self.holders.items()}
 
@@ -44,8 +40,6 @@ class Naming:
         try:
             if key == NAMES:
                 self.holders.update(msgspec.msgpack.decode(text, type=dict[str, str]))
-            elif key.startswith(_HOST):
-                self.devices[key.removeprefix(_HOST)] = msgspec.msgpack.decode(text, type=dict[str, dict[str, str]])
             elif key.startswith(_SESSION):
                 names = msgspec.msgpack.decode(text, type=list[str])
                 self.open[key.removeprefix(_SESSION)] = dict.fromkeys(names)
@@ -68,19 +62,6 @@ class Naming:
         self._given[original] = name
         self.changes[NAMES] = _pack(self.holders)
         return name
-
-    def describe(self, host: str, data: Mapping[str, object]) -> None:
-        """Take descriptions of devices."""
-        told = {
-            sound(device): {field: sound(text) for field in KEPT_FIELDS if isinstance(text := fields.get(field), str)}
-            for device, fields in data.items()
-            if "/" in device and isinstance(fields, dict)
-        }
-        known = self.devices.get(host, {})
-        if {**known, **told} == known or (host not in self.devices and len(self.devices) >= MAX_HOSTS):
-            return
-        self.devices[host] = {**known, **told}
-        self.changes[_HOST + host] = _pack(self.devices[host])
 
     def saw(self, session: str, names: Iterable[str]) -> None:
         """This session has logged these."""

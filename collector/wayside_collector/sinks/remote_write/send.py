@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..base import Changes, Context, Parcel, Ref, Reject, Retry, Traits
+from ..devices import DeviceBook
 from ..http import HttpPeer
 from .encode import HEADERS, Series, encode
 from .judge import Judgement, judge
@@ -58,7 +59,7 @@ class RemoteWriteSink:
         self._peer = HttpPeer(options, environ)
         self._context = Context("remote_write", Path("."))
         self._opened = 0.0
-        self._maker = SeriesMaker(options, Naming())
+        self._maker = SeriesMaker(options, Naming({}), DeviceBook({}))
         self._reached: dict[str, int] = {}  # by session, the greatest seq that was taken since the start
         self._doubtful: set[Ref] = set()  # rows that were sent, and no answer came
 
@@ -66,10 +67,9 @@ class RemoteWriteSink:
         """Read the files the options name; connects nowhere. Raises Retry when one cannot be read."""
         self._context = context
         self._opened = self._clock()
-        naming = Naming(context.state)
-        if naming.damaged:
-            context.count("state_damaged", naming.damaged)
-        self._maker = SeriesMaker(self._options, naming)
+        naming, devices = Naming(context.state), DeviceBook(context.state)
+        self._count("state_damaged", naming.damaged + devices.damaged)
+        self._maker = SeriesMaker(self._options, naming, devices)
         self._reached.clear()
         await self._peer.open()
 
@@ -185,8 +185,9 @@ class RemoteWriteSink:
 
     def _end(self, parcel: Parcel, units: Sequence[Unit], tally: Tally) -> Changes:
         """Nothing waits in here: it happens whole or not at all."""
-        naming = self._maker.naming
-        changes, naming.changes = naming.changes, {}
+        naming, devices = self._maker.naming, self._maker.devices
+        changes = {**naming.changes, **devices.changes}
+        naming.changes, devices.changes = {}, {}
         if tally.again is not None:
             delivered = parcel.refs() - {unit.ref for unit in units} | tally.taken
             again = tally.again

@@ -12,6 +12,7 @@ from wayside.row import FINISH, Event, Row
 
 from ...session import Session
 from ..base import Part, Record, Ref
+from ..devices import DEVICE, DeviceBook
 from ..names import Kind, cut, sound
 from ..run_info import RUN_INFO, RUN_LAST_STEP, info, own_labels
 from ..sampled import described, parse_sampled
@@ -19,7 +20,6 @@ from .encode import STALE, Series
 from .naming import Naming
 from .options import RemoteWriteOptions
 
-DEVICE = "device"  #: the kind of the samplers' events that describe devices
 PREFIX = "wayside_"
 INFO_EVERY = 60_000  #: ms between two samples of a session's `wayside_run_info`: Prometheus looks back five minutes
 MAX_SERIES = 200_000  #: series remembered with what was sent of them last, some 100 MB at the very most
@@ -40,10 +40,11 @@ class Unit(NamedTuple):
 class SeriesMaker:
     """Makes units. sent: the time, in ms, of the last sample that each series has at the receiver, as far as known."""
 
-    def __init__(self, options: RemoteWriteOptions, naming: Naming) -> None:
+    def __init__(self, options: RemoteWriteOptions, naming: Naming, devices: DeviceBook) -> None:
         self._options = options
         self._external = tuple(sorted(options.external_labels.items()))
         self.naming = naming
+        self.devices = devices
         self.sent: dict[Series, int] = {}
         self._made: dict[tuple[str, str], Series] = {}
         self._told: dict[str, int] = {}  # when a session's info was sent
@@ -58,7 +59,7 @@ class SeriesMaker:
             elif isinstance(record, Event) and record.kind == FINISH:
                 yield self._end(session, record)
             elif isinstance(record, Event) and record.kind == DEVICE and session.kind == "system":
-                self.naming.describe(session.host, record.data)
+                self.devices.describe(session.host, record.data)
                 self._made = {key: series for key, series in self._made.items() if key[0] != session.id}
 
     def took(self, unit: Unit) -> None:
@@ -105,8 +106,7 @@ class SeriesMaker:
     def _make(self, session: Session, name: str) -> Series:
         if session.kind == "system":
             sampled = parse_sampled(name)
-            devices = self.naming.devices.get(session.host, {})
-            pairs = (("host", session.host), *described(sampled.labels, devices, sampled.device))
+            pairs = (("host", session.host), *described(sampled.labels, self.devices.of(session.host), sampled.device))
             return self._labelled(sampled.plain, pairs, sampled.kind)
         exposed = self.naming.name(name) if self._options.names == "legacy" else PREFIX + sound(name)
         return self._labelled(exposed, own_labels(session))
