@@ -93,5 +93,6 @@ def test_every_python_tells_what_the_run_is(version: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("version", VERSIONS)
 def test_importing_loads_nothing_else(version: str, tmp_path: Path) -> None:
     """Importing settings, identity and about imports these and what they are made of, and no other module."""
-    ours = ["about", "identity", "importing", "jobs", "launchers", "settings", "variables"]
+    ours = ["about", "for_wandb", "identity", "importing", "jobs", "launchers", "primus", "reading", "settings"]
+    ours.append("variables")
     assert answer(version, IMPORTED, tmp_path).strip().split(",") == [f"wayside.{name}" for name in ours]

@@ -166,16 +166,21 @@ class HttpPeer:
         if session is not None:
             await session.close()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send once and read the answer. Raises Retry, uncertain where the request may have been taken."""
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float | None = None) -> Answer:
+        """Send once and read the answer. timeout: in the place of the option. Raises Retry, uncertain where the request
+        may have been taken.
+        """
         if self._session is None:
             raise Retry(f"{self._show(url)}: the sink is not open")
         every = await self._headers()
         secrets = secrets_of(every, self._options.proxy)
         every.update(headers)
         proxy = self._options.proxy
+        total = timeout or self._options.timeout
+        patience = aiohttp.ClientTimeout(total=total, connect=min(CONNECT_TIMEOUT, total))
+        asked = self._session.post(url, data=body, headers=every, proxy=proxy, allow_redirects=False, timeout=patience)
         try:
-            async with self._session.post(url, data=body, headers=every, proxy=proxy, allow_redirects=False) as reply:
+            async with asked as reply:
                 text, cut = await _read(reply)
                 return Answer(reply.status, reply.headers, text, cut, secrets)
         except (aiohttp.ClientError, OSError) as problem:

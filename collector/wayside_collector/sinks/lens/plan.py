@@ -15,6 +15,7 @@ from ..base import Parcel, Part, Ref, Step
 from .encode import MIN_INT32, Header, Push, identify, is_time, lens_values, prefix
 from .kept import Kept, put_sample, take_config, take_sample, target
 from .options import MAX_INT32, LensOptions
+from .reports import put_hardware, put_report
 from .samples import primus_sample
 
 TARGET = "target_iteration"  # Lens draws a run's progress from it
@@ -58,6 +59,8 @@ def _plan_samples(plan: Plan, part: Part, options: LensOptions, kept: Kept) -> N
     runs = [session for session in part.open_runs if leaves_out(session, options) is None]
     for record in part.records:
         plan.delivered |= refs(part, record)
+        if isinstance(record, Event | Row):
+            put_hardware(kept, part.session, record)
         if isinstance(record, Event):
             continue
         points = len(record.metrics)
@@ -77,6 +80,7 @@ def _plan_run(plan: Plan, part: Part, options: LensOptions, kept: Kept, now: flo
     for record in part.records:
         rows = refs(part, record)
         if isinstance(record, Event):
+            put_report(kept, part, record, header, now)
             _read_event(part, record, kept)
             plan.delivered |= rows
         elif record.step is None:

@@ -3,8 +3,8 @@
 Identity: Lens files by workload and step and merges what comes again, so that a parcel sent twice changes no value
 (it lengthens the history Lens keeps of a step). A late step is pushed again, holding what was late.
 
-What is not a step, such as the report of what framework a run uses, belongs in a lane of its own beside `_push_all`,
-by way of `_post`: Lens may take minutes over such a report, and steps must not wait for it.
+What is not a step, the report of which framework a run uses, goes in a lane of its own (`lane.py`): Lens may take
+minutes over it, and steps must not wait for that.
 """
 
 import asyncio
@@ -22,13 +22,16 @@ from ..http import HttpPeer, shown
 from .encode import Header, Push, encode, requests
 from .judge import Judgement, judge
 from .kept import Kept, give_back
+from .lane import ReportLane
 from .options import LensOptions
 from .plan import Plan, leaves_out, make_plan
+from .reports import REPORT
 
 logger = logging.getLogger(__name__)
 
 MAX_BROKEN_OFF = 2  #: requests without an answer in one send: one may be its workload's fault, two are the server's
 MAX_UNKNOWN = 1000  #: workloads remembered as unknown to Lens; beyond, the oldest begins its wait anew
+REPORT_TIMEOUT = 300.0  #: seconds: Lens asks its advisor up to four times, half a minute each
 _REASONS = 3  # reasons one Reject spells out
 
 
@@ -50,7 +53,8 @@ class LensSink:
     Counters: `nonfinite` points left out, `collided` points whose acceptable name was taken, `untimed` steps without a
     time Lens can keep, `split` requests taken apart to find a row that is refused, `partial` requests that not every
     workload of the pod took, `system_left_out` and `system_superseded` points of samples, `forgotten` kept values
-    given up to a limit. What they count of rows and samples is delivered in the books.
+    given up to a limit; of reports of frameworks `reports`, `reports_refused` and `reports_given_up`. What they count
+    of rows and samples is delivered in the books.
     """
 
     traits: ClassVar[Traits] = Traits(
@@ -73,18 +77,26 @@ class LensSink:
         self._unknown: dict[tuple[str, str], float] = {}
         self._state: dict[str, bytes] = {}
         self._context = Context("lens", Path("."))
+        self._lane = ReportLane(self._report, self._context.count)
 
     async def open(self, context: Context) -> None:
         """Read the files the options name; connects nowhere. Raises Retry when one cannot be read."""
         self._context = context
         self._state = dict(context.state)
         await self._peer.open()
+        await self._lane.stop()
+        self._lane = ReportLane(self._report, context.count)
+        self._lane.offer(self._reports())
+        self._lane.start()
 
     async def close(self) -> None:
+        await self._lane.stop()
         await self._peer.close()
 
     async def send(self, parcel: Parcel) -> Changes:
         kept = Kept(self._state)
+        for key in [key for key, body in self._lane.settled.items() if kept.get(key) == body]:
+            kept.remove(key)
         # In a thread: a wide parcel takes tens of milliseconds, and every other sink shares this loop.
         plan = await asyncio.to_thread(make_plan, parcel, self._options, kept, self._clock())
         tally = Tally()
@@ -142,13 +154,22 @@ class LensSink:
             everywhere = not trouble.uncertain or broken_off >= MAX_BROKEN_OFF
             return Judgement("again", str(trouble), uncertain=trouble.uncertain, everywhere=everywhere)
 
-    async def _post(self, path: str, body: bytes) -> Judgement:
+    async def _report(self, body: bytes) -> Judgement:
+        try:
+            return await self._post("/wandb/detection", body, REPORT_TIMEOUT)
+        except Retry as trouble:
+            return Judgement("again", str(trouble))
+
+    def _reports(self) -> dict[str, bytes]:
+        return {key: body for key, body in self._state.items() if key.startswith(REPORT)}
+
+    async def _post(self, path: str, body: bytes, timeout: float | None = None) -> Judgement:
         """Send once, and once more to the other address a Lens may answer at when there is nothing at this one."""
         headers = {"Content-Type": "application/json"}
-        answer = await self._peer.post(self._base + path, body, headers)
+        answer = await self._peer.post(self._base + path, body, headers, timeout=timeout)
         other = other_base(self._base)
         if answer.status == 404 and other is not None:
-            second = await self._peer.post(other + path, body, headers)
+            second = await self._peer.post(other + path, body, headers, timeout=timeout)
             if second.status != 404:
                 name = self._context.name
                 logger.info("sink %s: nothing at %s: from now on %s", name, shown(self._base), shown(other))
@@ -186,6 +207,8 @@ class LensSink:
                 self._state.pop(key, None)
             else:
                 self._state[key] = value
+        self._lane.forget(self._state)
+        self._lane.offer(self._reports())
         if tally.troubles:
             runs = () if tally.stopped else plan.runs
             raise _joined(tally.troubles, plan.delivered | rows_of(tally.done), kept.changes, runs)
