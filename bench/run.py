@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 BENCHES = (
     *("start", "log", "hook", "frozen", "visible", "ingest", "backlog", "scrape", "scan"),
-    *("store", "export", "page", "gateway"),
+    *("store", "export", "page", "gateway", "gpu"),
 )
 
 
