@@ -128,3 +128,7 @@ def __getattr__(name: str) -> Any:
     module = import_module(f".{home}", __name__)
     globals()[name] = found = module if name in _MODULES else getattr(module, name)  # from now on without asking
     return found
+
+
+def __dir__() -> Any:
+    return __all__

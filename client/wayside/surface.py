@@ -64,8 +64,13 @@ class Surface(Recorder):
         self._tell_files(row.ARTIFACT, artifact._said(), artifact._exact())
         return artifact
 
-    upsert_artifact = log_artifact
-    finish_artifact = log_artifact
+    def upsert_artifact(
+        self, artifact_or_path: Any, name: Any = None, type: Any = None, aliases: Any = None, distributed_id: Any = None
+    ) -> "Artifact":
+        """As `log_artifact`: each process logs an artifact of its own."""
+        return self.log_artifact(artifact_or_path, name, type, aliases)
+
+    finish_artifact = upsert_artifact
 
     def _hand_in(self, artifact: "Artifact") -> None:
         """What we wrote of it moves to this session's media."""

@@ -2,7 +2,7 @@
 the table, so that W&B draws them; the collector's page shows the table.
 """
 
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from ..media.medium import Encoded, Medium
 from ..media.tables import Snapshot, Table
@@ -10,21 +10,29 @@ from .curves import precisions, rates
 from .errors import Error
 
 
+class _Spec(NamedTuple):
+    """What is to be drawn of a table: the name of a specification, and which columns and texts it takes."""
+
+    spec_name: str
+    fields: Dict[str, Any]
+    string_fields: Dict[str, Any]
+
+
 class CustomChart(Medium):
     """A table and the name of the specification that draws it (`wandb.plot.CustomChart`)."""
 
     _type = "plot"
 
-    def __init__(
-        self, table: Table, spec: str, fields: Dict[str, Any], strings: Optional[Dict[str, Any]] = None
-    ) -> None:
+    def __init__(self, table: Table, spec: _Spec) -> None:
         if not isinstance(table, Table):
             raise Error(f"Expected `data_table` to be `wandb.Table` type, instead got {type(table).__name__}")
         self.table = table
-        self._plot = {"spec": spec, "fields": dict(fields), "strings": dict(strings or {})}
+        self.spec = spec
 
     def _snapshot(self) -> Medium:
-        return Snapshot(self.table.columns, self.table.data, self._plot)
+        spec = self.spec
+        plot = {"spec": spec.spec_name, "fields": dict(spec.fields), "strings": dict(spec.string_fields)}
+        return Snapshot(self.table.columns, self.table.data, plot)
 
     def _encode(self) -> Encoded:
         return self._snapshot()._encode()
@@ -38,7 +46,7 @@ def plot_table(
     split_table: bool = False,
 ) -> CustomChart:
     """A chart of a table by a specification that W&B knows. Raises Error for what is no table."""
-    return CustomChart(data_table, vega_spec_name, fields, string_fields)
+    return CustomChart(data_table, _Spec(vega_spec_name, fields, string_fields or {}))
 
 
 def line(

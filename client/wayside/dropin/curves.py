@@ -13,7 +13,8 @@ def precisions(
 ) -> List[List[Any]]:
     """Rows of class, precision and recall: precision never falls as recall does, at `size` even recalls."""
     rows = []
-    recalls = [1.0 - index / (size - 1) for index in range(size)] if size > 1 else [1.0]
+    gap = 1.0 / max(1, size - 1)
+    recalls = [1.0] + [index * gap for index in range(size - 2, -1, -1)]
     for label, truth, scores in _each_class(y_true, y_probas, labels, wanted):
         counts = _counts(truth, scores)
         positives = max(1, counts[-1][0])
@@ -33,14 +34,14 @@ def rates(
     """Rows of class, false and true positive rate; corners alone, as scikit-learn leaves out what is on a line."""
     rows = []
     for label, truth, scores in _each_class(y_true, y_probas, labels, wanted):
-        counts = [(0, 0), *_counts(truth, scores)]
+        counts = _counts(truth, scores)
         positives, negatives = max(1, counts[-1][0]), max(1, counts[-1][1])
         inner = [
             now
             for before, now, after in zip(counts, counts[1:], counts[2:])
             if (after[0] - now[0], after[1] - now[1]) != (now[0] - before[0], now[1] - before[1])
         ]
-        kept = _thinned([counts[0], *inner, counts[-1]])
+        kept = _thinned([(0, 0), *counts[:1], *inner, *counts[1:][-1:]])
         rows += [[label, round(false / negatives, 3), round(true / positives, 3)] for true, false in kept]
     return rows
 

@@ -26,7 +26,7 @@ def get_module(name: str, required: Any = None, lazy: bool = True) -> Any:
         return None
 
 
-def json_friendly(obj: Any) -> Any:
+def json_friendly(obj: Any, *, preserve_numpy_nan: bool = False) -> Any:
     """(value as JSON can hold it, whether it was changed)."""
     found = plain(obj)
     return found, found is not obj

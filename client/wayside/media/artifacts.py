@@ -105,9 +105,9 @@ class Artifact:
     def file_count(self) -> int:
         return len(self._entries)
 
-    def files(self) -> List[Entry]:
-        """What has been added."""
-        return list(self._entries.values())
+    def files(self, names: Optional[List[str]] = None, per_page: int = 50, start: Optional[str] = None) -> List[Entry]:
+        """What has been added, or those of these names."""
+        return [entry for entry in self._entries.values() if names is None or entry.path in names]
 
     # --- adding --------------------------------------------------------------------------------------------------
 

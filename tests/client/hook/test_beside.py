@@ -1,4 +1,4 @@
-"""What a script says to a wandb that is diverted, or mirrored, besides numbers: with the real SDK, in a process each."""
+"""What a script says to a wandb that is diverted or mirrored, besides numbers: with the real SDK, in a process each."""
 
 import json
 import subprocess
