@@ -25,6 +25,7 @@ export interface RunInfo {
   active: number;
   step?: number | null;
   last_loss?: LastLoss | null;
+  framework?: string | null;
 }
 
 export interface SessionInfo {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from store.test_reading import START, put, run_session
-from wayside.row import Row
+from wayside.row import Event, Row
 from wayside_collector.store import Database, Reader, StoreError, StoreMissing, Writer, events
 from wayside_collector.store.answers import LastPoint, LossInfo, RunQuery
 from wayside_collector.store.performance import Wanted
@@ -27,6 +27,24 @@ def test_a_run_s_progress(writer: Writer, reader: Reader) -> None:
     page = reader.runs_progress(RunQuery(text="b"))
     assert [(one.id, one.step, one.last_loss) for one in page.runs] == [("b", None, None)]
     assert [one.id for one in reader.runs_progress().runs] == ["b", "a"]
+
+
+def test_a_run_s_framework(writer: Writer, reader: Reader) -> None:
+    """What was detected last of the lowest rank, wrapper before base, each once; a mere guess is none."""
+
+    def told(seq: int, *names: str | None, confidence: str = "high") -> Event:
+        data = {"framework": names[0], "base_framework": names[1], "confidence": confidence, "evidence": {"a": 1}}
+        return make_event("detection", data, seq=seq, time=START + seq)
+
+    put(writer, run_session("a", 1), told(0, "ray", None))
+    put(writer, run_session("a", 0), told(0, "pytorch", "pytorch"))
+    assert reader.run_progress("a").framework == "pytorch"
+    put(writer, run_session("a", 0), told(1, "lightning", "pytorch"))
+    assert reader.run_progress("a").framework == "lightning + pytorch"
+    put(writer, run_session("b", 0), told(0, None, "jax", confidence="low"))
+    put(writer, run_session("c", 0), make_event("detection", {"framework": 3, "confidence": "high"}, seq=0))
+    put(writer, run_session("d", 0), told(0, None, None))
+    assert [reader.run_progress(id).framework for id in "bcd"] == [None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,13 @@ class LastPoint(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RunProgress(RunInfo, frozen=True):
-    """A run and how far it has come. step: the largest of its own."""
+    """A run and how far it has come. step: the largest of its own. framework: what it trains with, where that is known,
+    the wrapper before its base.
+    """
 
     step: int | None = None
     last_loss: LossInfo | None = None
+    framework: str | None = None
 
 
 class ProgressPage(msgspec.Struct, frozen=True):

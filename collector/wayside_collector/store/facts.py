@@ -1,15 +1,16 @@
-"""A run's config and summary, key by key. Where two events say the same key, the lower rank's counts, and of one rank
-the later one: so the outcome does not depend on the order in which they arrive.
+"""A run's config and summary, and which framework it uses, key by key. Where two events say the same key, the lower
+rank's counts, and of one rank the later one: so the outcome does not depend on the order in which they arrive.
 """
 
 import json
 from typing import Any, NamedTuple
 
-from wayside.row import CONFIG, SUMMARY, Event
+from wayside.row import CONFIG, DETECTION, SUMMARY, Event
 
 from .database import Database
 from .texts import key_text, to_json
 
+DETECTED = ("framework", "base_framework", "confidence")  #: what is kept of a detection beside the event itself
 _PUT = (
     "INSERT INTO facts (run, kind, key, rank, time, session, seq, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (run, kind, key) DO UPDATE SET rank = excluded.rank, time = excluded.time,"
@@ -29,10 +30,12 @@ class Speaker(NamedTuple):
 
 
 def take(db: Database, speaker: Speaker, event: Event) -> None:
-    """What a config or summary event sets and removes; nothing for other kinds."""
-    if event.kind not in (CONFIG, SUMMARY):
+    """What a config, summary or detection event sets and removes; nothing for other kinds."""
+    if event.kind not in (CONFIG, SUMMARY, DETECTION):
         return
     given, removed = event.data.get("set"), event.data.get("remove")
+    if event.kind == DETECTION:
+        given, removed = {key: event.data.get(key) for key in DETECTED}, []
     values: dict[str, str | None] = {}
     if isinstance(removed, list):
         values.update((key_text(str(key)), None) for key in removed)
@@ -43,6 +46,6 @@ def take(db: Database, speaker: Speaker, event: Event) -> None:
 
 
 def read(db: Database, run: int, kind: str) -> dict[str, Any]:
-    """What the run's config or summary says now."""
+    """What the run's config, summary or detection says now."""
     found = db.query("SELECT key, value FROM facts WHERE run = ? AND kind = ? AND value IS NOT NULL", run, kind)
     return {key: json.loads(value) for key, value in sorted(found)}

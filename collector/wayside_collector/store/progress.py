@@ -1,10 +1,12 @@
 """How far runs have come: their last step, the last value of what is most likely their loss, and of all else."""
 
 import msgspec
+from wayside.row import DETECTION
 
 from .answers import LastPoint, LossInfo, RunInfo, RunProgress
 from .catalog import find, stats
 from .database import Database
+from .facts import read
 from .finding import ALL, Scope
 from .stats import together
 
@@ -17,7 +19,17 @@ def progress(db: Database, run: int, info: RunInfo) -> RunProgress:
     """A run by its key, and what is known of it."""
     newest = "SELECT last FROM strides WHERE run = ? ORDER BY first DESC LIMIT ?"
     step = db.query(f"SELECT max(last) FROM ({newest}) AS newest", run, NEWEST)[0][0]
-    return RunProgress(**msgspec.structs.asdict(info), step=step, last_loss=_last_loss(db, run))
+    known = msgspec.structs.asdict(info)
+    return RunProgress(**known, step=step, last_loss=_last_loss(db, run), framework=_framework(db, run))
+
+
+def _framework(db: Database, run: int) -> str | None:
+    """As it was detected, unless that is a mere guess."""
+    told = read(db, run, DETECTION)
+    if told.get("confidence") not in ("high", "medium"):
+        return None
+    names = [name for name in (told.get("framework"), told.get("base_framework")) if isinstance(name, str) and name]
+    return " + ".join(dict.fromkeys(names)) or None
 
 
 def latest(db: Database, run: int) -> dict[str, LastPoint]:

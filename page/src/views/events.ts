@@ -27,7 +27,7 @@ export async function showEvents(root: HTMLElement, run: RunDetail, signal: Abor
     showProblem(root, problem, signal);
     return;
   }
-  const kinds = ["", "alert", "text", "config", "summary", "define_metric", "about", "client", "finish"];
+  const kinds = ["", "alert", "text", "config", "summary", "define_metric", "about", "detection", "client", "finish"];
   const choose = (event: Event) => {
     const found = params();
     const chosen = (event.currentTarget as HTMLSelectElement).value;

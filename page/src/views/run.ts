@@ -102,6 +102,7 @@ class RunView {
         fact("Begun", when(run.started, at)),
         fact("Last heard", when(run.active, at)),
         run.group ? fact("Group", h("a", { href: `/?group=${encodeURIComponent(run.group)}` }, run.group)) : null,
+        run.framework ? fact("Framework", run.framework) : null,
         fact("Workload", h("a", { href: `/?workload=${encodeURIComponent(run.workload)}` }, run.workload)),
         fact(hosts.length === 1 ? "Host" : "Hosts", hosts.length > 3 ? `${hosts.length}` : hosts.join(", ") || "–"),
         ranks > 1 ? fact("Ranks", String(ranks)) : null,
