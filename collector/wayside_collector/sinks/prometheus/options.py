@@ -1,6 +1,6 @@
 """Options of the Prometheus sink. Every limit here has a counter on the page itself."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,7 +20,9 @@ class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_f
     linger_scrapes: scrapes that still show a run after its end, 2: with one, a scrape that fails loses the last
     values; raise it to 4 when two Prometheus servers scrape. ended_runs: runs whose end timestamp is kept, 50: a day
     of half-hour runs; what has ended is history, and history is the store's. stale_after: seconds after which a
-    sampled series that no sample refreshes is gone, 60 (or five of its sampler's periods, if that is longer).
+    sampled series that no sample refreshes is gone, 60 (or five of its sampler's periods, if that is longer). aliases:
+    names under which others' dashboards and rules look for the same values: those of "dcgm"-exporter, those of Primus
+    "lens"'s alert rules; they stand there beside ours.
     """
 
     max_series_per_run: Positive = 10_000
@@ -29,3 +31,4 @@ class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_f
     linger_scrapes: Positive = 2
     ended_runs: Positive = 50
     stale_after: Seconds = 60.0
+    aliases: tuple[Literal["dcgm", "lens"], ...] = ()

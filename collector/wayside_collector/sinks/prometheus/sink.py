@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..base import Changes, Context, Parcel, Traits
+from .aliases import alias_shots
 from .board import Board, Taken
 from .digest import slices
 from .encode import pieces
@@ -85,6 +86,7 @@ class PrometheusSink:
         chosen = negotiate(accept)
         with self._lock:
             shots = self._board.scrape(self._clock())
+        shots += alias_shots(shots, self._options.aliases)
         encoded = []
         for piece in pieces(shots, chosen.openmetrics):
             encoded.append(piece.encode())
