@@ -10,8 +10,11 @@ from .medium import Medium
 MAX_LIST = 108  #: media under one name of a call, as W&B takes them
 
 
+TOO_MANY = f"media beyond the first {MAX_LIST} of a list"
+
+
 class Found(NamedTuple):
-    """One medium of a call, as it was then. nth, of: its place among those under the same name; 0 for one alone."""
+    """One medium of a call, as it was then. nth, of: its place in a list, and how many there are; 0 for one alone."""
 
     name: str
     medium: Medium

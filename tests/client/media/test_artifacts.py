@@ -213,3 +213,15 @@ def test_saved_files(run: wayside.Run, place: Place, tmp_path: Path, capsys: pyt
     assert sorted(file["path"] for file in first["files"]) == ["ckpt/b.pt", "ckpt/one/a.pt"]
     assert first["policy"] == "live"
     assert [(file["path"], file["source"]) for file in second["files"]] == [("b.pt", str(tmp_path / "ckpt/b.pt"))]
+
+
+def test_so_many_files_are_saved(
+    run: wayside.Run, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those beyond are counted in the event."""
+    monkeypatch.setattr(surface, "MAX_SAVED", 3)
+    for number in range(5):
+        (tmp_path / f"{number}.pt").write_text("x")
+    run.save(str(tmp_path / "*.pt"))
+    (told,) = of_kind(finished(place), "save")
+    assert (len(told["files"]), told["left_out"]) == (3, 2)

@@ -84,9 +84,13 @@ def test_nested_dictionaries_and_lists(place: Place) -> None:
 
 
 def test_a_list_has_so_many(place: Place) -> None:
-    """Beyond the limit of W&B's own the first are kept."""
-    wayside.log({"many": [wayside.Image(GREY)] * (MAX_LIST + 5)})
-    assert len(media(finished(place))) == MAX_LIST
+    """Beyond the limit, which is W&B's own, the first are kept, and it is told."""
+    wayside.log({"many": [wayside.Image(GREY)] * (MAX_LIST + 5), "loss": 1.0})
+    found = finished(place)
+    assert len(media(found)) == MAX_LIST
+    assert media(found)[0]["of"] == MAX_LIST + 5
+    assert refused(found) == {f"media beyond the first {MAX_LIST} of a list": 1}
+    assert found.rows[0].metrics == {"loss": 1.0}
 
 
 def test_a_failing_medium_costs_itself_alone(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
