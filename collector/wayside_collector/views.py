@@ -85,8 +85,9 @@ class CollectorViews:
         return found
 
     def metrics(self, accept: str | None) -> tuple[str, bytes]:
-        chosen = negotiate(accept)
-        pages = [page.render(accept)[1] for page in self._parts.pages]
+        shown = self._parts.pages
+        chosen = negotiate(accept, utf8=any(page.utf8 for page in shown))
+        pages = [page.render_as(chosen) for page in shown]
         return chosen.content_type, join([self._health.render(chosen.openmetrics), *pages])
 
     def status(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from e2e.hardware import USED, make_gpu
 from e2e.machine import Collector, Machine, fetch, until
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from standins.prometheus_server import Prometheus, find
 
 pytestmark = pytest.mark.timeout(120)
@@ -87,3 +88,13 @@ def test_promtool_finds_nothing_to_say(collector: Collector, run: Path, accept: 
         [find("promtool"), "check", "metrics"], input=collector.metrics(), capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_a_whole_page_of_names_as_they_were_logged(machine: Machine, run: Path) -> None:
+    """Our own health and the run's metrics on one page, which prometheus_client's parser reads to its end."""
+    collector = machine.collector({"sinks": {"prometheus": {"names": "utf8"}}, "sources": {}}).wait_ready()
+    until(lambda: "wayside_train_loss" in collector.metrics(), "the run on the page")
+    page = fetch(f"{collector.url}/metrics", "application/openmetrics-text; version=1.0.0; escaping=allow-utf-8")
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    assert [one.value for one in samples if one.name == "wayside_train/loss"] == [0.25]
+    assert any(one.name == "wayside_ingest_rows_total" for one in samples)

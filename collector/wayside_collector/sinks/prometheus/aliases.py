@@ -156,7 +156,7 @@ def _by_age(last: Mapping[str, float]) -> dict[str, float]:
 
 
 def _primary(values: Mapping[str, float], order: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Of each run its lowest rank's series; the run that logged last stands last, and stays of several of a workload."""
+    """Of each run its lowest rank's series; the run that logged last stands last: of several of a workload it stays."""
     lowest: dict[str, tuple[int, str]] = {}
     for text in values:
         pairs = _pairs(text)

@@ -2,22 +2,30 @@
 
 Follows RFC 9110 section 12.5.1 (quality values, the most specific range decides) and Prometheus' "Scrape protocol
 content negotiation": text 0.0.4 is the last resort, never an error, and a scraper that sends an escaping scheme is
-told the one in use. Names of the page are in the legacy character set, whatever scheme was asked for, so that scheme
-is `underscores`.
+told the one in use. That is `underscores`, unless the page may bear names as they were logged (the sink's option
+`names: utf8`): then the scraper's own, in a format that has it.
 """
 
 import re
 from typing import NamedTuple
 
-_SCHEMES = ("allow-utf-8", "allow-utf8", "underscores", "dots", "values")  # allow-utf8: as an older page spelled it
+LEGACY = "underscores"
+_SCHEMES = {
+    "allow-utf-8": "allow-utf-8",
+    "allow-utf8": "allow-utf-8",  # as an older page spelled it
+    "underscores": LEGACY,
+    "dots": "dots",
+    "values": "values",
+}
 _QUALITY = re.compile(r"0(\.[0-9]*)?|1(\.0*)?")
 
 
 class Format(NamedTuple):
-    """How a page is written, and the Content-Type that says so."""
+    """How a page is written, and the Content-Type that says so. escaping: of names that only UTF-8 has."""
 
     openmetrics: bool
     content_type: str
+    escaping: str = LEGACY
 
 
 class _Offer(NamedTuple):
@@ -28,6 +36,7 @@ class _Offer(NamedTuple):
 
 #: In the order of our preference, which counts only where the scraper has none.
 _OFFERS = (_Offer("text/plain", "0.0.4", False), _Offer("application/openmetrics-text", "1.0.0", True))
+_WITH_UTF8 = (*_OFFERS, _Offer("text/plain", "1.0.0", False))  # the text format that has names in quotes
 
 
 class _Range(NamedTuple):
@@ -45,19 +54,24 @@ class _Match(NamedTuple):
     specific: int
     quality: float
     first: int
-    escaping: bool
+    escaping: str
 
 
-def negotiate(accept: str | None) -> Format:
-    """The format for an Accept header (None: there was none). Ranges that cannot be read are passed over."""
+def negotiate(accept: str | None, *, utf8: bool = False) -> Format:
+    """The format for an Accept header (None: there was none). Ranges that cannot be read are passed over. utf8: whether
+    names may be such as only UTF-8 has.
+    """
     ranges = [found for place, text in enumerate((accept or "").split(",")) if (found := _read(text, place))]
-    best, chosen = _Match(0, 0.0, 0, False), _OFFERS[0]
-    for offer in _OFFERS:
+    best, chosen = _Match(0, 0.0, 0, ""), _OFFERS[0]
+    for offer in _WITH_UTF8 if utf8 else _OFFERS:
         match = max((m for r in ranges if (m := _match(offer, r))), default=None)
         if match is not None and (match.quality, match.first) > (best.quality, best.first):  # so never one of 0
             best, chosen = match, offer
     content_type = f"{chosen.media}; version={chosen.version}; charset=utf-8"
-    return Format(chosen.openmetrics, content_type + ("; escaping=underscores" if best.escaping else ""))
+    if not best.escaping:
+        return Format(chosen.openmetrics, content_type)
+    escaping = best.escaping if utf8 and chosen.version == "1.0.0" else LEGACY
+    return Format(chosen.openmetrics, f"{content_type}; escaping={escaping}", escaping)
 
 
 def _read(text: str, place: int) -> _Range | None:
@@ -83,5 +97,5 @@ def _match(offer: _Offer, asked: _Range) -> _Match | None:
     version = asked.parameters.get("version", offer.version)
     if version != offer.version or asked.parameters.get("charset", "utf-8").lower() != "utf-8":
         return None
-    escaping = asked.parameters.get("escaping") in _SCHEMES
+    escaping = _SCHEMES.get(asked.parameters.get("escaping", ""), "")
     return _Match(2 * specific + ("version" in asked.parameters), asked.quality, -asked.place, escaping)

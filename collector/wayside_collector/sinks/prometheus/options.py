@@ -22,7 +22,8 @@ class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_f
     of half-hour runs; what has ended is history, and history is the store's. stale_after: seconds after which a
     sampled series that no sample refreshes is gone, 60 (or five of its sampler's periods, if that is longer). aliases:
     names under which others' dashboards and rules look for the same values: those of "dcgm"-exporter, those of Primus
-    "lens"'s alert rules; they stand there beside ours.
+    "lens"'s alert rules; they stand there beside ours. names: "legacy" shows
+    `wayside_train_loss` to everybody, "utf8" `wayside_train/loss` to scrapers that ask for such names.
     """
 
     max_series_per_run: Positive = 10_000
@@ -32,3 +33,4 @@ class PrometheusOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_f
     ended_runs: Positive = 50
     stale_after: Seconds = 60.0
     aliases: tuple[Literal["dcgm", "lens"], ...] = ()
+    names: Literal["legacy", "utf8"] = "legacy"

@@ -8,7 +8,19 @@ runs, clocks or threads; the caller (`board.py`) holds the lock.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..names import Kind, base_name, candidates, claims, escape, escape_help, foreign_claims, label_text, plain_name
+from ..names import (
+    PREFIX,
+    Kind,
+    base_name,
+    candidates,
+    claims,
+    escape,
+    escape_help,
+    foreign_claims,
+    label_text,
+    plain_name,
+    sound,
+)
 from ..run_info import RUN_INFO, RUN_LAST_STEP
 
 RUN_START = "wayside_run_start_timestamp_seconds"
@@ -61,11 +73,14 @@ class Family:
 
 
 class Shot(NamedTuple):
-    """A family at one instant: the header for either format (text, OpenMetrics), the name and the series."""
+    """A family at one instant: the header for either format (text, OpenMetrics), the name and the series. exact: the
+    name of a metric as it was logged, behind our prefix; None for one that no training script named.
+    """
 
     headers: tuple[str, str]
     name: str
     series: dict[str, float]
+    exact: str | None = None
 
 
 class Page:
@@ -156,7 +171,18 @@ class Page:
     def snapshot(self) -> list[Shot]:
         """A copy of every family that has series."""
         families = (*self._own.values(), *self._sampled.values(), *self._metrics.values())
-        return [Shot(f.headers, f.name, f.series.copy()) for f in families if f.series]
+        return [Shot(f.headers, f.name, f.series.copy(), self._exact(f)) for f in families if f.series]
+
+    def _exact(self, family: Family) -> str | None:
+        """A metric's name as logged, unless it is that of a family of ours."""
+        if family.original is None:
+            return None
+        name = PREFIX + sound(family.original)
+        if name in self._holders:
+            holder = self._holders[name]
+            if holder is None or holder.original is None:
+                return family.name
+        return name
 
     def _free_name(self, plain: str, kind: Kind, original: str, *, suffixed: bool = False) -> str:
         names = _after_first(candidates(plain, kind, original)) if suffixed else candidates(plain, kind, original)

@@ -22,8 +22,9 @@ from .aliases import alias_shots
 from .board import Board, Taken
 from .digest import slices
 from .encode import pieces
-from .negotiate import negotiate
+from .negotiate import LEGACY, Format, negotiate
 from .options import PrometheusOptions
+from .utf8 import renamed
 
 BREATH = 0.00005  #: seconds that `render` sleeps between pieces: without it a waiting event loop gets the interpreter
 #: only when Python's switch interval, 5 ms, is over
@@ -78,20 +79,31 @@ class PrometheusSink:
     async def close(self) -> None:
         """Nothing to let go: the page can still be scraped."""
 
+    @property
+    def utf8(self) -> bool:
+        """Whether names may be such as only UTF-8 has, for scrapers that ask for them."""
+        return self._options.names == "utf8"
+
     def render(self, accept: str | None) -> tuple[str, bytes]:
-        """The page, in the format the scraper's Accept header asks for: its Content-Type and its bytes.
+        """The page, in the format the scraper's Accept header asks for: its Content-Type and its bytes."""
+        chosen = negotiate(accept, utf8=self.utf8)
+        return chosen.content_type, self.render_as(chosen)
+
+    def render_as(self, chosen: Format) -> bytes:
+        """The page in this format.
 
         May be called from any thread, and should not be from the event loop's. Each call counts as a scrape.
         """
-        chosen = negotiate(accept)
         with self._lock:
             shots = self._board.scrape(self._clock())
         shots += alias_shots(shots, self._options.aliases)
+        if self.utf8 and chosen.escaping != LEGACY:
+            shots = renamed(shots, chosen.escaping)
         encoded = []
         for piece in pieces(shots, chosen.openmetrics):
             encoded.append(piece.encode())
             time.sleep(BREATH)
-        return chosen.content_type, b"".join(encoded)
+        return b"".join(encoded)
 
     def _count(self, taken: Taken) -> None:
         for name, points in taken._asdict().items():
