@@ -6,7 +6,8 @@
     from wayside.compat.model_foundry import LoggingConfig, WandBLogger
 
 One file for each, with that guide's signatures, names of metrics, modes and defaults. wandb is not needed and never
-imported; a call here does what its counterpart there did, waits for no network, and raises nothing into a training.
+imported; a call here does what its counterpart there did, waits for no network, and raises nothing into a training
+but what wandb raises for a plain mistake, such as metrics that are no dictionary.
 docs/migrating.md says what to change in a script, and what is different.
 """
 

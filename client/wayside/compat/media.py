@@ -21,7 +21,7 @@ def log_artifact(
 ) -> bool:
     """Log a file, or a folder with all that is in it; whether there was one."""
     logged = False
-    with kept_or_told(run, f"the artifact {name!r:.80}"):
+    with kept_or_told(run, "artifact", name):
         place = os.fspath(path)
         if not os.path.exists(place):
             raise ValueError(f"there is nothing at {place}")
@@ -37,14 +37,14 @@ def log_artifact(
 
 def log_media(run: Run, name: str, kind: str, *values: Any, **named: Any) -> None:
     """Log an Image, Table or Histogram of these values under a name."""
-    with kept_or_told(run, f"the {kind.lower()} {name!r:.80}"):
+    with kept_or_told(run, kind.lower(), name):
         run.log({name: getattr(wayside, kind)(*values, **named)})
 
 
 @contextmanager
-def kept_or_told(run: Run, what: str) -> Iterator[None]:
-    """What is no picture, no table, no model costs itself alone."""
+def kept_or_told(run: Run, kind: str, name: str) -> Iterator[None]:
+    """What is no picture, no table, no model costs itself alone; told once for each kind."""
     try:
         yield
     except (AttributeError, OSError, TypeError, ValueError) as problem:
-        run.notices.refuse(f"compat: {type(problem).__name__}", f"{what} is not kept: {problem}")
+        run.notices.refuse(f"unfit {kind}", f"the {kind} {name!r:.80} is not kept: {problem}")

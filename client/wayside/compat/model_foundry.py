@@ -99,7 +99,7 @@ class WandBLogger:
     def watch_model(self, model: Any, log_freq: int = 100, log_graph: bool = True) -> None:
         """Log gradients and parameters of a torch model every so many steps. log_graph: accepted; no graph is kept."""
         if self.run is not None:
-            with kept_or_told(self.run, "the watch over a model"):
+            with kept_or_told(self.run, "watch", type(model).__name__):
                 self.run.watch(model, log="all", log_freq=log_freq)
 
     def log_artifact(
