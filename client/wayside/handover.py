@@ -48,7 +48,8 @@ class Handover:
 
     answer: the collector's latest; it stays when the connection is lost. refusal: why it would not take us. answered:
     whether there is a collector right now that has taken us. sends: whether it is sent frames. stored: every row below
-    it is on the collector's disk.
+    it is on the collector's disk. before_let_go: called before segments go, with who writes the files that the
+    environment asks for where a collector has just said so.
     """
 
     def __init__(self, journal: Journal, keeper: Keeper, plan: Plan) -> None:
@@ -64,6 +65,7 @@ class Handover:
         self._sent_number, self._sent_end = -1, 0  # the segment being sent, and how far
         self._told_of_kept = False
         self._connected_at = self._next_attempt = 0.0
+        self.before_let_go: Callable[[Optional[str]], None] = lambda output: None
 
     def talk(self) -> None:
         """Find a collector, hear it, send what is to be sent. Raises OSError or wire.WireError, and then
@@ -148,6 +150,7 @@ class Handover:
         self.refusal = None
         self._say_of_key(answer)
         self.sends = self._plan.send or not answer.readable
+        self.before_let_go(answer.output or "there")
         self._let_go(answer.stored)
         self._keeper.forget_copy()
         if answer.readable and self._keeper.segments and not self._told_of_kept:
@@ -171,6 +174,7 @@ class Handover:
     def _let_go(self, seq: int) -> None:
         if seq > self._journal.seq and not self._journal.left:
             raise wire.WireError(f"the collector says it has stored {seq} rows, and {self._journal.seq} were written")
+        self.before_let_go(None)
         self.stored = max(self.stored, seq)
         self._keeper.let_go(seq)
         self._journal.shelf.let_go(seq)
@@ -187,14 +191,14 @@ class Handover:
             position = segment.position
             if position > self._sent_end:
                 data = segment.read(self._sent_end, position)
-                peer.send(data if self._sent_end else _segment_frames(data))
+                peer.send(data if self._sent_end else segment_frames(data))
                 self._sent_end = position
                 budget -= len(data)
             if budget <= 0:
                 return
 
 
-def _segment_frames(data: bytes) -> bytes:
+def segment_frames(data: bytes) -> bytes:
     """A segment's frames as a stream, begun with what its header says."""
     header = wire.read_segment_header(data)
     return wire.seq_frame(header.first_seq, header.first_point) + data[wire.HEADER_SIZE :]

@@ -14,13 +14,14 @@ import os
 import select
 import threading
 import time
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from . import row, wire
 from .detection import Detection
 from .handover import Handover, Plan
 from .journal import Journal
 from .kept import Keeper
+from .output import Output
 from .packing import Frame
 from .roots import find_roots
 
@@ -58,6 +59,8 @@ class Link:
         # A thread of its own, gone in a moment: git may take seconds, and the journal cannot wait for it.
         self._settling = threading.Event()
         self._detection = Detection(plan.detect, self._event, plan.debug)
+        self._output = Output.asked(plan.hello, plan.tell) if "primus" in plan.hello else None
+        self.handover.before_let_go = self._write_output
         self._about = threading.Thread(target=self._say_about, name="wayside-about", daemon=True)
         try:
             if plan.about is not None:
@@ -89,6 +92,8 @@ class Link:
         """In a forked child: drop what was inherited, without a word to the collector."""
         self._close_pipe()
         self._keeper.abandon()
+        if self._output is not None:
+            self._output.abandon()
         if self.handover.peer is not None:
             self.handover.peer.close()
 
@@ -130,6 +135,7 @@ class Link:
         if now >= self._next_counts:
             self._next_counts = now + COUNTS_INTERVAL
             self._guard("counting", self._say_counts)
+        self._guard("the files of this run", lambda: self._write_output(None))
         self._guard("the collector", self._talk)
         if not self.handover.answered and not self.handover.waits_for_answer(OFFLINE_AFTER):
             self._guard(f"keeping the journal in {self.plan.overflow} (WAYSIDE_DIR)", self._keep)
@@ -181,6 +187,7 @@ class Link:
         journal = self.journal
         if self.plan.addresses and now < self._last_collector + OFFLINE_AFTER and not self._stopping:
             return
+        self._write_output("there")
         lies_there = journal.shelf.root.path == os.path.realpath(self.plan.overflow)
         while journal.shelf.sealed:
             journal.shelf.hand_to(self._keeper.take_over if lies_there else self._keeper.keep)
@@ -191,6 +198,14 @@ class Link:
             segment = journal.segment
             if segment is not None:
                 self._keeper.follow(segment)
+
+    def _write_output(self, who: Optional[str]) -> None:
+        """Copy what is new for the files that the environment asks for, where this process writes them."""
+        if self._output is None:
+            return
+        if who is not None:
+            self._output.decide(who)
+        self._output.follow([*self._keeper.segments, *self.journal.live()])
 
     # --- beside the rows, and the end ----------------------------------------------------------------------------
 
@@ -239,6 +254,9 @@ class Link:
             if not self.journal.shelf.sealed and not self._keeper.segments:
                 break
             self._wait(TICK)
+        self._guard("the files of this run", lambda: self._write_output(None))
+        if self._output is not None:
+            self._output.close()
         self._guard("keeping the journal", self._keeper.close)
         self._guard("the journal", self.journal.close)
         lost = self.journal.dropped_rows + self.plan.counts().get("no_journal_rows", 0)
