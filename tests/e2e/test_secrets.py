@@ -28,6 +28,7 @@ SECRETS = {
         (
             *("header", "header file", "header variable", "second word", "api key", "api key file"),
             *("key of the environment", "token file", "hub token", "argument", "config"),
+            *("webhook", "webhook file", "webhook variable", "routing key", "routing variable", "basic password"),
         )
     )
 }
@@ -54,8 +55,8 @@ class _Repeats(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
-        self.rfile.read(length)
-        body = json.dumps({"error": f"refused: {dict(self.headers)}", "raw": str(self.headers)}).encode()
+        sent = {"path": self.path, "body": self.rfile.read(length).decode("latin-1")}
+        body = json.dumps({"error": f"refused: {sent} {dict(self.headers)}", "raw": str(self.headers)}).encode()
         self.send_response(422 if "/refuses" in self.path else 401 if "graphql" in self.path else 500)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -81,8 +82,9 @@ def repeating() -> Iterator[str]:
 def every_secret_option(server: str, inputs: Path) -> dict[str, Any]:
     """A configuration with a secret in each option that takes one."""
     closed = f"127.0.0.1:{free_port()}"
-    for name in ("header file", "api key file"):
+    for name in ("header file", "api key file", "routing key", "basic password"):
         (inputs / name).write_text(SECRETS[name] + "\n")
+    (inputs / "webhook file").write_text(f"{server}/breaks/{SECRETS['webhook file']}\n")
     (inputs / "tokens").write_text(f"reader {SECRETS['token file']}\n")
     headers = {
         "headers": {"Authorization": f"Bearer {SECRETS['header']}", "X-Two": f"id=7, {SECRETS['second word']}"},
@@ -93,6 +95,9 @@ def every_secret_option(server: str, inputs: Path) -> dict[str, Any]:
     gateway = {"kind": "gateway", "interval": "50ms", **headers}
     proxy = {name: f"http://user:{quote(password, safe='')}@{closed}" for name, password in PASSWORDS.items()}
     wandb = {"kind": "wandb", "entity": "e", "base_url": server}
+    webhook = {"kind": "webhook", "events": ["alert", "started", "finished"]}
+    pager = {"endpoint": f"{server}/refuses", "format": "pagerduty", **webhook}
+    basic = {"basic_user": "u", "basic_password_file": str(inputs / "basic password")}
     return {
         "log": {"level": "debug"},
         "sources": {},
@@ -106,6 +111,15 @@ def every_secret_option(server: str, inputs: Path) -> dict[str, Any]:
             "proxied": {"endpoint": "http://lens.invalid/v1", "proxy": proxy["proxy"], **lens},
             "fed": {"endpoint": f"{server}/refuses", **gateway},
             "fed-by-proxy": {"endpoint": "http://gateway.invalid", "proxy": proxy["proxy"], **gateway},
+            "chat": {
+                "endpoint": f"{server}/refuses/{SECRETS['webhook']}?sig={SECRETS['webhook']}",
+                **webhook,
+                **headers,
+            },
+            "chat-filed": {"endpoint_file": str(inputs / "webhook file"), "format": "slack", **webhook},
+            "chat-proxied": {"endpoint_env": "MY_CHAT", "proxy": proxy["proxy"], **webhook},
+            "pager": {"routing_key_file": str(inputs / "routing key"), **basic, **pager},
+            "pager-env": {"routing_key_env": "MY_ROUTING_KEY", **pager},
             "keyed": {**wandb, "api_key": SECRETS["api key"]},
             "filed": {**wandb, "api_key_file": str(inputs / "api key file"), "proxy": proxy["wandbproxy"]},
             "store": {"url": f"postgresql://user:{quote(PASSWORDS['url'], safe='')}@{closed}/metrics"},
@@ -147,6 +161,8 @@ def test_no_secret_can_be_seen(machine: Machine, tmp_path: Path) -> None:
         "MY_HEADER": SECRETS["header variable"],
         "WANDB_API_KEY": SECRETS["key of the environment"],
         "HF_TOKEN": SECRETS["hub token"],
+        "MY_CHAT": f"http://chat.invalid/{SECRETS['webhook variable']}",
+        "MY_ROUTING_KEY": SECRETS["routing variable"],
         "HTTPS_PROXY": f"http://user:{quote(PASSWORDS['envproxy'], safe='')}@127.0.0.1:9",
     }
     script = machine.folder / "train.py"
@@ -167,6 +183,7 @@ def test_no_secret_can_be_seen(machine: Machine, tmp_path: Path) -> None:
             "fed-by-proxy",
             "keyed",
             "store",
+            *("chat", "chat-filed", "chat-proxied", "pager", "pager-env"),
         )  # `filed` waits for its proxy in patience
         until(
             lambda: all(collector.status()["sinks"][name]["last_error"] for name in failing),
