@@ -56,8 +56,11 @@ class Surface(Recorder):
                 artifact.add_dir(path)
             elif os.path.isfile(path):
                 artifact.add_file(path)
+            elif "://" in path:
+                artifact.add_reference(path)
             else:
-                raise ValueError(f"path must be a file, directory or an Artifact; nothing is at {path}")
+                wanted = "a file, directory or external reference like s3://bucket/path"
+                raise ValueError(f"path must be {wanted}, and nothing is at {path}")
         artifact.aliases = _texts(aliases) or artifact.aliases or ["latest"]
         artifact.tags = _texts(tags) or artifact.tags
         self._hand_in(artifact)
@@ -121,7 +124,7 @@ class Surface(Recorder):
         paths. Raises ValueError for a policy that is none of live, now and end.
         """
         if policy not in POLICIES:
-            raise ValueError(f"Only {', '.join(repr(known) for known in POLICIES)} policies are currently supported.")
+            raise ValueError('Only "live", "end" and "now" policies are currently supported.')
         if glob_str is None:
             told_once("save", "save() without a path has no effect: give the files to be kept")
             return []

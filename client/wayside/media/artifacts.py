@@ -66,9 +66,7 @@ class Artifact:
         if len(name) > MAX_NAME:
             raise ValueError(f"Artifact name is longer than {MAX_NAME} characters: {name!r}")
         if type == "job" or type.startswith("wandb-"):
-            raise ValueError(
-                "Artifact types 'job' and 'wandb-*' are reserved for internal use. Please use another type."
-            )
+            raise ValueError(f"Artifact type {type!r} is reserved for internal use. Please use a different type.")
         self.name = name
         self.type = type
         self.description = description

@@ -97,12 +97,15 @@ def test_a_path_is_an_artifact(run: wayside.Run, place: Place, tmp_path: Path) -
     wayside.log_artifact(str(tmp_path / "out"), name="out", type="dataset", aliases=["v1"])
     wayside.log_artifact(tmp_path / "out/a")
     wayside.log_model(tmp_path / "out/a", "m")
+    wayside.log_artifact("s3://bucket/key", "far", "dataset")
     told = artifacts(place)
     assert [(one["name"], one["type"], one["aliases"]) for one in told] == [
         ("out", "dataset", ["v1"]),
         (f"run-{run.id}-a", "unspecified", ["latest"]),
         ("m", "model", ["latest"]),
+        ("far", "dataset", ["latest"]),
     ]
+    assert told[-1]["references"] == [{"name": "key", "uri": "s3://bucket/key"}]
 
 
 def test_a_path_that_is_not_there(run: wayside.Run, tmp_path: Path) -> None:
