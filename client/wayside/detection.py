@@ -39,8 +39,13 @@ class Detection:
             return
         self._looks += 1
         self._due = now + AGAIN
-        self._thread = threading.Thread(target=self._run, name="wayside-detect", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="wayside-detect", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending, and since Python 3.12 begins no thread any more
+            self._run()
+        else:
+            self._thread = thread
 
     def settle(self, logged: bool, now: float) -> None:
         """The run is about to end: what was not begun is, and what is under way is waited for."""
