@@ -89,7 +89,8 @@ def test_both_halves_are_one_service(machine: Machine):
         "service.log_metrics('both-1', {'train/loss': 0.5}, step=1)\n"
         "run = service.active_runs['both-1']\n"
         "print('told:', service.get_run_url('both-1'), *run.tags, run.name)\n"
-        "service.finish_run('both-1')\n",
+        "service.finish_run('both-1')\n"
+        "assert service.get_run_url('both-1') and service.compare_runs(['both-1', 'other'])\n",
     )
     (line,) = re.findall(r"^told: (.*)$", told, re.MULTILINE)
     assert line.split() == [begun["run_url"], "chat", "llama", "job_both-1", "llama_chat_both-1"]

@@ -17,6 +17,7 @@ from .media import log_artifact
 
 PROJECT = "peft-studio"
 MOST_COMPARED = 5
+MAX_FINISHED = 1000  #: finished jobs whose addresses are remembered, the latest
 
 _GIB = 1024**3
 
@@ -91,6 +92,7 @@ class WandBIntegrationService:
         self.config = config or WandBConfig()
         self.active_runs: Dict[str, Run] = {}
         self.is_available = True
+        self._addresses: Dict[str, Optional[str]] = {}  # of jobs that are over
         self._notices = Notices()
         if self.config.api_key:
             self.config.api_key = None
@@ -169,13 +171,18 @@ class WandBIntegrationService:
         del self.active_runs[job_id]
         if summary and self._is_mapping(summary, "summary"):
             run.summary.update(summary)
+        self._addresses[job_id] = run.url
+        while len(self._addresses) > MAX_FINISHED:
+            del self._addresses[next(iter(self._addresses))]
         run.finish(exit_code)
         return True
 
     def get_run_url(self, job_id: str) -> Optional[str]:
-        """The run's place on the collector's page; None as long as no collector is known."""
-        run = self.active_runs.get(job_id) if self.config.enabled else None
-        return run.url if run is not None else None
+        """The run's place on the collector's page, also when it is over; None as long as no collector is known."""
+        if not self.config.enabled:
+            return None
+        run = self.active_runs.get(job_id)
+        return run.url if run is not None else self._addresses.get(job_id)
 
     def compare_runs(self, job_ids: Sequence[str], metrics: Optional[Sequence[str]] = None) -> Optional[str]:
         """Where two to five jobs stand beside each other: on the collector's page; where none is known, at W&B, if it
@@ -190,7 +197,7 @@ class WandBIntegrationService:
         from urllib.parse import quote
 
         ids = ",".join(quote(job, safe="") for job in jobs)
-        page = next((run.url for run in self.active_runs.values() if run.url), None)
+        page = next((url for job in (*self.active_runs, *self._addresses) if (url := self.get_run_url(job))), None)
         if page is not None:
             return f"{page.rpartition('/runs/')[0]}/compare?runs={ids}"
         if self.config.entity is None:
@@ -233,7 +240,7 @@ def configure_wandb(
     before = _service
     _service = WandBIntegrationService(WandBConfig(enabled, project_name, entity, api_key, tags))
     if before is not None:
-        _service.active_runs = before.active_runs
+        _service.active_runs, _service._addresses = before.active_runs, before._addresses
     return _service
 
 
