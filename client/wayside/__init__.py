@@ -19,6 +19,7 @@ TYPE_CHECKING = False  # as type checkers know it; importing `typing` takes long
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import compat as compat
     from .api import AlertLevel, alert, define_metric, finish, init, log
     from .dropin import charts as plot
     from .dropin import errors
@@ -51,7 +52,7 @@ _HOMES = {
     "dropin.said": ("ensure_configured", "require", "teardown", "termerror", "termlog", "termwarn"),
     "dropin.settings": ("Settings", "login", "setup"),
 }
-_MODULES = {"errors": "dropin.errors", "plot": "dropin.charts", "util": "dropin.small"}
+_MODULES = {"compat": "compat", "errors": "dropin.errors", "plot": "dropin.charts", "util": "dropin.small"}
 _CURRENT = ("run", "config", "summary")  # the current run's, as everything of it below: asked anew each time
 _OF_RUN = (
     *("link_model", "log_artifact", "log_model", "mark_preempting", "restore", "save", "unwatch", "use_artifact"),
