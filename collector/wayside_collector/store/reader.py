@@ -27,6 +27,7 @@ from .answers import (
     SourceInfo,
     WorkloadPage,
 )  # fmt: skip
+from .attempts import repeated_steps
 from .catalog import Kept, Key, definitions, describe, find
 from .chart import draw
 from .comparing import compare
@@ -134,6 +135,11 @@ class Reader:
                 key,
             )
         return [told.session(run, row) for row in found]
+
+    def repeated_steps(self, run: str) -> int:
+        """How many of the run's steps a later attempt did again."""
+        with self._db.snapshot():
+            return repeated_steps(self._db, self._run(run)[0])
 
     def config(self, run: str) -> dict[str, Any]:
         with self._db.snapshot():

@@ -92,9 +92,10 @@ class CompareAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunDetail(RunProgress, frozen=True, kw_only=True):
-    """A run, how far it has come, and its sessions."""
+    """A run, how far it has come, and its sessions. repeated_steps: those that a later attempt did again."""
 
     sessions: list[SessionInfo]
+    repeated_steps: int
 
 
 class EventsTold(msgspec.Struct, frozen=True):
@@ -132,7 +133,8 @@ def _workloads(reader: Reader, asked: WorkloadsAsked) -> WorkloadPage:
 
 def _run(reader: Reader, asked: RunAsked) -> RunDetail:
     run = reader.run_progress(asked.id)
-    return RunDetail(**msgspec.structs.asdict(run), sessions=reader.sessions(asked.id))
+    repeated = reader.repeated_steps(asked.id)
+    return RunDetail(**msgspec.structs.asdict(run), sessions=reader.sessions(asked.id), repeated_steps=repeated)
 
 
 def _config(reader: Reader, asked: RunAsked) -> dict[str, Any]:
