@@ -47,6 +47,12 @@ def _free(folder: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def _ending(form: str) -> str:
+    """What a file of this format is called by: eight plain characters at most, whatever a user's file was called."""
+    last = form.rpartition(".")[2].lower()
+    return "".join(one for one in last if one.isascii() and one.isalnum())[:8] or "bin"
+
+
 class Place:
     """One session's folder of media. Used by the writer's thread alone."""
 
@@ -65,7 +71,7 @@ class Place:
         self._make()
         self._ask_for(len(data))
         number, self._number = self._number, self._number + 1
-        name = f"{number}.{form or 'bin'}"
+        name = f"{number}.{_ending(form)}"
         building = os.path.join(self.path, f".{name}")
         fd = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:

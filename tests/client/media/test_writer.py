@@ -185,6 +185,14 @@ def test_a_folder_that_cannot_be_written(rig: Rig, tmp_path: Path) -> None:
     assert "its file could not be written" in next(iter(rig.refused))
 
 
+@pytest.mark.parametrize(
+    ("form", "ending"), [("png", "png"), ("plotly.json", "json"), ("PNG", "png"), ("", "bin"), ("é/x" * 9, "xxxxxxxx")]
+)
+def test_a_files_ending_is_plain(tmp_path: Path, form: str, ending: str) -> None:
+    """Whatever the format is called, the collector takes the name for one of ours."""
+    assert Place(str(tmp_path), SESSION).write(b"x", form) == f"{SESSION}/0.{ending}"
+
+
 def test_too_large_a_medium(rig: Rig) -> None:
     """Is refused, and says the limit."""
     rig.gate.set()
