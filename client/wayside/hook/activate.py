@@ -6,7 +6,7 @@ import os
 import sys
 
 from .finder import when_imported
-from .switch import OFF, read_switch, read_tensorboard
+from .switch import DIVERT, OFF, read_switch, read_tensorboard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def activate(asked: bool = False) -> bool:
     for told in (problem, another):
         if told is not None:
             sys.stderr.write(f"wayside: {told}\n")
+    if mode == DIVERT:  # wandb's reports about itself would go to W&B, from a process that is to talk to nobody
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     if mode != OFF:
         when_imported("wandb", _patch)
     if tensorboard:

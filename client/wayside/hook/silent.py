@@ -5,7 +5,6 @@ Such a run overrides what real ones share (and older ones carry their methods on
 class of its own above its own: `isinstance` holds, and all that is not said here is wandb's.
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any, Dict
@@ -22,10 +21,9 @@ _FACTS = ("id", "name", "project", "entity", "group", "job_type", "tags", "notes
 
 
 def keep_silent() -> None:
-    """Where wandb is diverted it has nobody to talk to: its reports about itself would go to W&B over the network, and
-    cost `wandb.init` the import of `requests`, most of what it takes (bench/hook.py).
+    """Where wandb is diverted it has nobody to talk to: what sends its reports about itself is not even to be made,
+    which takes the import of `requests`, most of what `wandb.init` would cost (bench/hook.py).
     """
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     disable = getattr(sys.modules.get("wandb.analytics.opentelemetry.opentelemetry_proxy"), "disable", None)
     if disable is not None:
         guarded(disable)
