@@ -5,13 +5,13 @@ finds is told only when it is something else.
 """
 
 import threading
+import time
 from typing import Any, Callable, Dict, Optional
 
 from . import row
 from .primus import SAYS
 
 AGAIN = 60.0  #: seconds after the first look
-PATIENCE = 2.0  #: seconds `finish` waits for a look under way
 
 
 class Detection:
@@ -47,12 +47,15 @@ class Detection:
         else:
             self._thread = thread
 
-    def settle(self, logged: bool, now: float) -> None:
-        """The run is about to end: what was not begun is, and what is under way is waited for."""
+    def settle(self, logged: bool) -> None:
+        """The run is about to end: what was not begun is."""
         if logged and self._looks == 0:
-            self.look(now)
+            self.look(time.monotonic())
+
+    def wait(self, seconds: float) -> None:
+        """For a look under way."""
         if self._thread is not None:
-            self._thread.join(PATIENCE)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         assert self._gather is not None

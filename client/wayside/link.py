@@ -33,6 +33,7 @@ LOOK_INTERVAL = 1.0  #: seconds between two looks whether the journal's folder i
 COUNTS_INTERVAL = 10.0  #: seconds between two events with the client's counters
 FINISH_TIMEOUT = 5.0  #: seconds `finish` waits for the journal to be handed over, where that is the link's work
 ANSWER_PATIENCE = 1.0  #: seconds of these for an answer, before the journal is moved to disk
+LEAST_WAIT = 0.2  #: seconds of these for the look at the framework, which takes a twentieth of that
 ABOUT_TIMEOUT = 2.0  #: seconds `finish` waits for git to say what the run is
 HEAD_START = 0.1  #: seconds `init` has before that is gathered: its imports hold the GIL for milliseconds at a time
 
@@ -74,10 +75,12 @@ class Link:
 
     def settle(self) -> None:
         """Wait until what the run is has been gathered, so that it stands before the finish: a few seconds at most."""
+        deadline = time.monotonic() + ABOUT_TIMEOUT
+        self._guard("detection", lambda: self._detection.settle(bool(self.journal.points)))
         if self.plan.about is not None:
             self._settling.set()
             self._about.join(ABOUT_TIMEOUT)
-        self._guard("detection", lambda: self._detection.settle(bool(self.journal.points), time.monotonic()))
+        self._detection.wait(max(LEAST_WAIT, deadline - time.monotonic()))
 
     def finish(self) -> None:
         """Hand over what the link itself must hand over, for at most FINISH_TIMEOUT seconds, and stop. What then is

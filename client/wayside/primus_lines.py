@@ -32,6 +32,8 @@ def lines(records: Iterable[Union[Row, Event]], more: Mapping[str, Any]) -> Iter
         if isinstance(record, Event) and record.kind != TEXT:
             continue
         data = _data(record)
+        if isinstance(record, Event) and not data:
+            continue
         same = held is not None and held[:2] == (record.time, record.step) and isinstance(record, Event)
         if held is not None and same:
             held[2].update(data)

@@ -9,6 +9,7 @@ from typing import Any
 from .config import SinkConfig
 from .session import Session
 from .sinks.http_options import shown
+from .sinks.jsonl import JsonlOptions, writes_output
 from .sinks.lens import LensOptions
 from .sinks.wandb.options import WandbOptions
 
@@ -61,13 +62,16 @@ def answer(
     session: Session, sinks: Iterable[SinkConfig], has_key: Callable[[str, WandbOptions], bool]
 ) -> dict[str, Any]:
     """What the client is told of its wishes with the answer to its hello. wandb: whether a sink has a key for W&B:
-    "key", "no key", or "no sink".
+    "key", "no key", or "no sink". output: who writes the files it asks for, a sink ("here") or the client ("there").
     """
     every = list(sinks)
     wandb = [(sink.name, sink.options) for sink in every if isinstance(sink.options, WandbOptions)]
     told: dict[str, Any] = {"wandb": "no sink"}
     if wandb:
         told["wandb"] = "key" if any(has_key(*one) for one in wandb) else "no key"
+    if session.primus.output is not None:
+        written = (isinstance(sink.options, JsonlOptions) and writes_output(session, sink.options) for sink in every)
+        told["output"] = "here" if any(written) else "there"
     return told
 
 

@@ -9,7 +9,7 @@ from wayside_collector.sinks.base import Parcel, Part, Step
 from wayside_collector.sinks.lens import LensOptions
 from wayside_collector.sinks.lens.kept import MAX_KEPT, MAX_TOTALS, Kept, give_back, take_config, target
 from wayside_collector.sinks.lens.plan import NO_STEP, OUT_OF_RANGE, Plan, leaves_out, make_plan
-from wayside_collector.sinks.lens.samples import primus_sample
+from wayside_collector.sinks.primus_samples import primus_sample
 from wayside_collector.testing import make_event, make_rows, make_session
 
 NOW = 1_767_225_600.0

@@ -16,7 +16,7 @@ from .encode import MIN_INT32, Header, Push, identify, is_time, lens_values, pre
 from .kept import Kept, put_sample, take_config, take_sample, target
 from .options import MAX_INT32, LensOptions
 from .reports import put_hardware, put_report
-from .samples import primus_sample
+from ..primus_samples import primus_sample
 
 TARGET = "target_iteration"  # Lens draws a run's progress from it
 TFLOPS = "tflops"  # Lens's page of GPU metrics fails on a row without it
