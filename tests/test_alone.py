@@ -11,10 +11,11 @@ class Pod:
 
     def __init__(self) -> None:
         self.company = False
+        self.had = False
         self.now = 0.0
 
     def alone(self, after: float) -> Alone:
-        return Alone(after, lambda: self.company, lambda: self.now)
+        return Alone(after, lambda: self.company, lambda: self.had, lambda: self.now)
 
 
 def test_company_has_left() -> None:
@@ -40,6 +41,16 @@ def test_nobody_ever_came() -> None:
     pod.now = NOBODY_CAME - 1
     assert not alone.is_over()
     pod.now = NOBODY_CAME
+    assert alone.is_over()
+
+
+def test_somebody_came_and_went_between_two_looks() -> None:
+    """A training that was over before the first look has left its session: the collector waits for no other."""
+    pod = Pod()
+    alone = pod.alone(10)
+    pod.had, pod.now = True, 5.0
+    assert not alone.is_over()
+    pod.now = 15.0
     assert alone.is_over()
 
 

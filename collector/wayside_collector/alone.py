@@ -1,8 +1,8 @@
 """Stops a collector that has been left alone: a sidecar that is an ordinary container, where Kubernetes knows no native
 ones, would keep its Job from completing.
 
-Where the pod shares its process namespace, whoever runs there beside the collector is company, whether it logs or not.
-Elsewhere it is the sessions that are open.
+Whoever has a session open is company; and where the pod shares its process namespace, whoever runs there beside the
+collector, whether it logs or not.
 """
 
 import asyncio
@@ -14,20 +14,27 @@ from pathlib import Path
 
 import psutil
 
-LOOK = 1.0  #: seconds between two looks
+LOOK = 0.25  #: seconds between two looks: a training that fails at once must have been seen
 NOBODY_CAME = 3600.0  #: seconds to wait for the first company: the training's image may take long to be pulled
 
 log = logging.getLogger(__name__)
 
 
 class Alone:
-    """after: seconds alone. has_company: whether anybody is there now. clock: seconds that only grow."""
+    """after: seconds alone. has_company: whether anybody is there now. has_had: whether it is known that somebody was,
+    who may have left between two looks. clock: seconds that only grow.
+    """
 
     def __init__(
-        self, after: float, has_company: Callable[[], bool], clock: Callable[[], float] = time.monotonic
+        self,
+        after: float,
+        has_company: Callable[[], bool],
+        has_had: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._after = after
         self._has_company = has_company
+        self._has_had = has_had
         self._clock = clock
         self._since = clock()
         self._limit = max(after, NOBODY_CAME)
@@ -38,6 +45,8 @@ class Alone:
         if self._has_company():
             self._since, self._limit = now, self._after
             return False
+        if self._limit > self._after and self._has_had():
+            self._since, self._limit = now, self._after
         return now - self._since >= self._limit
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 
 from .access import NOBODY
 from .alone import Alone, others_run, shares_processes
-from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler, spool_options
+from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler, make_source, spool_options
 from .changes import Changes, Loaded
 from .config import SinkConfig
 from .delivery.retention import keep_limits
@@ -122,7 +122,7 @@ class Collector:
             parts.ready.set()
             after = parts.config.top.exit_when_alone
             if after is not None and parts.scope.listens:
-                keepers.append(group.create_task(Alone(after, self._has_company()).run(stop), name="alone"))
+                keepers.append(group.create_task(self._alone(after).run(stop), name="alone"))
             await stop.wait()
             parts.ready.clear()
             log.info("stopping: sources first, then up to %g s to deliver what waits", parts.config.top.grace)
@@ -130,6 +130,7 @@ class Collector:
             await asyncio.wait([journals])
             await _cancel(sources)
             await parts.samplers.stop_all()
+            await parts.sources.stop_all()
             await parts.intake.settle()
             with contextlib.suppress(SpoolError):
                 await parts.journals.look()
@@ -161,8 +162,13 @@ class Collector:
             elif parts.scope.takes_over:
                 await parts.intake.end(inlet)
 
-    def _has_company(self) -> Callable[[], bool]:
-        return others_run if shares_processes() else lambda: bool(self.parts.registry.alive())
+    def _alone(self, after: float) -> Alone:
+        registry, sees_others = self.parts.registry, shares_processes()
+        return Alone(
+            after,
+            lambda: bool(registry.alive()) or (sees_others and others_run()),
+            lambda: any(known.session.kind == "run" for known in registry.all()),
+        )
 
     async def _end_left(self) -> None:
         """End the samplers' sessions of collectors that are no more; where the disk is full, at a later tick."""
@@ -181,6 +187,8 @@ class Collector:
         parts.socket.more = parts.answer_to
         for config in parts.config.samplers:
             parts.samplers.start(config.name, make_sampler(config), config.options.interval, group)
+        for source in parts.config.sources:
+            parts.sources.start(source.name, make_source(source, parts.posted), group)
         return [
             group.create_task(self.reload.run(), name="reload"),
             group.create_task(parts.socket.run(), name="socket"),
@@ -227,6 +235,8 @@ class Collector:
         check_sinks(sink for sink in config.sinks if sink.name in new)
         fresh = {*changes.samplers.added, *changes.samplers.changed}
         samplers = [(one, make_sampler(one)) for one in config.samplers if one.name in fresh]
+        coming = {*changes.sources.added, *changes.sources.changed}
+        sources = [(one.name, make_source(one, parts.posted)) for one in config.sources if one.name in coming]
         parts.config = config
         set_up_log(config, parts.handed.values())
         parts.spool.set_limits(spool_options(config))
@@ -234,6 +244,10 @@ class Collector:
             await parts.samplers.stop(name)
         for one, sampler in samplers:
             parts.samplers.start(one.name, sampler, one.options.interval, group)
+        for name in (*changes.sources.removed, *changes.sources.changed):
+            await parts.sources.stop(name)
+        for name, source in sources:
+            parts.sources.start(name, source, group)
         async with self._exchanging:
             await asyncio.gather(
                 *(parts.pumps.remove(name, config.top.grace) for name in changes.sinks.removed),

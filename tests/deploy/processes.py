@@ -36,11 +36,14 @@ WITHIN = 60.0  # seconds for whatever is waited for
 
 @dataclass
 class Pod:
-    """One pod. folders: path in a container to the folder it stands for."""
+    """One pod. folders: path in a container to the folder it stands for. names: what else is called otherwise here,
+    such as a Service's address.
+    """
 
     spec: dict[str, Any]
     folders: dict[str, Path]
     labels: bool = True
+    names: dict[str, str] = field(default_factory=dict)
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, container: dict[str, Any]) -> "subprocess.Popen[bytes]":
@@ -111,6 +114,8 @@ class Pod:
     def map(self, text: str) -> str:
         for path, folder in self.folders.items():
             text = text.replace(path, str(folder))
+        for there, here in self.names.items():
+            text = text.replace(there, here)
         return text
 
     def _command(self, container: dict[str, Any]) -> list[str]:
@@ -119,6 +124,13 @@ class Pod:
         here = Path(sys.executable).parent
         return [str(here / command[0]), *(self.map(part) for part in [*command[1:], *arguments])]
 
+    def _fact(self, source: dict[str, Any]) -> str:
+        """What a variable gets from the pod, or from a Secret: those that were given, by `name/key`."""
+        if "secretKeyRef" in source:
+            return self.names["{name}/{key}".format(**source["secretKeyRef"])]
+        path = source["fieldRef"]["fieldPath"]
+        return "" if "labels" in path and not self.labels else FACTS[path]
+
     def _environment(self, container: dict[str, Any]) -> dict[str, str]:
         """The image's, as far as we know it, then the container's; nothing of this process's."""
         ours = container["image"].startswith("wayside-collector:")
@@ -126,8 +138,7 @@ class Pod:
         for entry in container.get("env", ()):
             value = entry.get("value")
             if value is None:
-                path = entry["valueFrom"]["fieldRef"]["fieldPath"]
-                value = "" if "labels" in path and not self.labels else FACTS[path]
+                value = self._fact(entry["valueFrom"])
             environ[entry["name"]] = value
         # Any free ports: those that were found are then told to whoever asks for them.
         environ["WAYSIDE_LISTEN"] = environ["WAYSIDE_LISTEN_PUBLIC"] = "127.0.0.1:0"
@@ -137,20 +148,31 @@ class Pod:
 
 
 @contextmanager
-def pod(spec: dict[str, Any], files: dict[str, str], root: Path, *, labels: bool = True) -> Iterator[Pod]:
-    """A pod below `root`. files: the ConfigMap's. labels: whether a Job made it."""
+def pod(
+    spec: dict[str, Any],
+    files: dict[str, str],
+    root: Path,
+    *,
+    labels: bool = True,
+    folders: dict[str, Path] | None = None,
+    names: dict[str, str] | None = None,
+) -> Iterator[Pod]:
+    """A pod below `root`. files: the ConfigMap's. labels: whether a Job made it. folders: those that it shares with
+    others, or finds full. names: as of `Pod`, and values of Secrets by `name/key`.
+    """
     memory = make_folder("pod-")
-    folders = {
-        "/run/wayside": memory,
-        "/var/lib/wayside": root / "data",
+    found = {
+        **(folders or {}),  # first: their paths may begin like those of the others
+        "/run/wayside": (folders or {}).get("/run/wayside", memory),
+        "/var/lib/wayside": (folders or {}).get("/var/lib/wayside", root / "data"),
         "/etc/wayside": root / "config",
         "/logs": root / "logs",
     }
-    for folder in folders.values():
-        folder.mkdir(exist_ok=True)
-    made = Pod(spec, folders, labels)
+    for folder in found.values():
+        folder.mkdir(exist_ok=True, parents=True)
+    made = Pod(spec, found, labels, names or {})
     for name, text in files.items():
-        (folders["/etc/wayside"] / name).write_text(made.map(text))
+        (found["/etc/wayside"] / name).write_text(made.map(text))
     try:
         yield made
     finally:

@@ -249,7 +249,7 @@ def test_native_sidecars_where_there_are_none(helm: Path) -> None:
     """Asked for below 1.29 they are refused; left to the chart, the classic one is taken."""
     said = refusal(helm, {"collector": {"kind": "native"}}, kubernetes="1.28")
     assert "collector.kind: native sidecars need Kubernetes 1.29" in said
-    assert [one["name"] for one in render(helm, {}, kubernetes="1.28").pod["containers"]] == ["trainer", "wayside"]
+    assert [one["name"] for one in render(helm, {}, kubernetes="1.28").pod["containers"]] == ["wayside", "trainer"]
     assert [one["name"] for one in render(helm, {}, kubernetes="1.29").pod["containers"]] == ["trainer"]
 
 

@@ -92,10 +92,10 @@ template:
     shareProcessNamespace: true
     {{- end }}
     containers:
-      - {{ include "wayside.trainer" . | indent 8 | trim }}
       {{- if eq $kind "classic" }}
       - {{ include "wayside.sidecar" . | indent 8 | trim }}
       {{- end }}
+      - {{ include "wayside.trainer" . | indent 8 | trim }}
     {{- if or .Values.collector.enabled .Values.extraVolumes }}
     volumes:
       {{- if .Values.collector.enabled }}
