@@ -12,7 +12,7 @@ import pytest
 from wayside_collector import config
 from wayside_collector.cli import main
 from wayside_collector.sinks import SINKS
-from wayside_collector.sources import SAMPLERS
+from wayside_collector.sources import SAMPLERS, SOURCES
 from wayside_collector.wording import form_of, show, words_of
 from wayside_collector.yaml_text import lines_of
 
@@ -27,7 +27,7 @@ FOREIGN = re.compile(
 def options() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every option of every part, with its type."""
     yield from _options_of(config.Top, ())
-    for word, table in (("sinks", SINKS), ("sources", SAMPLERS)):
+    for word, table in (("sinks", SINKS), ("sources", {**SAMPLERS, **SOURCES})):
         for name, kind in table.items():
             yield from _options_of(config.load_name(kind.options), (word, name))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from .config import Config, ConfigError, SamplerConfig, SinkConfig, load_name
+from .config import Config, ConfigError, SamplerConfig, SinkConfig, SourceConfig, load_name
 from .delivery.dead_letters import DeadLetters
 from .delivery.election import Election
 from .delivery.pump import Pump
@@ -33,6 +33,7 @@ from .sources.journal import JournalSource
 from .sources.media import MediaSource
 from .sources.named import more_roots
 from .sources.posted import PostedSessions
+from .sources.running import Source, Sources
 from .sources.samplers import Samplers
 from .sources.socket import SocketSource
 from .sources.system import SystemSession
@@ -86,6 +87,7 @@ class Parts:
         self.posted = PostedSessions(self.intake)
         self.system = SystemSession(self.intake, environ)
         self.samplers = Samplers(self.system.emit)
+        self.sources = Sources()
         self.pumps = Pumps(self.spool)
         self.letters = DeadLetters(self.spool, self.registry, self.pumps.get)
         self.handed: dict[str, str] = {}
@@ -188,6 +190,11 @@ def make_sink(sink: SinkConfig) -> Sink:
 def make_sampler(config: SamplerConfig) -> Sampler:
     sampler: Sampler = load_name(config.kind.sampler)(config.options)
     return sampler
+
+
+def make_source(config: SourceConfig, posted: PostedSessions) -> Source:
+    source: Source = load_name(config.kind.source)(config.name, config.options, posted)
+    return source
 
 
 def check_sinks(sinks: Iterable[SinkConfig]) -> None:

@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 
 import aiomqtt
 
+from .sinks.base import Retry
+from .sinks.tls import TlsFields, tls_context, tls_problems
+
 KEEPALIVE = 30  #: seconds; a broker says that we are gone after one and a half of it
 IN_FLIGHT = 20  #: messages on their way at once: what a broker takes by default
 MAX_PASSWORD = 16 << 10  #: bytes of a password's file
@@ -29,7 +32,7 @@ class BrokerTrouble(Exception):
     """The broker cannot be reached, or does not let us go on; in words for an operator."""
 
 
-class Broker(Protocol):
+class Broker(TlsFields, Protocol):
     """The options of both that are about the broker.
 
     endpoint: `mqtt://host:1883`, or `mqtts://host:8883` for TLS. version: of the protocol. client_id: as the broker
@@ -67,7 +70,15 @@ def broker_problems(options: Broker) -> list[str]:
         problems.append("endpoint: must end with the port")
     if options.password_file is not None and options.username is None:
         problems.append("password_file: has no meaning without username")
-    return problems
+    return [*problems, *tls_problems(options)]
+
+
+def broker_tls(options: Broker) -> ssl.SSLContext:
+    """What the options say of TLS. Blocks on the files; raises BrokerTrouble."""
+    try:
+        return tls_context(options)
+    except Retry as trouble:
+        raise BrokerTrouble(str(trouble)) from trouble
 
 
 class _Closing(ssl.SSLSocket):

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .config import Config, SamplerConfig, SinkConfig, Top, load
+from .config import Config, SamplerConfig, SinkConfig, SourceConfig, Top, load
 
+Part = SinkConfig | SamplerConfig | SourceConfig
 Mark = tuple[str, int, int, int] | None  #: what tells one state of a file from another; None: it cannot be read
 
 
@@ -48,10 +49,11 @@ class Changes:
     sinks: Difference
     samplers: Difference
     needs_restart: tuple[str, ...]
+    sources: Difference
 
     def __str__(self) -> str:
         told = []
-        for what, parts in (("sinks", self.sinks), ("sources", self.samplers)):
+        for what, parts in (("sinks", self.sinks), ("sources", self.samplers), ("sources", self.sources)):
             for how, names in parts._asdict().items():
                 if names:
                     told.append(f"{what} {how}: {', '.join(names)}")
@@ -62,11 +64,16 @@ def read(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     """The configuration as it is now. Blocks on files; raises ConfigError."""
     before = mark(path) if path is not None else None  # first: a change while it is read is a change after it
     config = load(path, environ)
-    options = [*(sink.options for sink in config.sinks), *(sampler.options for sampler in config.samplers)]
+    options = [part.options for part in parts_of(config)]
     marks = {name: mark(Path(name)) for one in options for name in _files_of(one)}
     if path is not None:
         marks[str(path)] = before
     return Loaded(config, path, marks)
+
+
+def parts_of(config: Config) -> list[Part]:
+    """All that can be exchanged."""
+    return [*config.sinks, *config.samplers, *config.sources]
 
 
 def mark(path: Path) -> Mark:
@@ -83,10 +90,11 @@ def compare(old: Loaded, new: Loaded) -> Changes:
     top = _followed(old.config.top, new.config.top)
     stays = tuple(name for name in _leaves(top, new.config.top) if _at(top, name) != _at(new.config.top, name))
     return Changes(
-        Config(top, new.config.sinks, new.config.samplers),
+        Config(top, new.config.sinks, new.config.samplers, sources=new.config.sources),
         _differ(old, new, old.config.sinks, new.config.sinks),
         _differ(old, new, old.config.samplers, new.config.samplers),
         stays,
+        _differ(old, new, old.config.sources, new.config.sources),
     )
 
 
@@ -113,9 +121,7 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
-def _differ(
-    old: Loaded, new: Loaded, before: Sequence[SinkConfig | SamplerConfig], after: Sequence[SinkConfig | SamplerConfig]
-) -> Difference:
+def _differ(old: Loaded, new: Loaded, before: Sequence[Part], after: Sequence[Part]) -> Difference:
     was = {part.name: (part.kind, part.options, _marks(old, part)) for part in before}
     now = {part.name: (part.kind, part.options, _marks(new, part)) for part in after}
     return Difference(
@@ -125,7 +131,7 @@ def _differ(
     )
 
 
-def _marks(loaded: Loaded, part: SinkConfig | SamplerConfig) -> list[Mark]:
+def _marks(loaded: Loaded, part: Part) -> list[Mark]:
     return [loaded.marks.get(name) for name in _files_of(part.options)]
 
 

@@ -21,7 +21,7 @@ from .adoption import AdoptSection, check_adopting
 from .options import Problems, Text, is_below, read_struct, read_text, with_place
 from .sinks import SINKS, SinkKind
 from .sinks.base import SinkOptions
-from .sources import SAMPLERS, SamplerKind
+from .sources import SAMPLERS, SOURCES, SamplerKind, SourceKind
 from .units import Bytes, Seconds
 from .wording import kind_of, known_names, show
 from .yaml_text import MAX_TEXT, BadYaml, lines_of, load_yaml
@@ -114,6 +114,15 @@ class SamplerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One configured source that is no sampler."""
+
+    name: str
+    kind: SourceKind
+    options: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything, checked. listen_given, level_given: whether `listen` and the log's level are somebody's wish, and not
     the default. unknown: what to tell of variables that look like ours and mean nothing.
@@ -125,6 +134,7 @@ class Config:
     listen_given: bool = True
     level_given: bool = True
     unknown: tuple[str, ...] = ()
+    sources: tuple[SourceConfig, ...] = ()
 
     @property
     def dir(self) -> Path:
@@ -146,12 +156,13 @@ class Config:
     @property
     def warnings(self) -> list[str]:
         """What is allowed, and an operator should know at each start."""
-        unchecked = [sink.name for sink in self.sinks if not getattr(sink.options, "verify_tls", True)]
+        unchecked = [f"sinks.{sink.name}" for sink in self.sinks if not getattr(sink.options, "verify_tls", True)]
+        unchecked += [f"sources.{one.name}" for one in self.sources if not getattr(one.options, "verify_tls", True)]
         words = "whoever is on the way can read what is sent, and the key, and answer"
         return [
             *self.unknown,
             *self.outside.warnings(),
-            *(f"sinks.{name}.verify_tls: false: {words}" for name in unchecked),
+            *(f"{name}.verify_tls: false: {words}" for name in unchecked),
         ]
 
 
@@ -219,7 +230,7 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
     tree = _overlay(tree, environ)
     top = read_struct(Top, {**tree, "sinks": {}, "sources": {}}, "", problems)  # each part's own options follow
     sinks = _parts(tree["sinks"], "sinks", SINKS, problems)
-    samplers = _parts(tree["sources"], "sources", SAMPLERS, problems)
+    sources = _parts(tree["sources"], "sources", {**SAMPLERS, **SOURCES}, problems)
     if isinstance(top, Top):
         check_adopting(top.adopt, {name: kind for name, _, kind, _ in sinks}, problems)
     if not isinstance(top, Top) or problems.found:
@@ -227,10 +238,11 @@ def build(tree: dict[str, Any], environ: Mapping[str, str]) -> Config:
     return Config(
         top,
         tuple(SinkConfig(*sink) for sink in sinks),
-        tuple(SamplerConfig(name, kind, options) for name, _, kind, options in samplers),
+        tuple(SamplerConfig(name, *one) for name, _, *one in sources if isinstance(one[0], SamplerKind)),
         "listen" in tree,
         _gives_level(tree.get("log")),
         tuple(unknown(environ, _nested())),
+        tuple(SourceConfig(name, *one) for name, _, *one in sources if isinstance(one[0], SourceKind)),
     )
 
 
@@ -289,7 +301,13 @@ def _parts(tree: Any, path: str, table: Mapping[str, Any], problems: Problems) -
             problems.add(here, f"there is no {kind_name!r}; {known_names(kind_name, list(table))}")
             continue
         values = {key: value for key, value in options.items() if key != "kind"}
-        built = read_struct(load_name(kind.options), values, here, problems)
+        try:
+            struct = load_name(kind.options)
+        except ModuleNotFoundError as problem:
+            extra = f"wayside-collector[{kind_name.replace('_', '-')}]"
+            problems.add(here, f"the package {problem.name} is missing: pip install '{extra}'")
+            continue
+        built = read_struct(struct, values, here, problems)
         found.append((name, kind_name, kind, built))
     return found
 

@@ -64,16 +64,16 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """One connected process of a run.
 
     session: 32 hexadecimal digits. kind: "run" for a training process, "system" for the collector's own samplers,
-    whose rows count for every open run of their pod, "test" for `wayside doctor`, whose rows are stored and left out by
-    every sink. rank, local_rank, node_rank, world_size: as the launcher told them, or None. workload: the job as the
-    cluster knows it. attempt: "outer.inner", how often the job and the process group were started again. started: Unix
-    time in seconds. origin: "wayside", "wandb" (a mirrored wandb run, uploaded by the trainer's own SDK), "json"
-    (JSON lines) or "http" (requests). posted: the mark under which its rows come in requests, empty where they come
-    another way. primus, wandb: what its environment asks of other trackers. continues: what the collector notes when a
-    session that was taken for dead comes back and goes on as this one: its own id, and the seq and points it had then.
-    via: the id of the collector that feeds us this session, None for our own. namespace: that of the token with which
-    it came, None for none. media_root, media_place: where it puts files that its events name, absolutely and as seen
-    from the socket's folder.
+    whose rows count for every open run of their pod, "test" for `wayside doctor`, whose rows are stored and left out
+    by every sink. rank, local_rank, node_rank, world_size: as the launcher told them, or None. workload: the job as
+    the cluster knows it. attempt: "outer.inner", how often the job and the process group were started again. started:
+    Unix time in seconds. origin: "wayside", "wandb" (a mirrored wandb run, uploaded by the trainer's own SDK), "json"
+    (JSON lines), "http" (requests) or "mqtt" (a broker's messages). posted: the mark under which its rows come in
+    requests, empty where they come another way. primus, wandb: what its environment asks of other trackers. continues:
+    what the collector notes when a session that was taken for dead comes back and goes on as this one: its own id, and
+    the seq and points it had then. via: the id of the collector that feeds us this session, None for our own.
+    namespace: that of the token with which it came, None for none. media_root, media_place: where it puts files that
+    its events name, absolutely and as seen from the socket's folder.
     """
 
     session: str

@@ -115,6 +115,7 @@ class CollectorViews:
             **({} if parts.adopted is None else {"adopted": asdict(parts.adopted)}),
             "refusals": refusals_as_status(parts.refusals.counts()),
             "sources": {name: asdict(health) for name, health in parts.samplers},
+            "subscriptions": {name: asdict(health) for name, health in parts.sources},
             "spool": {
                 "path": str(parts.config.spool_path),
                 "bytes": parts.spool.size,

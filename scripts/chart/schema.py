@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from wayside_collector.config import Top, load_name
 from wayside_collector.sinks import SINKS
-from wayside_collector.sources import SAMPLERS
+from wayside_collector.sources import SAMPLERS, SOURCES
 from wayside_collector.units import unit_of
 
 Schema = dict[str, Any]
@@ -38,7 +38,7 @@ def make_schema(by_hand: str) -> str:
     schema = json.loads(by_hand)
     schema["definitions"] |= UNITS
     config = _struct(Top)
-    for word, table in (("sink", SINKS), ("source", SAMPLERS)):
+    for word, table in (("sink", SINKS), ("source", {**SAMPLERS, **SOURCES})):
         schema["definitions"] |= {**_kinds(word, table), f"any.{word}": _any(word, table)}
         config["properties"][f"{word}s"] = _parts(word, table)
     schema["definitions"]["collectorConfig"] = config

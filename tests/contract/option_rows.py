@@ -11,7 +11,7 @@ from wayside_collector.config import Top, load_name
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import SinkOptions
 from wayside_collector.sinks.http_options import HttpOptions
-from wayside_collector.sources import SAMPLERS
+from wayside_collector.sources import SAMPLERS, SOURCES
 from wayside_collector.units import MAX_BYTES, MAX_SECONDS
 
 #: What parts inherit has a table of its own, and is not repeated in theirs.
@@ -38,8 +38,8 @@ def sections() -> dict[str, list[OptionRow]]:
     found = dict(_of_tree("", Top))
     for title, kind in SHARED.items():
         found[title] = _rows(kind, "SINKS__NAME")
-    for name, sampler in SAMPLERS.items():
-        found[f"sources.{name}"] = _rows(load_name(sampler.options), f"SOURCES__{name.upper()}")
+    for name, source in {**SAMPLERS, **SOURCES}.items():
+        found[f"sources.{name}"] = _rows(load_name(source.options), f"SOURCES__{name.upper()}")
     for name, sink in SINKS.items():
         found[f"sinks.{name}"] = _rows(load_name(sink.options), f"SINKS__{name.upper()}")
     return found

@@ -14,7 +14,7 @@ from fuzz.effort import EFFORTS, Effort
 from hypothesis import strategies as st
 from wayside_collector import config
 from wayside_collector.sinks import SINKS
-from wayside_collector.sources import SAMPLERS
+from wayside_collector.sources import SAMPLERS, SOURCES
 from wayside_collector.yaml_text import BadYaml, load_yaml
 
 SECRET = "s3cret-0f-a-user"
@@ -61,12 +61,13 @@ SECTIONS: dict[str, Any] = {
     if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
 }
 SECTIONS["sinks"] = parts_of(SINKS, {name: kind.options for name, kind in SINKS.items()})
-SECTIONS["sources"] = parts_of(SAMPLERS, {name: kind.options for name, kind in SAMPLERS.items()})
+ALL_SOURCES = {**SAMPLERS, **SOURCES}
+SECTIONS["sources"] = parts_of(ALL_SOURCES, {name: kind.options for name, kind in ALL_SOURCES.items()})
 TREES = st.fixed_dictionaries({}, optional={name: SECTIONS.get(name, VALUES) for name in names_of(config.Top)})
 
 _PARTS = st.sampled_from(
     [
-        *(name.upper() for name in [*names_of(config.Top), *SINKS, *SAMPLERS, "path", "max_size", "api_key"]),
+        *(name.upper() for name in [*names_of(config.Top), *SINKS, *ALL_SOURCES, "path", "max_size", "api_key"]),
         "X",
         "",
         "Ä",

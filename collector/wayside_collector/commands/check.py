@@ -27,9 +27,10 @@ def _run(chosen: argparse.Namespace) -> int:
     found = config.load(chosen.config, config.environment())
     for warning in [*found.warnings, *_token_problems(found)]:
         say(f"warning: {warning}")
+    names = [*(one.name for one in found.samplers), *(one.name for one in found.sources)]
     show(
         f"{chosen.config} is right: sinks {', '.join(sink.name for sink in found.sinks) or 'none'}; "
-        f"sources {', '.join(sampler.name for sampler in found.samplers) or 'none'}; spool {found.spool_path}"
+        f"sources {', '.join(names) or 'none'}; spool {found.spool_path}"
     )
     return 0
 

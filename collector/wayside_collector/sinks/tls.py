@@ -7,7 +7,7 @@ warned of at each start (`config.py`), whichever sink it is.
 import errno
 import os
 import ssl
-from typing import Literal
+from typing import Literal, Protocol
 
 from .base import Retry, SinkOptions
 
@@ -25,7 +25,20 @@ class TlsOptions(SinkOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
     key_file: str | None = None
 
 
-def tls_problems(options: TlsOptions) -> list[str]:
+class TlsFields(Protocol):
+    """Those options, of whatever has them."""
+
+    @property
+    def verify_tls(self) -> bool: ...
+    @property
+    def ca_file(self) -> str | None: ...
+    @property
+    def cert_file(self) -> str | None: ...
+    @property
+    def key_file(self) -> str | None: ...
+
+
+def tls_problems(options: TlsFields) -> list[str]:
     """What is wrong with them, each text beginning with the option's name."""
     problems = []
     if options.key_file is not None and options.cert_file is None:
@@ -35,7 +48,7 @@ def tls_problems(options: TlsOptions) -> list[str]:
     return problems
 
 
-def tls_context(options: TlsOptions, ca_file_is: Literal["instead", "besides"] = "instead") -> ssl.SSLContext:
+def tls_context(options: TlsFields, ca_file_is: Literal["instead", "besides"] = "instead") -> ssl.SSLContext:
     """How the server's certificate is checked, and our own. ca_file_is: trusted instead of the system's authorities, or
     besides them. Blocks on the files; raises Retry naming the option.
     """

@@ -1,4 +1,5 @@
-"""The table of samplers: a name in the configuration to the options and the class, imported only when chosen.
+"""The tables of samplers, and of sources that go and get rows elsewhere: a name in the configuration to the options and
+the class, imported only when chosen.
 
 The socket and the journals are sources as well, always there, and not in this table: their options, `socket` and
 `clients`, stand at the top of the configuration.
@@ -20,4 +21,16 @@ SAMPLERS: dict[str, SamplerKind] = {
         f"wayside_collector.sources.{name}:{name.capitalize()}Sampler",
     )
     for name in ("amd", "host", "nvidia")
+}
+
+
+class SourceKind(NamedTuple):
+    """options, source: import strings, "module:name"."""
+
+    options: str
+    source: str
+
+
+SOURCES: dict[str, SourceKind] = {
+    "mqtt": SourceKind("wayside_collector.sources.mqtt:MqttSourceOptions", "wayside_collector.sources.mqtt:MqttSource")
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ...broker import broker_problems
-from ..tls import TlsOptions, tls_problems
+from ..tls import TlsOptions
 
 PLACES = frozenset({"project", "run", "rank", "metric", "host", "session"})  #: what a topic may name
 
@@ -39,7 +39,7 @@ class MqttOptions(TlsOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def check(self) -> list[str]:
         """What is wrong with these options, each text beginning with the option's name; empty when nothing is."""
-        problems = [*broker_problems(self), *tls_problems(self)]
+        problems = broker_problems(self)
         for option, more in (("topic", ""), ("system_topic", ""), ("event_topic", "kind"), ("status_topic", "")):
             template = getattr(self, option) or ""
             known = {"host"} if option == "status_topic" else PLACES | {more} - {""}

@@ -16,7 +16,9 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from wayside import wire
-from wayside.identity import MAX_ID, REFUSED
+from wayside.identity import MAX_ID
+
+from ...run_ids import sound_id
 
 MAX_RESOURCES = 100  #: of a request: each may be a session of its own, which costs a write to disk
 MAX_POINTS = 200_000  #: of a request, buckets counted too: half a second of work in a thread
@@ -190,11 +192,6 @@ def read_resource(attributes: Iterable[Any]) -> Resource:
     digest = hashlib.sha256("\n".join(f"{key}={texts[key]}" for key in sorted(texts)).encode()).hexdigest()
     given = texts.get("wayside.run.id")
     if given:
-        return Resource(_as_id(given), digest, texts)
-    service = _as_id(texts.get("service.name", "otlp"))[: MAX_ID - 9]
+        return Resource(sound_id(given, "otlp"), digest, texts)
+    service = sound_id(texts.get("service.name", ""), "otlp")[: MAX_ID - 9]
     return Resource(service if set(texts) <= {"service.name"} else f"{service}-{digest[:8]}", digest, texts)
-
-
-def _as_id(text: str) -> str:
-    sound = "".join("-" if letter in REFUSED or not letter.isprintable() else letter for letter in text.strip())
-    return sound[:MAX_ID] if sound.strip(".") else "otlp"
