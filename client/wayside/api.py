@@ -15,6 +15,7 @@ from .launchers import rank_problems
 from .notices import say
 from .roots import is_memory, read_mounts
 from .runs import Metric, Run
+from .segments import POSSIBLE
 from .sessions import Identity, Surroundings, common_fields
 from .settings import MAX_TEXT, SHARED_MEMORY, Settings, announced, read_settings, socket_candidates
 from .values import text_of
@@ -23,6 +24,7 @@ _current: Optional[Run] = None
 _begun = 0  # runs begun by this process
 _open: List[Run] = []  # runs to finish at exit, in the order they were begun
 _watching = False  # whether the process's exit is being waited for
+_said_elsewhere = False  # that nothing is kept on this system
 _said = False  # that log() came before init()
 
 #: What `init` has a use for, offered where another is asked for that looks alike.
@@ -126,6 +128,9 @@ def remember(run: Run, current: bool = True) -> None:
 
 def surroundings_of(mode: str, settings: Settings, place: Place) -> Surroundings:
     """What the sessions of a run that this process begins now will share."""
+    if mode != "disabled" and not POSSIBLE:
+        mode = "disabled"
+        _say_elsewhere()
     addresses = socket_candidates(settings) if mode == "online" else []
     overflow = os.path.realpath(settings.dir)
     return Surroundings(
@@ -197,6 +202,12 @@ def current(name: str) -> Any:
     if name in ("config", "summary"):
         return KeyValues(lambda found, gone: _say_no_run(name))
     return lambda *args, **named: _say_no_run(name)
+
+
+def _say_elsewhere() -> None:
+    global _said_elsewhere
+    if not _said_elsewhere:
+        _said_elsewhere = say("this system is no Linux: nothing that is logged is kept, and the script runs as ever")
 
 
 def _say_no_run(what: str) -> None:

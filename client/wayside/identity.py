@@ -93,7 +93,8 @@ def look(environ: Mapping[str, str], modules: Optional[Mapping[str, Any]] = None
     modules = sys.modules if modules is None else modules
     rank, world_size, trial = _ray(modules) if in_ray(environ) else (*_torch(modules), None)
     argv = tuple(str(part) for part in getattr(sys, "argv", ()))
-    return Here(argv, os.uname().nodename, _interactive(modules), _parent(), rank, world_size, trial)
+    host = os.uname().nodename if hasattr(os, "uname") else environ.get("COMPUTERNAME", "")
+    return Here(argv, host, _interactive(modules), _parent(), rank, world_size, trial)
 
 
 def find_place(
@@ -204,7 +205,7 @@ def _interactive(modules: Mapping[str, Any]) -> bool:
     """Whether a person sits here: a notebook, a prompt, or a terminal other than the one a container came with."""
     if "ipykernel.kernelapp" in modules or hasattr(sys, "ps1"):
         return True
-    return os.isatty(0) and os.getsid(0) != 1
+    return os.isatty(0) and (not hasattr(os, "getsid") or os.getsid(0) != 1)
 
 
 def _parent() -> Optional[str]:

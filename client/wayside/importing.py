@@ -35,4 +35,5 @@ def _in_child() -> None:
     _lock = threading.RLock()  # the old one may be held by a thread that is no more
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)

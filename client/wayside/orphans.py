@@ -6,12 +6,15 @@ A session's journal may lie in two folders, in memory and below WAYSIDE_DIR; her
 """
 
 import contextlib
-import fcntl
 import os
 import stat
 import struct
+import sys
 import time
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+if sys.platform != "win32":
+    import fcntl
 
 from . import wire
 from .roots import FOLDER_LIMIT, held_below, show_size

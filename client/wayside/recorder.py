@@ -293,4 +293,5 @@ def _forget_parents_sessions() -> None:
         recorder._after_fork()
 
 
-os.register_at_fork(after_in_child=_forget_parents_sessions)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_parents_sessions)

@@ -12,11 +12,14 @@ header is still zero was prepared and not yet used.
 """
 
 import contextlib
-import fcntl
 import mmap
 import os
 import stat
+import sys
 from typing import NamedTuple
+
+if sys.platform != "win32":  # there nothing is journaled
+    import fcntl
 
 from .wire import HEADER_SIZE, MAGIC, POSITION_WORD, SEALED_WORD, SegmentHeader
 
@@ -26,7 +29,8 @@ FILE_MODE = 0o660
 JOURNALS = "journals"
 DROPPED = "dropped"
 
-_POPULATE = 0x8000 if os.uname().sysname == "Linux" else 0  # mmap.MAP_POPULATE, which Python names only from 3.10 on
+POSSIBLE = hasattr(os, "posix_fallocate")  #: whether this system can hold a journal: Linux; neither macOS nor Windows
+_POPULATE = 0x8000 if sys.platform == "linux" else 0  # mmap.MAP_POPULATE, which Python names only from 3.10 on
 _MAGIC_WORD = int.from_bytes(MAGIC, "little")
 
 
