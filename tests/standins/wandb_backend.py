@@ -3,8 +3,9 @@
 It answers what SDK 0.31 was seen to ask: GraphQL for runs, the `file_stream` of history, events and summary, where
 lines overwrite from their offset on, and uploads. Kept quirks: `historyTail` holds the last line only, the number of
 lines comes from `historyLineCount`, NaN stands bare in the lines, a file_stream body may be empty (a heartbeat), and
-a wrong key is a 401. Faults are scripted (`fail`, `drop`, `hang`, `refuse`). Not modelled: artifacts, rate limits,
-how late the real history follows a request.
+a wrong key is a 401. Faults are scripted (`fail`, `drop`, `hang`, `refuse`). An artifact is made, gets its files and
+its manifest, and is there when it is committed; one of a digest that is there is answered as COMMITTED. Not modelled:
+rate limits, versions of artifacts, how late the real history follows a request.
 
     with WandbBackend() as backend:      # or start() and stop(); runs in a thread of its own
         … backend.url, backend.key …
@@ -23,6 +24,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from aiohttp import web
+from standins.wandb_artifacts import StandInArtifact
 from standins.wandb_runs import HISTORY, Runs, StandInRun, operation_of
 
 MAX_BODY = 64 << 20  # the SDK splits its requests at about 10 MiB
@@ -130,6 +132,11 @@ class WandbBackend:
     @property
     def runs(self) -> list[StandInRun]:
         return list(self._runs.all.values())
+
+    @property
+    def artifacts(self) -> list[StandInArtifact]:
+        """Those that are whole, in the order of their commits."""
+        return self._runs.artifacts.whole
 
     def run(self, id: str) -> StandInRun:
         """The only run of this id; raises AssertionError when there is none, or more than one."""
@@ -250,6 +257,7 @@ class WandbBackend:
     async def _upload(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         self.requests.append(("upload", name))
+        assert "Authorization" not in request.headers, "an API key goes to nobody but W&B"
         try:
             await self._before(request, "upload", name, False)
         except _Answered as answered:

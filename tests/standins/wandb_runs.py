@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from standins.wandb_artifacts import Artifacts
+
 HISTORY, EVENTS, SUMMARY, OUTPUT = "wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json", "output.log"
 
 
@@ -91,12 +93,16 @@ class Runs:
     def __init__(self, default_entity: str) -> None:
         self.default_entity = default_entity
         self.all: dict[tuple[str, str, str], StandInRun] = {}
+        self.artifacts = Artifacts()
 
     def find(self, entity: str | None, project: str | None, id: str) -> StandInRun | None:
         return self.all.get((entity or self.default_entity, project or "uncategorized", id))
 
     def answer(self, operation: str, variables: dict[str, Any], url: str) -> dict[str, Any]:
         """The `data` of a GraphQL answer."""
+        about_artifacts = self.artifacts.answer(operation, variables, url)
+        if about_artifacts is not None:
+            return about_artifacts
         match operation:
             case "Viewer":
                 entity = self.default_entity

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..base import Ref
 from .feed import Feed
 from .flight import Flight, RunKey
-from .protocol import AlertOp, ConfigOp, MetricOp, SummaryOp
+from .protocol import AlertOp, ConfigOp, Made, MetricOp, SummaryOp
 
 MAX_TITLES = 256  #: titles of alerts remembered for their `wait`; a run that uses more has no use for it
 _ROUNDS = 2  # acknowledgements after which a change is in, even where W&B's spelling of it cannot be told from ours
@@ -43,7 +43,8 @@ class Course:
     introduced: whether it was opened before. used: when it last had something, monotonic seconds. exit_code,
     finished_at: of its finish, None while it runs. behind_since: since when W&B shows less than it acknowledged.
     step_told: whether the SDK knows of `wayside/step`. owners: config key to whether a session that speaks for the run
-    set it. expected: changes on their way. alerts: alerts on their way, in order; alerts_seen: how many were answered.
+    set it. made: by ref and name, what the SDK made of media; uploads: of these, artifacts and files on their way.
+    expected: changes on their way. alerts: alerts on their way, in order; alerts_seen: how many were answered.
     """
 
     key: RunKey
@@ -64,6 +65,8 @@ class Course:
     expected: dict[Ref, Expected] = field(default_factory=dict)
     alerts: list[Ref] = field(default_factory=list)
     alerts_seen: int = 0
+    made: dict[tuple[Ref, str], Made] = field(default_factory=dict)
+    uploads: dict[Ref, Made] = field(default_factory=dict)
     _alerted: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
     @property
@@ -73,7 +76,7 @@ class Course:
 
     def carries(self, ref: Ref) -> bool:
         """Whether it is on its way."""
-        return ref in self.flight or ref in self.expected or ref in self.alerts
+        return ref in self.flight or ref in self.expected or ref in self.alerts or ref in self.uploads
 
     def forget(self) -> None:
         """The child that held the run is gone, or the run closed. Lines and samples are still in question."""
@@ -83,6 +86,8 @@ class Course:
         self.expected.clear()
         self.alerts.clear()
         self.alerts_seen = 0
+        self.made.clear()
+        self.uploads.clear()
 
     def may_set(self, op: ConfigOp, primary: bool) -> ConfigOp:
         """The part of a change that this session may make: a primary session's keys are its own."""
@@ -137,12 +142,29 @@ class Course:
         met = _met(feed, self.expected)
         for ref in met:
             del self.expected[ref]
+        met += self._uploaded(feed, refused)
         return Landing([*delivered, *(ref for ref in answered if ref not in refused), *met], refused)
+
+    def _uploaded(self, feed: Feed, refused: dict[Ref, str]) -> list[Ref]:
+        """Artifacts and saved files that W&B has, or will not have."""
+        found = []
+        for ref, made in list(self.uploads.items()):
+            reasons = [feed.artifact_problems[one] for one in made.artifacts if one in feed.artifact_problems]
+            if reasons:
+                refused[ref] = reasons[0]
+            elif feed.uploaded.issuperset(made.files) and feed.committed.keys() >= set(made.artifacts):
+                found.append(ref)
+            else:
+                continue
+            del self.uploads[ref]
+        return found
 
     def land_all(self) -> list[Ref]:
         """Offline: all that was shipped stands in the run's file."""
         flight = self.flight
         found = flight.land(flight.last) + flight.land_samples(flight.samples) + list(self.expected) + self.alerts
+        found += self.uploads
+        self.uploads.clear()
         self.expected.clear()
         self.alerts.clear()
         return found

@@ -13,9 +13,10 @@ from wayside import row as kinds
 from wayside.row import Event, Row
 
 from ...session import Session
-from ..base import Parcel, Part, Record, Ref, Step
+from ..base import Parcel, Part, Ref, Step
 from .asked import folder_for, is_offline, leaves_out
-from .flight import Line, RunKey
+from .flight import Line, Medium, RunKey
+from .lines import IN_LINES, Texts, Upload, named, strings, texts_of
 from .names import identity, metric_name, rank_prefix, run_key, sound
 from .options import WandbOptions
 from .plain import about, changes, plain
@@ -63,7 +64,7 @@ class Finish(NamedTuple):
     time: float
 
 
-Item = Line | Sample | Config | Told
+Item = Line | Sample | Config | Told | Upload
 
 
 @dataclass
@@ -137,15 +138,14 @@ class _Encoder:
             self.needs.pop(plan.finish.ref, None)  # the job began anew at once: the run goes on
             plan.finish = None
         prefix = rank_prefix(part.session, part.primary)
-        texts = _texts(part.records)
+        texts = texts_of(part.records)
         for record in part.records:
             if not isinstance(record, Event):
                 self._row(plan, part.session.id, record, texts, prefix)
-            elif record.kind != kinds.TEXT:
+            elif record.kind not in IN_LINES:
                 self._event(plan, part, record)
             elif record.seq not in texts.joined:
-                line = Line(((part.session.id, record.seq),), record.step, record.time, _strings(record, prefix), True)
-                self._line(plan, line)
+                self._alone(plan, part.session.id, record, prefix)
 
     def _plan(self, session: Session, primary: bool, about: dict[str, Any]) -> Plan:
         key = run_key(session.run, self._options, is_offline(session, self._options))
@@ -164,19 +164,45 @@ class _Encoder:
             self.needs.setdefault(ref, []).append(plan.key)
         plan.items.append(item)
 
-    def _row(self, plan: Plan, session: str, record: Row | Step, texts: "_Texts", prefix: str) -> None:
-        values: dict[str, Any] = _named(record.metrics, prefix)
+    def _row(self, plan: Plan, session: str, record: Row | Step, texts: "Texts", prefix: str) -> None:
+        values: dict[str, Any] = named(record.metrics, prefix)
         seqs = record.seqs if isinstance(record, Step) else (record.seq,)
+        media: dict[str, tuple[Medium, ...]] = {}
         for event in texts.by_step.pop(record.step, ()):
-            values.update(_strings(event, prefix))
+            values.update(strings(event, prefix))
+            self._gather(media, (session, event.seq), event, prefix)
             seqs += (event.seq,)
-        self._line(plan, Line(tuple((session, seq) for seq in seqs), record.step, record.time, values))
+        refs = tuple((session, seq) for seq in seqs)
+        self._line(plan, Line(refs, record.step, record.time, values, media=media))
+
+    def _alone(self, plan: Plan, session: str, event: Event, prefix: str) -> None:
+        """What has no row in the part: a line with what else of its step came right before it."""
+        ref, last = (session, event.seq), plan.items[-1] if plan.items else None
+        values, media = strings(event, prefix), dict[str, tuple[Medium, ...]]()
+        joins = isinstance(last, Line) and last.text and event.step is not None and last.step == event.step
+        if isinstance(last, Line) and joins and last.refs[0][0] == session:
+            media.update(last.media)
+            self._gather(media, ref, event, prefix)
+            plan.items[-1] = last._replace(refs=(*last.refs, ref), values={**last.values, **values}, media=media)
+            self.needs.setdefault(ref, []).append(plan.key)
+            return
+        self._gather(media, ref, event, prefix)
+        self._line(plan, Line((ref,), event.step, event.time, values, True, media))
+
+    def _gather(self, media: dict[str, tuple[Medium, ...]], ref: Ref, event: Event, prefix: str) -> None:
+        if event.kind != kinds.MEDIA:
+            return
+        if "lost" in event.data:
+            self._count("media_lost", 1)
+            return
+        name = metric_name(prefix + sound(str(event.data.get("name") or "media")))
+        media[name] = (*media.get(name, ()), Medium(ref, event.data))
 
     def _line(self, plan: Plan, line: Line) -> None:
         if _too_long(line.values):
             reason = f"a row of more than {MAX_LINE} bytes as JSON, the most a line of W&B's history may have"
             self.refused.update(dict.fromkeys(line.refs, reason))
-        elif line.values:
+        elif line.values or line.media:
             self._add(plan, line)
 
     def _event(self, plan: Plan, part: Part, event: Event) -> None:
@@ -188,6 +214,8 @@ class _Encoder:
                 self._add(plan, Config(ref, ConfigOp({"wayside": about(data, self._count)}, []), primary))
             case kinds.SUMMARY | kinds.ALERT | kinds.DEFINE_METRIC:
                 self._told(plan, part, event)
+            case kinds.ARTIFACT | kinds.SAVE:
+                self._add(plan, Upload(ref, event.kind, data))
             case kinds.FINISH if primary:
                 self._finish(plan, ref, event)
             case kinds.FINISH | kinds.CLIENT | kinds.ABOUT:
@@ -199,7 +227,7 @@ class _Encoder:
         ref, data, prefix = (part.session.id, event.seq), event.data, rank_prefix(part.session, part.primary)
         if event.kind == kinds.SUMMARY:
             told, removed = changes(data)
-            op = SummaryOp(_named(told, prefix), [metric_name(prefix + name) for name in removed])
+            op = SummaryOp(named(told, prefix), [metric_name(prefix + name) for name in removed])
             self._add(plan, Told(ref, op, event.time))
         elif event.kind == kinds.ALERT:
             self._add(plan, Told(ref, _alert(data), event.time, _seconds(data.get("wait"))))
@@ -213,34 +241,6 @@ class _Encoder:
             self.needs.pop(plan.finish.ref, None)
         plan.finish = Finish(ref, code if isinstance(code, int) else 0, event.time)
         self.needs[ref] = [plan.key]
-
-
-class _Texts(NamedTuple):
-    """Text events that join a row of their part: by step, and their seqs."""
-
-    by_step: dict[int | None, list[Event]]
-    joined: set[int]
-
-
-def _texts(records: list[Record]) -> _Texts:
-    found = _Texts({}, set())
-    events = [record for record in records if isinstance(record, Event) and record.kind == kinds.TEXT]
-    steps = {record.step for record in records if not isinstance(record, Event)} if events else set()
-    for event in events:
-        if event.step is not None and event.step in steps:
-            found.by_step.setdefault(event.step, []).append(event)
-            found.joined.add(event.seq)
-    return found
-
-
-def _strings(event: Event, prefix: str) -> dict[str, Any]:
-    values = event.data.get("values")
-    told = values.items() if isinstance(values, dict) else ()
-    return _named({k: sound(v) for k, v in told if isinstance(v, str)}, prefix)
-
-
-def _named(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {metric_name(prefix + name): value for name, value in values.items()}
 
 
 def _alert(data: Mapping[str, Any]) -> AlertOp:

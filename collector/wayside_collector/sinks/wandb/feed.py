@@ -32,8 +32,11 @@ class Feed:
     answered. refused, refused_samples: `_step` or number of a line that it will not take, and its reason. blanks:
     numbers of their lines. problem: of the latest request, None when it was taken. holds: file_stream requests held
     back since the last that was taken. completed: whether it acknowledged the run's end. goes_on: whether the SDK's
-    telling of an end is kept from it. posts: file_stream requests of the SDK. busy: requests under way; idle: set
-    while there are none. stop_asked: someone pressed "Stop" at W&B. summary_refused: why it did not take a summary.
+    telling of an end is kept from it. uploaded: names of the run's files that it has. artifacts, committed: client id
+    to id, of those that are made and those that are whole. artifact_problems: why it will not have one. places: where
+    files go, by what the SDK is told in its place. puts: files sent. posts: file_stream requests of the SDK. busy:
+    requests under way; idle: set while there are none. stop_asked: someone pressed "Stop" at W&B.
+    summary_refused: why it did not take a summary.
     """
 
     def __init__(self, key: RunKey, changed: Callable[[], None]) -> None:
@@ -54,6 +57,12 @@ class Feed:
         self.completed = False
         self.goes_on = False
         self.posts = 0
+        self.puts = 0
+        self.uploaded: set[str] = set()
+        self.artifacts: dict[str, str] = {}
+        self.committed: dict[str, str] = {}
+        self.artifact_problems: dict[str, str] = {}
+        self.places: dict[str, graphql.Place] = {}
         self.busy = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -84,8 +93,10 @@ class Feed:
             self.idle.set()
         self._changed()
 
-    def stands(self, standing: Standing) -> None:
-        """W&B said how much it has."""
+    def stands(self, standing: Standing | None) -> None:
+        """W&B said how much it has; None where it cannot be told from that."""
+        if standing is None:
+            return
         self.standing = standing
         self.last = standing.last if standing.last is not None else -1
         self.samples = standing.samples
@@ -120,6 +131,29 @@ class Feed:
         """W&B answered an alert."""
         self.alerts += 1
         self.alert_problem = problem or self.alert_problem
+        self._changed()
+
+    def arrived(self, place: graphql.Place) -> None:
+        """W&B has a file."""
+        self.puts += 1
+        if place.name is not None:
+            self.uploaded.add(place.name)
+        self._changed()
+
+    def artifact(self, asked: graphql.Request, body: bytes, problem: str | None) -> None:
+        """W&B answered about an artifact. problem: why it will not have it."""
+        if asked.operation == graphql.CREATE_ARTIFACT:
+            made = graphql.artifact_of(asked.variables, body)
+            if problem is not None and made.client is not None:
+                self.artifact_problems[made.client] = problem
+            elif made.client is not None and made.id is not None:
+                self.artifacts[made.client] = made.id
+                if made.whole:
+                    self.committed[made.client] = made.id
+        elif problem is None:
+            for client, id in self.artifacts.items():
+                if id == asked.variables.get("artifactID"):
+                    self.committed[client] = id
         self._changed()
 
     def refuse(self, post: Post, reason: str) -> None:

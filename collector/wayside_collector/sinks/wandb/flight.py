@@ -7,7 +7,8 @@ itself would do with a row that goes back, for example after a resume from a che
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..base import Ref
@@ -31,9 +32,17 @@ class RunKey(NamedTuple):
         return "/".join(filter(None, self[:3]))
 
 
+class Medium(NamedTuple):
+    """A picture, table or the like, as its event tells it."""
+
+    ref: Ref
+    data: dict[str, Any]
+
+
 class Line(NamedTuple):
     """A row to be: the records it is made of, the user's step, Unix time in seconds, metrics and texts by name. text:
-    it holds nothing but the texts of a `log()` call whose row is not in the parcel.
+    it holds nothing but the texts of a `log()` call whose row is not in the parcel. media: what was logged under a name
+    and is not yet uploaded; then its value is among the values.
     """
 
     refs: tuple[Ref, ...]
@@ -41,6 +50,7 @@ class Line(NamedTuple):
     time: float
     values: dict[str, Any]
     text: bool = False
+    media: Mapping[str, tuple[Medium, ...]] = MappingProxyType({})
 
 
 class Numbered(NamedTuple):

@@ -8,9 +8,11 @@ between would be taken for sent. So the relay lowers the summary's `_step` to th
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 RESUME, UPSERT, ALERT = "RunResumeStatus", "UpsertBucket", "NotifyScriptableRunAlert"
+CREATE_ARTIFACT, COMMIT_ARTIFACT, CREATE_FILES = "CreateArtifact", "CommitArtifact", "CreateRunFiles"
 _OPERATION = re.compile(r"\s*(?:query|mutation)\s+(\w+)")
 
 
@@ -111,6 +113,54 @@ def config_of(variables: dict[str, Any]) -> dict[str, Any] | None:
         return {name: item.get("value") for name, item in config.items()}
     except (KeyError, ValueError, AttributeError, TypeError):
         return None
+
+
+class Place(NamedTuple):
+    """Where a file is to be sent. name: of a run's file, None for an artifact's."""
+
+    url: str
+    name: str | None
+
+
+class ArtifactMade(NamedTuple):
+    """client: what the SDK calls it. id: what W&B does. whole: whether W&B has its files from before."""
+
+    client: str | None
+    id: str | None
+    whole: bool
+
+
+def divert(body: bytes, take: Callable[[Place], str]) -> bytes:
+    """An answer with other addresses in the place of those that files are to be sent to; the same bytes where there
+    are none. take: gives the address for a place.
+    """
+    value = _load(body)
+    found = _divert(value, take)
+    return json.dumps(value).encode() if found else body
+
+
+def _divert(value: Any, take: Callable[[Place], str]) -> int:
+    if isinstance(value, list):
+        return sum(_divert(one, take) for one in value)
+    if not isinstance(value, dict):
+        return 0
+    count = sum(_divert(one, take) for one in value.values())
+    if isinstance(value.get("uploadUrl"), str) and value["uploadUrl"]:
+        name = value.get("name")
+        value["uploadUrl"] = take(Place(value["uploadUrl"], name if isinstance(name, str) else None))
+        count += 1
+    return count
+
+
+def artifact_of(variables: dict[str, Any], body: bytes) -> ArtifactMade:
+    """What a CreateArtifact asks and its answer says."""
+    asked = variables.get("input")
+    client = asked.get("clientID") if isinstance(asked, dict) else None
+    try:
+        found = json.loads(body)["data"]["createArtifact"]["artifact"]
+        return ArtifactMade(client, str(found["id"]), found.get("state") == "COMMITTED")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ArtifactMade(client, None, False)
 
 
 def _load(body: bytes) -> Any:

@@ -106,6 +106,33 @@ class Ship(Message, frozen=True):
     ops: list[Op]
 
 
+class Put(Message, frozen=True):
+    """Media that were logged under one name. Each is an event's data, with `path` where it has a file. Answer: Made, or
+    Failed.
+    """
+
+    handle: str
+    name: str
+    step: int
+    media: list[dict[str, Any]]
+
+
+class PutArtifact(Message, frozen=True):
+    """An artifact: files as (path in it, where it is), references as (path, URI, size). Answer: Made, or Failed."""
+
+    handle: str
+    told: dict[str, Any]
+    files: list[tuple[str, str]]
+    references: list[tuple[str, str, int | None]]
+
+
+class PutFiles(Message, frozen=True):
+    """Files of the run itself, as (path in it, where it is). Answer: Made, or Failed."""
+
+    handle: str
+    files: list[tuple[str, str]]
+
+
 class Settle(Message, frozen=True):
     """Offline: wait until all that was shipped stands in the run's file, then sync it. Answer: Done, or Failed."""
 
@@ -126,7 +153,7 @@ class Close(Message, frozen=True):
     exit_code: int
 
 
-Command = Start | Open | Ship | Settle | Inspect | Close
+Command = Start | Open | Ship | Put | PutArtifact | PutFiles | Settle | Inspect | Close
 
 
 # --- replies: child to collector -------------------------------------------------------------------------------------
@@ -154,6 +181,14 @@ class Shipped(Message, frozen=True):
     unsupported: int
 
 
+class Made(Message, frozen=True):
+    """value: for the history. files, artifacts: names and client ids of what must have arrived before W&B has it."""
+
+    value: Any
+    files: list[str]
+    artifacts: list[str]
+
+
 class Found(Message, frozen=True):
     """last_step: of the last row in the file, -1 without rows. samples: how many of them it holds."""
 
@@ -177,7 +212,7 @@ class Stopped(Message, frozen=True):
     handle: str
 
 
-Reply = Ready | Opened | Shipped | Found | Done | Failed | Stopped
+Reply = Ready | Opened | Shipped | Made | Found | Done | Failed | Stopped
 
 _commands = msgspec.msgpack.Decoder(tuple[int, Command])
 _replies = msgspec.msgpack.Decoder(tuple[int, Reply])

@@ -12,41 +12,30 @@ Bodies of `file_stream` and GraphQL are held in memory, up to MAX_BODY each; eve
 
 import asyncio
 import contextlib
-import json
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
 
 from aiohttp import web
 
 from . import graphql
 from .feed import Feed, Problem
-from .file_stream import EVENTS, HISTORY, SUMMARY, Post, read, step_of
+from .file_stream import read
 from .flight import RunKey
 from .limits import Limits
+from .posting import Delivery, Held, OnRefused
 from .upstream import Answer, Unreachable, Upstream
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 64 << 20  #: bytes; the SDK cuts its requests at about 10 MiB, and a run's config may be as large
 MAX_PAUSE = 60.0  #: seconds between two tries of a request that W&B does not take; the SDK's own most
-_ABOUT_CONTENT = frozenset({400, 413, 422})  # statuses that may be about one line of many
+_PASSING = frozenset({401, 403, 407, 408, 425, 429})  # what is refused now, and may be taken later
 _NOT_BACK = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "date", "server"}
 )
-
-#: Told before a line is replaced by a blank one: the feed, and the line's `_step` or its number among the samples.
-OnRefused = Callable[[Feed, int | None, int | None], Awaitable[None]]
-
-
-class _Held(Exception):
-    """W&B did not take it now."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.text)
-        self.problem = problem
 
 
 class Relay:
@@ -114,6 +103,8 @@ class Relay:
                 return await self._file_stream(feed, path, request)
             if request.method == "POST" and request.path.endswith("/graphql"):
                 return await self._graphql(feed, path, request)
+            if request.method == "PUT" and path in feed.places:
+                return await self._upload(feed, feed.places[path], request)
             return await self._pass(path, request)
         except Unreachable as unreachable:
             feed.held(unreachable.problem)
@@ -134,31 +125,52 @@ class Relay:
             await response.write_eof()
             return response
 
+    async def _upload(self, feed: Feed, place: graphql.Place, request: web.Request) -> web.StreamResponse:
+        """A file, to where W&B wants it: an address that is signed, and needs no key."""
+        async with self._upstream.put(place.url, request.headers, request.content) as answer:
+            if answer.status < 300:
+                feed.arrived(place if request.path.rpartition("/")[0].endswith("/run") else place._replace(name=None))
+            kept = {name: answer.headers[name] for name in ("ETag", "Content-Type") if name in answer.headers}
+            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+
     async def _graphql(self, feed: Feed, path: str, request: web.Request) -> web.Response:
         body = await request.read()
         asked = graphql.read_request(body)
         answer = await self._upstream.send("POST", path, request.headers, body)
         said = graphql.errors(answer.body) if answer.status < 300 else None
-        back = answer.body
         problem = None
         if answer.status >= 300 or said is not None:
             problem = self._upstream.problem(path, answer, said)
-        if asked.operation == graphql.ALERT:
-            if problem is None or 400 <= answer.status < 500 or said is not None:
-                feed.alerted(None if problem is None else problem.text)
-        elif problem is not None:
-            if asked.operation in (graphql.RESUME, graphql.UPSERT):
-                feed.held(problem)
-        elif asked.operation == graphql.RESUME:
-            standing = graphql.standing(answer.body)
-            if standing is not None:
-                feed.stands(standing)
-            back = graphql.lower_summary(answer.body)
-        elif asked.operation == graphql.UPSERT:
-            feed.upserted(asked.variables)
-            if feed.key.entity is None:
-                self.entity = graphql.entity_of(answer.body) or self.entity
+        back = self._hear(feed, asked, answer, problem)
         return web.Response(status=answer.status, body=back, headers=_back(answer.headers))
+
+    def _hear(self, feed: Feed, asked: graphql.Request, answer: Answer, problem: Problem | None) -> bytes:
+        """What an answer means for the feed; the body that the SDK is to get."""
+        text = problem.text if problem is not None else None
+        match asked.operation:
+            case graphql.ALERT if problem is None or answer.status < 500:
+                feed.alerted(text)
+            case graphql.CREATE_ARTIFACT | graphql.COMMIT_ARTIFACT if problem is None or _is_final(answer.status):
+                feed.artifact(asked, answer.body, text)
+            case graphql.RESUME | graphql.UPSERT if problem is not None:
+                feed.held(problem)
+            case graphql.RESUME:
+                feed.stands(graphql.standing(answer.body))
+                return graphql.lower_summary(answer.body)
+            case graphql.UPSERT:
+                feed.upserted(asked.variables)
+                if feed.key.entity is None:
+                    self.entity = graphql.entity_of(answer.body) or self.entity
+            case _ if problem is None:
+                folder = "run" if asked.operation == graphql.CREATE_FILES else "artifact"
+                return graphql.divert(answer.body, partial(self._divert, feed, folder))
+        return answer.body
+
+    def _divert(self, feed: Feed, folder: str, place: graphql.Place) -> str:
+        """An address of ours for a file's."""
+        path = f"uploads/{folder}/{len(feed.places)}"
+        feed.places[path] = place
+        return f"{self.url(feed)}/{path}"
 
     async def _file_stream(self, feed: Feed, path: str, request: web.Request) -> web.Response:
         feed.posts += 1
@@ -174,10 +186,10 @@ class Relay:
             if post.blank_out(name, lines):
                 body = post.encode()
         try:
-            answer = await _Delivery(self._upstream, feed, path, request.headers, self._on_refused).send(
+            answer = await Delivery(self._upstream, feed, path, request.headers, self._on_refused).send(
                 post, body, self._limits.requests
             )
-        except (_Held, Unreachable) as held:
+        except (Held, Unreachable) as held:
             feed.held(held.problem)
             log.debug("W&B sink: held back: %s", held.problem.text)
             wait = str(self._wait(feed, held.problem))
@@ -193,84 +205,10 @@ class Relay:
         return max(1, math.ceil(wait))
 
 
+def _is_final(status: int) -> bool:
+    """Whether what is refused with it will not be taken later: an answer's own words, or a request that is wrong."""
+    return status < 300 or (400 <= status < 500 and status not in _PASSING)
+
+
 def _back(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _NOT_BACK}
-
-
-class _Delivery:
-    """One file_stream request of the SDK on its way to W&B, in one piece or many."""
-
-    def __init__(
-        self, upstream: Upstream, feed: Feed, path: str, headers: Mapping[str, str], on_refused: OnRefused
-    ) -> None:
-        self._upstream = upstream
-        self._feed = feed
-        self._path = path
-        self._headers = headers
-        self._on_refused = on_refused
-        self._left = 0
-
-    async def send(self, post: Post, body: bytes, requests: int) -> dict[str, Any]:
-        """Until W&B has all of it; returns what the SDK is to be answered. Raises _Held or Unreachable."""
-        self._left = requests
-        found = await self._send(post, body) or {}
-        if found.pop("stopped", False):
-            # The SDK would give up the run; someone who pressed "Stop" meant the training, which is not ours to end.
-            self._feed.stop_asked = True
-        return found
-
-    async def _send(self, post: Post, body: bytes) -> dict[str, Any] | None:
-        """What W&B said when it went in one piece."""
-        answer = await self._ask(body)
-        if answer.status < 300:
-            said = self._read(answer)
-            self._feed.taken(post)
-            return said
-        if answer.status not in _ABOUT_CONTENT:
-            raise _Held(self._upstream.problem(self._path, answer))
-        pieces = post.pieces()
-        if not pieces:
-            await self._refused(post, answer)
-        for piece in pieces:
-            await self._send(piece, piece.encode())
-        return None
-
-    async def _ask(self, body: bytes) -> Answer:
-        if self._left <= 0:
-            raise _Held(Problem("W&B refuses so many lines of one request that they are being looked for in parts"))
-        self._left -= 1
-        return await self._upstream.send("POST", self._path, self._headers, body)
-
-    def _read(self, answer: Answer) -> dict[str, Any]:
-        """The JSON object that W&B says it took the lines with. Anything else with that status comes from someone
-        between us, a proxy's page or half an answer: raises _Held, and the lines go again, to the same numbers.
-        """
-        try:
-            value = json.loads(answer.body)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise _Held(self._upstream.problem(self._path, answer, "a body that is not W&B's: check base_url"))
-        return value
-
-    async def _refused(self, post: Post, answer: Answer) -> None:
-        problem = self._upstream.problem(self._path, answer)
-        if post.chunk(SUMMARY) is not None:
-            self._feed.summary_refused = problem.text
-            self._feed.taken(post)
-            return
-        blank = post.blank()
-        if blank is None:
-            raise _Held(problem)
-        history, events = post.chunk(HISTORY), post.chunk(EVENTS)
-        step = step_of(history.content[0]) if history is not None else None
-        try:
-            await self._on_refused(self._feed, step, events.offset if events is not None else None)
-        except OSError as failed:
-            raise _Held(Problem(f"the W&B sink's ledger cannot be written: {failed.strerror}")) from failed
-        again = await self._ask(blank.encode())
-        if again.status >= 300:
-            raise _Held(self._upstream.problem(self._path, again))
-        self._read(again)
-        self._feed.refuse(post, problem.text)
-        self._feed.taken(blank)

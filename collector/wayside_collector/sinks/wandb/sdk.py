@@ -16,6 +16,7 @@ import wandb
 from wandb.proto import wandb_internal_pb2
 from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 
+from .making import put, put_artifact, put_files
 from .protocol import (
     AlertOp,
     Close,
@@ -23,10 +24,14 @@ from .protocol import (
     ConfigOp,
     Done,
     Inspect,
+    Made,
     MetricOp,
     Op,
     Open,
     Opened,
+    Put,
+    PutArtifact,
+    PutFiles,
     Reply,
     RowOp,
     SampleOp,
@@ -38,6 +43,9 @@ from .protocol import (
 )
 from .transaction_log import LogError
 from .written import Written, inspect, share
+
+#: Files that the SDK would upload by itself: W&B has what is in them.
+_LEFT_OUT = ("config.yaml", "wandb-summary.json", "wandb-metadata.json", "output.log", "requirements.txt")
 
 pb: Any = wandb_internal_pb2  # its classes are made at run time
 _POLL = 0.02  # seconds between two looks at a growing file
@@ -85,7 +93,7 @@ class Sdk:
             "disable_code": True,
             "disable_job_creation": True,
             "label_disable": True,
-            "ignore_globs": ("*",),  # config.yaml and wandb-summary.json: W&B has both beside the files
+            "ignore_globs": _LEFT_OUT,
             "stop_on_fatal_error": True,
             "finish_timeout": start.finish_timeout,
             "init_timeout": start.init_timeout,
@@ -109,6 +117,8 @@ class Sdk:
                     return self._open(command)
                 case Ship():
                     return self._ship(command)
+                case Put() | PutArtifact() | PutFiles():
+                    return self._put(command)
                 case Settle():
                     return self._settle(command)
                 case Inspect():
@@ -175,6 +185,22 @@ class Sdk:
             if written is not None:
                 written.expect(op)
         return Shipped(refused, unsupported)
+
+    def _put(self, command: Put | PutArtifact | PutFiles) -> Made:
+        run, written = self._run(command.handle), self._written.get(command.handle)
+        try:
+            match command:
+                case Put():
+                    made = put(run, command, self._start.folder)
+                case PutArtifact():
+                    made = put_artifact(run, command)
+                case PutFiles():
+                    made = put_files(run, command)
+        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+            raise Refused(_say(problem)) from problem
+        if written is not None:
+            written.expect_made(made, run.dir)
+        return made
 
     def _settle(self, command: Settle) -> Done:
         written = self._written[command.handle]

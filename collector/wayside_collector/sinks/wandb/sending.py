@@ -10,7 +10,7 @@ from functools import partial
 from ..base import Changes, Context, Parcel, Ref, Reject, Retry, Step
 from .course import Course
 from .encode import Encoded, Plan
-from .feed import Problem
+from .feed import Feed, Problem
 from .flight import Numbered, RunKey
 from .kept import Kept, State
 from .ledger import Entry, Ledger, Refused, carried
@@ -21,6 +21,7 @@ from .protocol import SampleOp, Settle, Ship, Shipped
 from .relay import Relay
 from .runs import Blocked, Runs
 from .shipment import Loading, Shipment
+from .uploads import Tasks, put_lines, put_uploads
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Sending:
 
     async def run(self, child: Child) -> None:
         """Raises ChildLost or ChildFailed; the child must then be ended."""
-        ready = await self._open(child)
+        ready = await self._upload(await self._open(child), child)
         if sum(len(course.flight) for course in self._runs.courses.values()) < self._tools.limits.aloft:
             await self._ship(ready, child)
         await self._wait_for_files([one for one in ready if one[1].key.offline], child)
@@ -110,6 +111,20 @@ class Sending:
                 if not blocked.alone:
                     break
         return [(plan, course) for plan, course in ready if course.opened]  # opening one may have closed another
+
+    async def _upload(self, ready: list[tuple[Plan, Course]], child: Child) -> list[tuple[Plan, Course]]:
+        """The runs whose media are at W&B: their lines may go."""
+        limits, context, left = self._tools.limits, self._tools.context, []
+        tasks = Tasks(child, limits, self._runs.relay, self._runs.refused, context.media, context.count)
+        for plan, course in ready:
+            settled = partial(self._settled, plan.key)
+            problem = await put_lines(tasks, plan, course, settled)
+            if problem is None:
+                await put_uploads(tasks, plan, course, settled)
+                left.append((plan, course))
+            else:
+                self.problems.append(problem)
+        return left
 
     async def _ship(self, ready: list[tuple[Plan, Course]], child: Child) -> None:
         tools, now = self._tools, time.monotonic()
@@ -155,7 +170,7 @@ class Sending:
     async def _wait_for_backend(self, ready: list[tuple[Plan, Course]], child: Child, relay: Relay) -> None:
         """Until each run's rows are acknowledged, or something stands in their way."""
         limits, options = self._tools.limits, self._tools.options
-        posts = {course.key: course.feed.posts for _, course in ready if course.feed is not None}
+        posts = {course.key: _sent(course.feed) for _, course in ready if course.feed is not None}
         deadline = time.monotonic() + options.upload_interval + limits.upstream_timeout + limits.pause + 10.0
         while True:
             relay.changed.clear()
@@ -178,7 +193,7 @@ class Sending:
                 self.problems.append(course.feed.problem)
         if waiting:
             self.problems.append(Problem(f"W&B has not acknowledged rows of {waiting[0].key} in time"))
-            if all(one.feed is not None and one.feed.posts == posts.get(one.key) for one in waiting):
+            if all(one.feed is not None and _sent(one.feed) == posts.get(one.key) for one in waiting):
                 raise ChildLost("the W&B SDK sends nothing")
 
     async def _wait_for_files(self, ready: list[tuple[Plan, Course]], child: Child) -> None:
@@ -268,3 +283,8 @@ class Sending:
             one.key: Kept(one.settled, tools.ledger.newest, one.exit_code, one.finished_at) for one in self._touched
         }
         return tools.state.change(settled, touched)
+
+
+def _sent(feed: Feed) -> tuple[int, int, int]:
+    """What of it moves while the SDK sends anything."""
+    return feed.posts, feed.puts, feed.busy

@@ -11,6 +11,7 @@ from .course import Course, is_in
 from .encode import Config, Item, Plan, Sample, Told
 from .flight import STEP, Line, Numbered, number, row_values
 from .ledger import Entry, Segment, intent
+from .lines import Upload
 from .protocol import AlertOp, ConfigOp, MetricOp, Op, RowOp, SampleOp, SummaryOp
 
 MAX_OPS = 500  #: ops of one message to the child, so that its answer is never far
@@ -117,7 +118,7 @@ class Loading:
         for index, item in enumerate(plan.items):
             if isinstance(item, Line):
                 self._line(item)
-            elif self._settled(item.ref):
+            elif self._settled(item.ref) or isinstance(item, Upload):
                 continue
             elif isinstance(item, Sample):
                 if item.ref not in self._course.flight:

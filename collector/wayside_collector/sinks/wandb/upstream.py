@@ -137,6 +137,23 @@ class Upstream:
         finally:
             answer.release()
 
+    @asynccontextmanager
+    async def put(
+        self, url: str, headers: Mapping[str, str], body: StreamReader
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a file to an address that W&B named; without the key, which is not for others. Raises Unreachable."""
+        if self._session is None:
+            raise Unreachable(Problem("the W&B sink is closed"))
+        asked = {name: value for name, value in headers.items() if name.lower() not in _OURS - {"content-length"}}
+        place = URL(url if "://" in url else f"{self._base}/{url.lstrip('/')}", encoded=True)
+        timeout = aiohttp.ClientTimeout(sock_read=self._limits.upstream_timeout, connect=self._limits.connect_timeout)
+        told = {"headers": asked, "data": body, "proxy": self._options.proxy, "timeout": timeout}
+        try:
+            async with self._session.put(place, **told, allow_redirects=False) as answer:  # type: ignore[arg-type]
+                yield answer
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            raise Unreachable(self._broken("(a file)", problem)) from problem
+
     def problem(self, path: str, answer: Answer, said: str | None = None) -> Problem:
         """What is wrong with an answer that did not take the request. said: instead of its body."""
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from wandb.proto import wandb_internal_pb2
 
-from .protocol import AlertOp, ConfigOp, Found, MetricOp, Op, RowOp, SampleOp
+from .protocol import AlertOp, ConfigOp, Found, Made, MetricOp, Op, RowOp, SampleOp
 from .transaction_log import Log, LogError
 
 pb: Any = wandb_internal_pb2  # its classes are made at run time
@@ -39,6 +39,13 @@ class Written:
             self._expected += [("config", -1)] * (bool(op.set) + bool(op.remove))
         elif op.set or op.remove:
             self._expected.append(("summary", frozenset(op.set) | frozenset(op.remove)))
+
+    def expect_made(self, made: Made, folder: str) -> None:
+        """This was made, its files lie in this folder."""
+        for name in made.files:
+            self._expected.append(("files", -1))
+            sync(os.path.join(folder, name))
+        self._expected += [("artifact", -1)] * len(made.artifacts)
 
     def look(self) -> bool:
         """Read on; whether all that was expected has been found. Raises OSError or LogError."""
