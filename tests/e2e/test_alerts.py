@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from typing import Any
 
@@ -58,7 +59,9 @@ async def test_alerts_are_told_counted_and_kept(machine: Machine):
         status = await asyncio.to_thread(collector.wait_delivered, sinks=("jsonl", "store", "chat"))
         metrics = await asyncio.to_thread(collector.metrics)
         kept = await asyncio.to_thread(fetch, f"{collector.url}/api/v1/runs/noisy/alerts")
+        shown = await asyncio.to_thread(machine.wayside_collector, "status", "--url", collector.url)
         log = collector.read_log()
+    assert re.search(r"^chat \(events\) +5 +5 +0 +0 ", shown.stdout, re.MULTILINE), shown.stdout
     assert [(told["event"], told["level"], told["title"]) for told in chat.messages] == [
         ("alert", "WARN", "high loss"),
         ("alert", "ERROR", "NaN"),
