@@ -12,9 +12,13 @@ LOST_BY = {"client": "no room in its journal", "sender": "its sender passed them
 
 
 def format_sinks(sinks: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table: for each sink, in points, what it received and what became of it."""
+    """A table: for each sink, in points, what it received and what became of it; for one that is sent events alone, in
+    events.
+    """
     rows = [["sink", "received", "delivered", "waiting", "dropped", "filtered"]]
     for name, sink in sinks.items():
+        if sink["rows"]["filtered"] and not sink["rows"]["received"] and sink["events"]["received"]:
+            name, sink = f"{name} (events)", sink["events"]
         dropped = sum(sink["dropped"].values())
         reasons = ", ".join(f"{reason} {count}" for reason, count in sink["dropped"].items() if count)
         shown = f"{dropped} ({reasons})" if reasons else str(dropped)

@@ -136,7 +136,8 @@ class Sending:
         self._aside.forgive(self._flight.runs())
         refused = self._flight.refused(answer, self._shared.clock())
         self.failures = 0
-        log.error("sink %s refused %d rows for good: %s; see dead letters", self._name, refused.rows, answer)
+        what = f"{refused.rows} rows" if refused.rows else f"{refused.events} events"
+        log.error("sink %s refused %s for good: %s; see dead letters", self._name, what, answer)
         await commits.surely()
         self.last_error = str(answer)
 
