@@ -10,10 +10,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from .reading import SHOWN, first, switch
 
-BATCH_SIZE = 10  #: the exporter's own
-FLUSH_INTERVAL = 5.0  #: seconds, likewise
 MAX_BATCH = 50  #: steps: what the Lens sink's own option may be at most
-MAX_INTERVAL = 3600.0  #: seconds
+MAX_INTERVAL = 3600  #: seconds
 SAYS = "[Primus Lens WandB] "  #: how a line of the exporter begins, which its guide has people look for
 
 

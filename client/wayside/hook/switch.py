@@ -21,8 +21,10 @@ def read_switch(environ: Mapping[str, str], asked: bool = False) -> tuple[str, s
     what to tell the user of a value that cannot be used.
 
     `WAYSIDE_WANDB_HOOK` where it is set, else `PRIMUS_LENS_WANDB_HOOK`, else on where a collector's socket is
-    configured or found, or the hook was asked for in code.
+    configured or found, or the hook was asked for in code. With `WAYSIDE_MODE=disabled` it is off.
     """
+    if environ.get("WAYSIDE_MODE", "").strip().lower() == "disabled":
+        return OFF, None  # nothing of ours, so nothing of wandb's may be lost for it
     for name in ("WAYSIDE_WANDB_HOOK", "PRIMUS_LENS_WANDB_HOOK"):
         value = environ.get(name, "").strip().lower()
         if value in (MIRROR, DIVERT) and name.startswith("WAYSIDE"):
