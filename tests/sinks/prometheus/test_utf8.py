@@ -17,7 +17,19 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-NAMES = ("train/loss", "train_loss", "train.loss", 'a"b\\c\nd', "ü 🚀", "run_info", "x_total", "#", "{}", "loss")
+NAMES = (
+    "train/loss",
+    "train_loss",
+    "train loss",
+    "train.loss",
+    'a"b\\c\nd',
+    "ü 🚀",
+    "run_info",
+    "x_total",
+    "#",
+    "{}",
+    "loss",
+)
 
 
 def made(names: str = "utf8") -> PrometheusSink:
@@ -104,7 +116,7 @@ def test_nobody_gets_such_names_unasked(accept: str | None, names: str, escaping
     assert escaping is None or content_type.endswith(f"escaping={escaping}")
     found = shown(page, "openmetrics" in content_type)
     assert found["wayside_train_loss"] == 0
-    assert sum(name.startswith("wayside_train_loss_x") for name in found) == 2
+    assert sum(name.startswith("wayside_train_loss_x") for name in found) == 3
 
 
 def test_pages_with_such_names_are_joined() -> None:
