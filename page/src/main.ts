@@ -6,6 +6,7 @@ import "./styles/marks.css";
 import "./styles/lists.css";
 import "./styles/charts.css";
 import "./styles/views.css";
+import "./styles/media.css";
 import "./styles/phone.css";
 import { h } from "./dom";
 import { showHelp, startKeys } from "./keys";

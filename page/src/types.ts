@@ -103,6 +103,33 @@ export interface EventInfo {
   data: Record<string, unknown>;
 }
 
+/** What was logged under one name beside numbers. */
+export interface MediaName {
+  name: string;
+  type: string;
+  count: number;
+  first_step: number | null;
+  last_step: number | null;
+  last_time: number;
+}
+
+export interface Moment {
+  step: number | null;
+  time: number;
+}
+
+/** contents: which of its bytes can be had: 0 its own, 1 and on those of a table's cells. */
+export interface MediaItem {
+  session: string;
+  rank: number | null;
+  seq: number;
+  step: number | null;
+  time: number;
+  data: Record<string, unknown>;
+  rows: number | null;
+  contents: number[];
+}
+
 export interface ComparedMetric {
   name: string;
   goal: "min" | "max" | null;

@@ -13,12 +13,14 @@ import { go, params } from "../router";
 import type { EventInfo, RunDetail, RunInfo, SeriesInfo, Update } from "../types";
 import { showCode } from "./code";
 import { showEvents } from "./events";
+import { showMedia } from "./media";
 import { showConfig, showSummary } from "./values";
 
 const TABS: [string, string][] = [
   ["charts", "Charts"],
   ["config", "Config"],
   ["summary", "Summary"],
+  ["media", "Media"],
   ["code", "Code & environment"],
   ["events", "Events"],
 ];
@@ -156,6 +158,7 @@ class RunView {
     const tab = params().get("tab") ?? "charts";
     if (tab === "config") void showConfig(this.body, this.id, this.signal);
     else if (tab === "summary") void showSummary(this.body, this.id, this.series, this.signal);
+    else if (tab === "media") void showMedia(this.body, run, this.signal);
     else if (tab === "code") void showCode(this.body, run, this.signal);
     else if (tab === "events") void showEvents(this.body, run, this.signal);
     else {
