@@ -1,5 +1,5 @@
-"""Where whatever fails in ours ends: wandb's caller must never see it. And where nothing is heard once a native
-adapter logs.
+"""Where whatever fails in ours ends: the caller of wandb or TensorBoard must never see it. And where nothing is heard
+once a native adapter logs.
 """
 
 from typing import Any, Callable
@@ -23,4 +23,4 @@ def guarded(ours: Callable[..., Any], *args: Any, **named: Any) -> None:
             raise
         if not _said:
             _said = True
-            say(f"something of a wandb run was not heard: {problem!r}; the run itself is not touched")
+            say(f"something that was logged was not heard: {problem!r}; wandb and TensorBoard are not touched")

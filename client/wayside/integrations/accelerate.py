@@ -48,6 +48,25 @@ class WaysideTracker(_Tracker):  # type: ignore[misc]
             run.log(dict(values), step=step, commit=options.get("commit"))
 
     @harmless
+    def log_images(self, values: Mapping[str, Any], step: Optional[int] = None, **options: Any) -> None:
+        """values: lists of pictures, as `wayside.Image` takes them, by name."""
+        run = self.tracker
+        if run is not None:
+            from ..media.pictures import Image  # when first needed
+
+            run.log({name: [Image(picture) for picture in pictures] for name, pictures in values.items()}, step=step)
+
+    @harmless
+    def log_table(
+        self, table_name: str, columns: Any = None, data: Any = None, dataframe: Any = None, step: Any = None, **_: Any
+    ) -> None:
+        run = self.tracker
+        if run is not None:
+            from ..media.tables import Table  # when first needed
+
+            run.log({table_name: Table(columns=columns, data=data, dataframe=dataframe)}, step=step)
+
+    @harmless
     def finish(self) -> None:
         if self._run is not None:
             self._run.finish()

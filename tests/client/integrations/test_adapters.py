@@ -8,9 +8,11 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import wayside
 from client.conftest import Place
+from e2e.machine import until
 from standins.journal_reading import Frames, read_journal
 from wayside import integrations
 from wayside.hook import native
@@ -145,10 +147,14 @@ def test_accelerate() -> None:
     tracker.start()
     tracker.store_init_configuration({"lr": 0.1})
     tracker.log({"loss": 0.5}, step=4, commit=True)
+    tracker.log_images({"samples": [np.zeros((2, 2, 3), "uint8")]}, step=4)
+    tracker.log_table("answers", columns=["a"], data=[[1]], step=4)
     run = tracker.tracker
     assert run is not None
     assert (run.project, run.tags) == ("named", ("t",))
     assert rows() == [(4, {"loss": 0.5})]
+    journal = Path(run._journal.shelf.folder.path) if run._journal is not None else Path()
+    until(lambda: sum(event.kind == "media" for event in read_journal(journal).events) == 2, "a picture and a table")
     tracker.finish()
     assert wayside.run is None
 
