@@ -133,7 +133,7 @@ def test_the_gateway_tells_who_it_is(rendered: Rendered, gateway: Pod) -> None:
     with urllib.request.urlopen(f"{gateway.url}/status", timeout=10) as answer:
         status = json.load(answer)
     assert status["ready"] is True
-    assert set(status["sinks"]) == {"prometheus", "store"}
+    assert set(status["sinks"]) == {"store"}
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"{gateway.public_url}/status", timeout=10)
     assert yaml.safe_load((gateway.folders["/etc/wayside"] / "wayside.yaml").read_text())["sources"] == {}

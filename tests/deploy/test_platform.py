@@ -262,3 +262,16 @@ def test_the_classic_sidecar_ends_with_the_training(helm: Path) -> None:
     assert "startupProbe" not in collector
     assert "restartPolicy" not in collector
     assert "exit_when_alone" not in render(helm, {}, kubernetes="1.29").config
+
+
+def test_the_chart_s_own_secret_has_keys_of_its_own(helm: Path) -> None:
+    """Keys named for Secrets of one's own change nothing about the one that the chart makes, so an upgrade that names
+    them finds what was made before.
+    """
+    values: Values = {"gateway": {"tokens": {"key": "mine"}}, "feed": {"key": "mine"}, "job": {"enabled": True}}
+    found = render(helm, values, base={})
+    assert set(found.one("Secret")["data"]) == {"authorization", "tokens"}
+    (entry,) = [one for one in found.collector["env"] if one["name"] == "GATEWAY_AUTHORIZATION"]
+    assert entry["valueFrom"]["secretKeyRef"]["key"] == "authorization"
+    (volume,) = [one for one in part(found, "StatefulSet")[0]["volumes"] if one["name"] == "wayside-tokens"]
+    assert volume["secret"]["items"] == [{"key": "tokens", "path": "tokens"}]

@@ -153,9 +153,8 @@ def test_the_page_names_only_values_there_are() -> None:
     """Each value that docs/kubernetes.md sets or names is one of the chart's."""
     known = set(paths(VALUES))
     named = {found[1] for found in re.finditer(r"--set(?:-string|-json)? '?([a-zA-Z.]+)", PAGE)}
-    named |= {
-        found[1] for found in re.finditer(r"`((?:collector|job|scrape|wandb|socket|data|image)\.[a-zA-Z.]+)", PAGE)
-    }
+    groups = "|".join(name for name, value in VALUES.items() if isinstance(value, dict))
+    named |= {found[1] for found in re.finditer(rf"`((?:{groups})\.[a-zA-Z.]+)", PAGE)}
     assert named
     for name in named:
         assert name in known or any(name.startswith(f"{free}.") for free in FREE), name
@@ -166,7 +165,7 @@ def test_the_page_s_values_render(helm: Path) -> None:
     blocks = re.findall(r"```yaml\n# values.yaml\n(.*?)```", PAGE, re.DOTALL)
     assert blocks
     for block in blocks:
-        render(helm, yaml.safe_load(block))
+        render(helm, yaml.safe_load(block), base={})
 
 
 def test_schema_and_readme_follow_from_their_sources() -> None:

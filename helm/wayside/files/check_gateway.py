@@ -38,9 +38,9 @@ until = time.monotonic() + 60
 while True:
     try:
         found = ask("reader", f"{os.environ['GATEWAY']}/api/v1/runs/{taken['run']}")
-        if found["step"] == ROWS - 1:
+        if (found["step"], found["state"]) == (ROWS - 1, "finished"):
             sys.exit(0)
-        problem = f"the store has the run up to step {found['step']}"
+        problem = f"the store has the run up to step {found['step']}, {found['state']}"
     except urllib.error.HTTPError as answer:
         problem = f"the gateway answers {answer.code}: {answer.read(500)!r}"
     if time.monotonic() > until:

@@ -21,6 +21,10 @@
 {{- default (printf "%s-tokens" (include "wayside.gatewayName" .)) .Values.gateway.tokens.existingSecret }}
 {{- end }}
 
+{{- define "wayside.tokensKey" -}}
+{{- ternary .Values.gateway.tokens.key "tokens" (ne .Values.gateway.tokens.existingSecret "") }}
+{{- end }}
+
 {{/* The Secret with a writer's `Bearer TOKEN`; empty: none is shown. */}}
 {{- define "wayside.feedSecret" -}}
 {{- if .Values.feed.existingSecret }}
@@ -64,7 +68,7 @@
 {{- define "wayside.feedEnv" -}}
 {{- if and (include "wayside.feedEndpoint" .) (include "wayside.feedSecret" .) }}
 - name: GATEWAY_AUTHORIZATION
-  valueFrom: {secretKeyRef: {name: {{ include "wayside.feedSecret" . }}, key: {{ .Values.feed.key }}}}
+  valueFrom: {secretKeyRef: {name: {{ include "wayside.feedSecret" . }}, key: {{ ternary .Values.feed.key "authorization" (ne .Values.feed.existingSecret "") }}}}
 {{- end }}
 {{- end }}
 
