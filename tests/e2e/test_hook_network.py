@@ -85,3 +85,55 @@ def test_what_cannot_be_diverted(machine: Machine, environ: dict[str, str], why:
     assert bool(list(machine.folder.glob("wandb/offline-run-*-swept"))) == ("WANDB_MODE" in environ)
     collector.wait_delivered()
     assert [row["metrics"] for row in machine.rows()] == [{"a": 1.0}]  # a sweep calls its runs as it likes
+
+
+BROKEN = """
+from wayside.hook import patches
+def broken(*arguments):
+    raise RuntimeError("ours")
+patches.begin = broken
+import wandb
+wandb.init(project="p", id="broken")
+wandb.log({{"a": 1.0}})
+wandb.finish()
+"""
+
+
+def test_a_run_that_cannot_be_diverted_for_our_own_fault(machine: Machine):
+    """Whatever fails of ours, the run is W&B's as it would be without us, and that is said once."""
+    with WandbBackend() as backend:
+        access = {"WANDB_BASE_URL": backend.url, "WANDB_API_KEY": backend.key}
+        said = train(machine, BROKEN, WAYSIDE_WANDB_HOOK="divert", **access)
+        assert [row["a"] for row in backend.run("broken").rows] == [1.0], said
+    assert said.count("was not heard: RuntimeError('ours')") == 1
+
+
+ASKS = """
+import wandb
+run = wandb.init(project="p", id="asks", name="n")
+run.name, run.tags = "another", ("t",)
+print("name", run.name, "tags", run.tags)
+try:
+    wandb.use_artifact("model:v1", type="model").download()
+except Exception as problem:
+    print("wandb says", type(problem).__module__.partition(".")[0], type(problem).__name__)
+wandb.log({{"a": 1.0}})
+run.finish()
+"""
+
+
+def test_what_only_w_and_b_can_answer(machine: Machine):
+    """In divert an artifact that a script uses is asked for at W&B, with wandb's own errors; a name given later is not
+    carried. Both are said.
+    """
+    collector = machine.collector().wait_ready()
+    with WandbBackend() as backend:
+        access = {"WANDB_BASE_URL": backend.url, "WANDB_API_KEY": backend.key}
+        said = train(machine, ASKS, WAYSIDE_WANDB_HOOK="divert", **access)
+        assert backend.requests
+    assert "name n tags ()" in said
+    assert "wandb says wandb " in said
+    assert "use_artifact() asks W&B itself" in said
+    assert "run.name = … is not carried to W&B" in said
+    collector.wait_delivered()
+    assert [row["metrics"] for row in machine.rows("asks")] == [{"a": 1.0}]

@@ -14,6 +14,7 @@ from . import again
 from .asked import ask, called, may_divert
 from .counterpart import begin
 from .guarded import guarded
+from .native import yielded
 from .silent import MARK as SILENT_MARK
 from .silent import is_silent, keep_silent, take_over
 from .switch import DIVERT
@@ -105,6 +106,9 @@ def _divert(wandb: Any, original: Callable[..., Any], asked: Dict[str, Any]) -> 
         with again.in_place(wandb, asked):
             run = original(**dict(asked, mode="disabled"))
         guarded(_take_over, wandb, run, asked)
+        if not (SILENT_MARK in vars(type(run)) or yielded()):  # it would be heard by nobody
+            run = original(**asked)
+            guarded(_begin, wandb, run, asked)
     return run
 
 

@@ -7,7 +7,7 @@ class of its own above its own: `isinstance` holds, and all that is not said her
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 from ..runs import Run
 from . import beside
@@ -39,12 +39,13 @@ def take_over(wandb: Any, run: Any, ours: Run, diverted: bool) -> None:
     members = {MARK: ours, **_methods(ours, run.finish, run.define_metric)}
     if diverted:
         members.update({name: _shown(ours, name) for name in _FACTS}, **beside.methods(ours, run))
+        members["use_artifact"] = _use_artifact(wandb, ours)
     for name in members:
         getattr(run, "__dict__", {}).pop(name, None)
     object.__setattr__(run, "__class__", type(type(run).__name__, (type(run),), members))
     _hear_config_and_summary(run, ours)
     if wandb.run is run:
-        for name in (*_REBOUND, *(beside.NAMES if diverted else ())):
+        for name in (*_REBOUND, *((*beside.NAMES, "use_artifact") if diverted else ())):
             if hasattr(run, name):
                 setattr(wandb, name, getattr(run, name))
 
@@ -79,7 +80,29 @@ def _methods(ours: Run, their_finish: Any, their_define_metric: Any) -> Dict[str
 
 
 def _shown(ours: Run, name: str) -> Any:
-    return property(lambda self: getattr(ours, name), lambda self, value: None)
+    """A fact of ours. What the script makes of it later does not change: W&B is told when the run begins."""
+
+    def change(self: Any, value: Any) -> None:
+        told = f"run.{name} = … is not carried to W&B: a diverted run is what wandb.init() called it"
+        guarded(ours.notices.tell, f"set {name}", told)
+
+    return property(lambda self: getattr(ours, name), change)
+
+
+def _use_artifact(wandb: Any, ours: Run) -> Callable[..., Any]:
+    """An artifact is input that the script cannot go on without: it is asked for at W&B, as by wandb's own Api, with
+    its errors. That the run used it is not told.
+    """
+
+    def use_artifact(self: Any, artifact_or_name: Any, type: Any = None, *args: Any, **named: Any) -> Any:
+        if not isinstance(artifact_or_name, str):
+            return artifact_or_name
+        told = "use_artifact() asks W&B itself, from this process; that the run used it is not told"
+        guarded(ours.notices.tell, "use_artifact", told)
+        where = {name: value for name, value in (("entity", ours.entity), ("project", ours.project)) if value}
+        return wandb.Api(overrides=where).artifact(artifact_or_name, type=type)
+
+    return use_artifact
 
 
 def _hear_config_and_summary(run: Any, ours: Run) -> None:
