@@ -73,7 +73,7 @@ async def test_one_goes_to_wandb_and_one_into_a_folder(
         os.umask(old)
     assert [row["x"] for row in backend.run("up").rows] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert len(backend.run("up").samples) == 1
-    assert "down" not in backend.runs
+    assert [run.id for run in backend.runs] == ["up"]
     (folder,) = folders(wanted)
     found = records(folder)
     assert [values["x"] for kind, values in found if kind == "history"] == [float(n) for n in range(7)]
