@@ -5,12 +5,12 @@ once this module is imported. Names and steps are those that `accelerator.log` i
 from typing import Any, Dict, Mapping, Optional
 
 from ..runs import Run
-from .adapter import base_of, begin, harmless
+from .adapter import OfItsProcess, base_of, begin, ended, harmless
 
 _Tracker: Any = base_of("accelerate.tracking.GeneralTracker")
 
 
-class WaysideTracker(_Tracker):  # type: ignore[misc]
+class WaysideTracker(OfItsProcess, _Tracker):  # type: ignore[misc]
     """run_name: what `init_trackers` calls it, which is the project, as with W&B. Logs from the main process; with
     main_process_only=False from every one, each a session of the same run. asked: more arguments of `wayside.init`.
     """
@@ -32,7 +32,7 @@ class WaysideTracker(_Tracker):  # type: ignore[misc]
 
     @harmless
     def start(self) -> None:
-        if self._run is None and self._logs():
+        if ended(self._run) and self._logs():
             self._run = begin("accelerate", "accelerate", **self._asked)
 
     @harmless

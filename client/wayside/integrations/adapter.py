@@ -16,6 +16,13 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 _said = False
 
 
+class OfItsProcess:
+    """A run is of its process: an adapter that is copied, or sent to another process, begins anew there."""
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, "_run": None, "_given": None}
+
+
 def base_of(*places: str) -> Any:
     """The first of these that can be had ("package.module.Class"), `object` where none can. A framework that is there
     and cannot be imported is told of.
@@ -67,6 +74,11 @@ def begin(framework: str, fallback: str, config: Any = None, run: Optional[Run] 
     if config:
         found.config.update(config)
     return found
+
+
+def ended(run: Optional[Run]) -> bool:
+    """Whether there is no run to log into, or no longer."""
+    return run is None or run._finished
 
 
 def slashed(metrics: Mapping[str, Any], prefixes: Mapping[str, str], otherwise: str = "") -> Dict[str, Any]:

@@ -6,13 +6,13 @@ Names are Composer's (`loss/train/total`, `metrics/eval/…`, `throughput/…`),
 from typing import Any, Dict, Optional
 
 from ..runs import Run
-from .adapter import base_of, begin, harmless
+from .adapter import OfItsProcess, base_of, begin, ended, harmless
 
 _Destination: Any = base_of("composer.loggers.LoggerDestination")
 _get_rank: Any = base_of("composer.utils.dist.get_global_rank")
 
 
-class WaysideLogger(_Destination):  # type: ignore[misc]
+class WaysideLogger(OfItsProcess, _Destination):  # type: ignore[misc]
     """Logs from rank 0, or from all with rank_zero_only=False. run: an open one to log into. asked: arguments of
     `wayside.init` for a new one.
     """
@@ -42,6 +42,6 @@ class WaysideLogger(_Destination):  # type: ignore[misc]
             run.log(dict(metrics), step=step)
 
     def _open(self) -> Optional[Run]:
-        if self._run is None and self._logs:
+        if ended(self._run) and self._logs:
             self._run = begin("composer", "composer", None, self._given, **self._asked)
         return self._run

@@ -7,12 +7,12 @@ number of batches trained so far.
 from typing import Any, Dict, Mapping, Optional
 
 from ..runs import Run
-from .adapter import base_of, begin, harmless
+from .adapter import OfItsProcess, base_of, begin, ended, harmless
 
 _Callback: Any = base_of("keras.callbacks.Callback")
 
 
-class WaysideCallback(_Callback):  # type: ignore[misc]
+class WaysideCallback(OfItsProcess, _Callback):  # type: ignore[misc]
     """batches: how often a row of a batch's own metrics is logged, each so many batches; 0 is never. run: an open one
     to log into. asked: arguments of `wayside.init`, for a new one.
     """
@@ -27,7 +27,7 @@ class WaysideCallback(_Callback):  # type: ignore[misc]
 
     @harmless
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._run is None:
+        if ended(self._run):
             self._run = begin("keras", "keras", self._config(), self._given, **self._asked)
 
     @harmless

@@ -6,7 +6,7 @@ Names are those of `self.log`, the step is Lightning's own, as its loggers are g
 from typing import Any, Dict, Optional
 
 from ..runs import Run
-from .adapter import base_of, begin, harmless
+from .adapter import OfItsProcess, base_of, begin, ended, harmless
 
 _Logger: Any = base_of("lightning.pytorch.loggers.Logger", "pytorch_lightning.loggers.Logger")
 _rank_zero: Any = base_of(
@@ -14,7 +14,7 @@ _rank_zero: Any = base_of(
 )
 
 
-class WaysideLogger(_Logger):  # type: ignore[misc]
+class WaysideLogger(OfItsProcess, _Logger):  # type: ignore[misc]
     """Logs from the process of rank 0. asked: arguments of `wayside.init`, for a run that is begun at the first word.
     It stays open after `fit`, for what is tested after it, until the process ends or `wayside.finish()`.
     """
@@ -52,10 +52,6 @@ class WaysideLogger(_Logger):  # type: ignore[misc]
 
     @harmless
     def _open(self) -> Optional[Run]:
-        if self._run is None and not getattr(_rank_zero, "rank", 0):
+        if ended(self._run) and not getattr(_rank_zero, "rank", 0):
             self._run = begin("lightning", "lightning_logs", None, self._given, **self._asked)
         return self._run
-
-    def __getstate__(self) -> Dict[str, Any]:
-        """A run is of its process: a logger that is copied or sent to another one begins anew there."""
-        return {**self.__dict__, "_run": None, "_given": None}

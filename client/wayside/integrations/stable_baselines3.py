@@ -6,7 +6,7 @@ Names are those of its own logger (`rollout/ep_rew_mean`, `train/loss`, …), th
 from typing import Any, Dict, Mapping, Optional
 
 from ..runs import Run
-from .adapter import base_of, begin, harmless
+from .adapter import OfItsProcess, base_of, begin, harmless
 
 _Output: Any = base_of("stable_baselines3.common.logger.KVWriter")
 _Callback: Any = base_of("stable_baselines3.common.callbacks.BaseCallback")
@@ -24,7 +24,7 @@ _CONFIG = (
 )
 
 
-class WaysideOutput(_Output):  # type: ignore[misc]
+class WaysideOutput(OfItsProcess, _Output):  # type: ignore[misc]
     """A place the logger writes to: `model.set_logger(Logger(folder, [WaysideOutput(), …]))`."""
 
     def __init__(self, run: Optional[Run] = None, **asked: Any) -> None:
@@ -33,16 +33,17 @@ class WaysideOutput(_Output):  # type: ignore[misc]
 
     @harmless
     def write(self, key_values: Mapping[str, Any], key_excluded: Mapping[str, Any], step: int = 0) -> None:
-        if self._run is None:
-            self._run = begin("stable-baselines3", "stable-baselines3", **self._asked)
+        run = self._run
+        if run is None or run._finished:
+            run = self._run = begin("stable-baselines3", "stable-baselines3", **self._asked)
         kept = {name: value for name, value in key_values.items() if "wayside" not in (key_excluded.get(name) or ())}
-        self._run.log(kept, step=step)
+        run.log(kept, step=step)
 
     def close(self) -> None:
         """The run stays open: a model may learn again."""
 
 
-class WaysideCallback(_Callback):  # type: ignore[misc]
+class WaysideCallback(OfItsProcess, _Callback):  # type: ignore[misc]
     """Adds a `WaysideOutput` to the model's logger. run: an open one to log into. asked: as `wayside.init` takes it."""
 
     def __init__(self, run: Optional[Run] = None, **asked: Any) -> None:

@@ -7,7 +7,7 @@ Names are those of its W&B callback: `train/…`, `eval/…`, `test/…`, with t
 from typing import Any, Dict, Mapping, Optional
 
 from ..runs import Run
-from .adapter import base_of, begin, harmless, slashed
+from .adapter import OfItsProcess, base_of, begin, ended, harmless, slashed
 
 _Callback: Any = base_of("transformers.trainer_callback.TrainerCallback")
 
@@ -16,7 +16,7 @@ _PREFIXES = {"eval_": "eval/", "test_": "test/"}
 _OF_THE_WHOLE = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos")
 
 
-class WaysideCallback(_Callback):  # type: ignore[misc]
+class WaysideCallback(OfItsProcess, _Callback):  # type: ignore[misc]
     """Logs from the process of rank 0. run: an open one to log into, instead of the current or a new one. The run stays
     open at the end of the training, for what is evaluated after it, until the process ends or `wayside.finish()`.
     """
@@ -51,7 +51,7 @@ class WaysideCallback(_Callback):  # type: ignore[misc]
 
     def _open(self, args: Any, state: Any, model: Any) -> Optional[Run]:
         """The run, begun where there is none yet; None in processes that do not log."""
-        if self._run is None and state.is_world_process_zero:
+        if ended(self._run) and state.is_world_process_zero:
             trial = getattr(state, "trial_name", None)
             name = args.run_name if args.run_name != args.output_dir else None
             asked = {"name": trial or name, "group": name if trial else None}

@@ -1,6 +1,7 @@
 """Adapters where their frameworks are not: they import, they log what they are told, and they never raise."""
 
 import importlib
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -123,6 +124,18 @@ def test_hugging_faces_trainer() -> None:
     assert wayside.summary.as_dict() == {"train/train_runtime": 9.0}
 
 
+def test_a_run_that_was_ended_is_followed_by_another() -> None:
+    """A script that finishes its run and trains on with the same trainer."""
+    callback = WaysideCallback()
+    callback.on_train_begin(arguments(), state(), None)
+    first = wayside.run
+    wayside.finish()
+    callback.on_train_begin(arguments(), state(), None)
+    callback.on_log(arguments(), state(1), None, logs={"loss": 0.5})
+    assert wayside.run is not first
+    assert rows() == [(1, {"train/loss": 0.5})]
+
+
 def test_other_ranks_of_a_trainer_begin_nothing() -> None:
     """Their numbers are those of rank 0."""
     callback = WaysideCallback()
@@ -160,9 +173,7 @@ def test_accelerate() -> None:
 
 
 def test_lightning() -> None:
-    """Name and version are the run's; a copy begins anew."""
-    import copy
-
+    """Name and version are the run's."""
     logger = WaysideLogger(project="lit")
     assert (logger.name, logger.version) == ("lit", None)
     logger.log_hyperparams({"width": 4})
@@ -170,7 +181,16 @@ def test_lightning() -> None:
     assert logger.version == wayside.run.id
     assert rows() == [(2, {"loss": 0.5})]
     assert wayside.config["width"] == 4
-    assert copy.copy(logger)._run is None
+
+
+@pytest.mark.parametrize("kind", [WaysideCallback, WaysideLogger, KerasCallback, ComposerLogger, WaysideOutput])
+def test_what_is_sent_to_another_process_begins_anew_there(kind: Any) -> None:
+    """Searches over hyperparameters pickle a trainer with its callbacks; a run stays where it was begun."""
+    adapted = kind(run=wayside.init())
+    adapted._run = wayside.run
+    sent = pickle.loads(pickle.dumps(adapted))
+    assert sent._run is None
+    assert adapted._run is wayside.run
 
 
 def test_keras() -> None:
