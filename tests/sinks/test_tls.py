@@ -20,6 +20,10 @@ BY_ITS_DRIVER = {"store"}  #: libpq takes TLS in the url: sslmode, sslrootcert, 
 REQUIRED: dict[str, dict[str, Any]] = {
     "lens": {"endpoint": "https://lens/v1"},
     "gateway": {"endpoint": "https://gateway:9750"},
+    "mqtt": {"endpoint": "mqtts://broker"},
+    "otlp": {"endpoint": "https://collector:4318"},
+    "remote_write": {"endpoint": "https://prometheus/api/v1/write"},
+    "webhook": {"endpoint": "https://chat/hooks/x"},
 }
 
 
