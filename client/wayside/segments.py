@@ -191,8 +191,8 @@ def make_folder(root: str, session: str) -> "JournalFolder":
 
 
 def _make_building(root: str, building: str) -> None:
-    _make_own(root)
-    _make_own(os.path.dirname(building))
+    make_own(root)
+    make_own(os.path.dirname(building))
     os.mkdir(building, 0o770)
 
 
@@ -247,7 +247,7 @@ class JournalFolder(NamedTuple):
         return os.fstat(self.lock).st_nlink > 0
 
 
-def _make_own(path: str) -> None:
+def make_own(path: str) -> None:
     """A folder that is ours, or that its owner lets our group use; anything else is refused (a planted folder or
     link).
     """

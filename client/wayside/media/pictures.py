@@ -4,6 +4,7 @@ import io
 import sys
 from typing import Any, Dict, Optional, Tuple
 
+from ..importing import importing
 from ..told import told_once
 from .medium import MAX_FILE, Encoded, Medium, Refused, Source, caption_of
 from .png import encode_png, format_of, size_of
@@ -123,7 +124,12 @@ def figure_bytes(figure: Any, form: str = "png") -> bytes:
 
 
 def _saved(picture: Any, mode: Optional[str], form: str) -> bytes:
-    """A PIL picture as a file."""
+    """A PIL picture as a file. PIL imports what it needs for that when it first needs it."""
+    with importing():
+        return _save(picture, mode, form)
+
+
+def _save(picture: Any, mode: Optional[str], form: str) -> bytes:
     if mode is not None and picture.mode != mode:
         picture = picture.convert(mode)
     elif form in ("jpg", "jpeg") and picture.mode not in ("L", "RGB", "CMYK"):

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Deque, Iterable, List, Optional, Tuple
 
 from ..roots import FREE_SHARE, is_memory, read_mounts
-from ..segments import FILE_MODE, FOLDER_MODE
+from ..segments import FILE_MODE, make_own
 
 FOLDER = "media"
 MEMORY_LIMIT = 64 << 20  #: bytes of a session's media where they lie in memory: the pod is charged for it
@@ -111,11 +111,8 @@ class Place:
     def _make(self) -> None:
         if os.path.isdir(self.path):
             return
-        for path in (self.root, self.path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path, 0o770)
-                os.chmod(path, FOLDER_MODE)
+        make_own(self.root)
+        make_own(self.path)
         self._limit = MEMORY_LIMIT if is_memory(os.path.realpath(self.path), read_mounts()) else RUN_LIMIT
 
     def _ask_for(self, size: int) -> None:

@@ -3,9 +3,10 @@
 import io
 import os
 import sys
+import wave
+from array import array
 from typing import Any, Dict, Optional, Tuple, Union
 
-from ..told import told_once
 from .medium import Encoded, Medium, Refused, Source, caption_of
 
 VIDEO = ("gif", "mp4", "webm", "ogg")
@@ -75,11 +76,12 @@ class Audio(Recording):
         if sample_rate is None:
             raise ValueError('Argument "sample_rate" is required when instantiating wandb.Audio with raw data.')
         samples = data_or_path.detach().cpu().numpy() if hasattr(data_or_path, "detach") else data_or_path
-        self._samples = samples.tolist() if hasattr(samples, "tolist") else list(samples)
+        self._samples = samples.copy() if hasattr(samples, "tolist") else list(samples)
         super().__init__(b"", "wav", caption)
 
     def _held(self) -> int:
-        return super()._held() + 32 * len(self._samples or ())
+        samples = self._samples
+        return super()._held() + (0 if samples is None else int(getattr(samples, "nbytes", 32 * len(samples))))
 
     def _encode(self) -> Encoded:
         if self._samples is not None:
@@ -170,33 +172,35 @@ def _file(given: Any, form: Any, known: Tuple[str, ...], name: str) -> Tuple[Uni
 
 def _wav(samples: Any, rate: int) -> bytes:
     """Samples from -1 to 1, clipped, as 16 bits."""
-    import wave
-    from array import array
-
-    channels = len(samples[0]) if samples and isinstance(samples[0], (list, tuple)) else 1
-    flat = [value for frame in samples for value in frame] if channels > 1 else samples
-    if flat and isinstance(flat[0], (list, tuple)):
-        flat = [value for frame in flat for value in frame]
     try:
-        whole = all(isinstance(value, int) for value in flat)
-        found = array("h", (_sixteen(value if whole else value * 32767) for value in flat))
+        channels, data = _packed(samples)
     except (TypeError, ValueError, OverflowError) as problem:
         raise Refused(f"samples that are no numbers: {problem}") from problem
-    if sys.byteorder == "big":
-        found.byteswap()
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(found.tobytes())
+        file.writeframes(data)
     return out.getvalue()
+
+
+def _packed(samples: Any) -> Tuple[int, bytes]:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        found = numpy.asarray(samples)
+        channels = found.shape[1] if found.ndim > 1 else 1
+        if found.dtype.kind not in "iu":
+            found = found.astype(float) * 32767
+        return channels, found.clip(-32768, 32767).astype("<i2").tobytes()
+    several = bool(samples) and isinstance(samples[0], (list, tuple))
+    flat = [value for frame in samples for value in frame] if several else samples
+    whole = all(isinstance(value, int) for value in flat)
+    packed = array("h", (_sixteen(value if whole else value * 32767) for value in flat))
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return len(samples[0]) if several else 1, packed.tobytes()
 
 
 def _sixteen(value: float) -> int:
     return max(-32768, min(32767, int(value)))
-
-
-def tell_unkept(name: str) -> None:
-    """Say that a kind of wandb's objects is not kept."""
-    told_once(f"unkept {name}", f"{name} is accepted and not kept")

@@ -3,12 +3,11 @@ the artifact is logged.
 """
 
 import base64
-import contextlib
 import json
 import os
 from typing import Any, Dict, List
 
-from ..segments import FILE_MODE, FOLDER_MODE
+from ..segments import FILE_MODE, FOLDER_MODE, make_own
 from ..settings import read_settings, socket_candidates
 from .medium import Medium, Refused
 from .place import find_media_root, latest_root
@@ -22,12 +21,9 @@ def new_folder() -> str:
     if root is None:
         settings = read_settings(os.environ)
         root = find_media_root(socket_candidates(settings), settings.dir)
-    os.makedirs(root, exist_ok=True)
-    with contextlib.suppress(PermissionError):  # somebody else's, who let us in
-        os.chmod(root, FOLDER_MODE)
     path = os.path.join(root, STAGED + os.urandom(8).hex())
-    os.mkdir(path, 0o770)
-    os.chmod(path, FOLDER_MODE)
+    make_own(root)
+    make_own(path)
     return path
 
 
@@ -40,8 +36,7 @@ def hand_in(folder: str, root: str, session: str) -> str:
         for file in files:
             os.chmod(os.path.join(base, file), FILE_MODE)
     try:
-        os.makedirs(home, exist_ok=True)
-        os.chmod(home, FOLDER_MODE)
+        make_own(home)
         os.rename(folder, target)
     except OSError:
         return folder

@@ -1,10 +1,12 @@
 """Tables: columns and rows of plain values and media, cut to MAX_ROWS rows and MAX_TABLE bytes when they are logged."""
 
+import json
 from importlib import import_module
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..keyvalues import plain
 from ..told import told_once
+from ..wire import json_frame
 from .medium import Encoded, Medium
 
 MAX_ROWS = 10_000  #: of one logged table, as W&B shows them
@@ -151,8 +153,6 @@ class Snapshot(Medium):
 
     def _encode(self) -> Encoded:
         """Without what is beyond MAX_TABLE. Media stay in their cells, for the writer to see to."""
-        from ..wire import json_frame
-
         rows: List[List[Any]] = []
         room = MAX_TABLE
         for row in self.rows:
@@ -178,8 +178,6 @@ def cell_of(value: Any) -> Any:
 
 
 def _text(found: Any) -> str:
-    import json
-
     return json.dumps(found, ensure_ascii=False)
 
 

@@ -72,8 +72,8 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="wayside-media", daemon=True)
                 self._thread.start()
-            self._held += held
             self._queue.append(Waiting(found, now, step, held))
+            self._held += held
             self._changed.notify_all()
         return None
 
@@ -183,7 +183,8 @@ def hand_over(recorder: Any, media: List[Found], now: float, step: Optional[int]
     """
     found, media[:] = list(media), []
     try:
-        writer = recorder._media or _begin(recorder)
+        with recorder._beginning:
+            writer = recorder._media or _begin(recorder)
         for one in found:
             writer.put(one, now, step)
     except Exception as problem:

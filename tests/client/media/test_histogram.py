@@ -1,5 +1,6 @@
 """Histograms: what numpy counts, counted without it."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wayside.media.histogram import MAX_BINS, Histogram, count_between
 
-FINITE = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200)
+FINITE = st.lists(st.integers(-(10**6), 10**6).map(lambda value: value / 128), min_size=1, max_size=200)
 
 
 @given(FINITE, st.integers(1, 100))
@@ -78,3 +79,14 @@ def test_edges_that_are_not_finite() -> None:
     """Cannot be drawn, and are refused when it is encoded."""
     with pytest.raises(ValueError, match="not finite"):
         Histogram(np_histogram=([1], [0.0, float("inf")]))._encode()
+
+
+def test_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has loaded none counts the same."""
+    values = [0.5, 1.0, 2.5, 2.5, 4.0]
+    expected = Histogram(values, num_bins=5)
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "numpy")
+        found = Histogram(values, num_bins=5)
+    assert found.histogram == expected.histogram
+    assert np.allclose(found.bins, expected.bins)

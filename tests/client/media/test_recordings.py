@@ -1,6 +1,7 @@
 """Video, sound, pages, objects: bytes as they are, in a format that is known."""
 
 import io
+import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ def test_samples_become_wav(samples: Any, channels: int) -> None:
         found = np.frombuffer(file.readframes(10), dtype="<i2")
     assert found.tolist() == [0, 16383, -32767, 32767]
     assert audio._encode().data == encoded.data
+
+
+@pytest.mark.parametrize("samples", [[0.0, 0.5, -1.0, 2.0], [[0.0, 0.5], [-1.0, 2.0]], [0, 1, -40000, 40000], []])
+def test_samples_are_packed_alike_without_numpy(samples: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has loaded no numpy gets the same bytes."""
+    expected = Audio(samples, sample_rate=8000)._encode()
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "numpy")
+        assert Audio(samples, sample_rate=8000)._encode() == expected
 
 
 def test_samples_need_a_rate_and_numbers() -> None:

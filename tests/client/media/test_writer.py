@@ -199,3 +199,14 @@ def test_too_large_a_medium(rig: Rig) -> None:
     rig.put(size=(32 << 20) + 1)
     until(lambda: bool(rig.refused), "it is refused")
     assert list(rig.refused) == ["media: encoded it is larger than 32 MiB"]
+
+
+def test_a_planted_folder_is_not_followed(rig: Rig, tmp_path: Path) -> None:
+    """A link where the session's media belong is refused, and nothing is written behind it."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "media").symlink_to(tmp_path / "elsewhere")
+    rig.gate.set()
+    rig.put(size=100_000)
+    until(lambda: bool(rig.refused), "it is refused")
+    assert "is not a folder" in next(iter(rig.refused))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
