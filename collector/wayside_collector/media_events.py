@@ -79,6 +79,24 @@ def frame_of(event: Event) -> bytes:
     )
 
 
+def copied(value: Any) -> Any:
+    """JSON's objects and lists anew: an event is its parcel's, and goes to other sinks, too."""
+    if isinstance(value, Mapping):
+        return {key: copied(one) for key, one in value.items()}
+    return [copied(one) for one in value] if isinstance(value, list) else value
+
+
+def without_bytes(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A medium as text for who wants no bytes: without them, and without what has the length of a table."""
+    told = copied(data)
+    for one in objects(told):
+        one.pop("base64", None)
+    values = told.get("values")
+    if isinstance(values, dict) and "rows" in values:
+        told["values"] = {"columns": values.get("columns"), "rows": []}
+    return dict(told)
+
+
 def content_type(data: Mapping[str, Any]) -> str:
     """The MIME type of a medium's bytes, by their format."""
     return _TYPES.get(str(data.get("format", "")).lower(), "application/octet-stream")

@@ -15,7 +15,7 @@ from typing import Any
 
 from wayside.row import MEDIA, Event
 
-from ..media_events import objects
+from ..media_events import copied, objects
 from ..media_folder import MediaFile, MediaFolder
 
 SLACK = 10  #: beyond the limit a tenth of it goes at once: each look reads every name
@@ -38,7 +38,7 @@ class KeptMedia:
         """The event, its files kept here; what the limit has no room for is told in it."""
         if event.kind != MEDIA or not any("file" in one for one in objects(event.data)):
             return event
-        data = _copied(event.data)
+        data = copied(event.data)
         for one in objects(data):
             name = one.get("file")
             if isinstance(name, str):
@@ -96,10 +96,3 @@ class KeptMedia:
         """Everything of a session."""
         shutil.rmtree(self.folder / session, ignore_errors=True)
         self._size = None
-
-
-def _copied(value: Any) -> Any:
-    """JSON's objects and lists anew: an event is its parcel's, and goes to other sinks, too."""
-    if isinstance(value, dict):
-        return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value

@@ -5,7 +5,7 @@ that did (bench/gateway.py), and small batches become one run of frames.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -75,9 +75,15 @@ def _event(event: Event) -> bytes:
     return wire.event_frame(event.time, event.step, event.kind, event.data)
 
 
-def pack(parts: Iterable[Part], size: int, bad: list[Bad]) -> Iterator[Packed]:
+def _as_it_is(event: Event) -> Event:
+    return event
+
+
+def pack(
+    parts: Iterable[Part], size: int, bad: list[Bad], carried: Callable[[Event], Event] = _as_it_is
+) -> Iterator[Packed]:
     """Lots of these parts, in their order, each closed once it has `size` bytes; what fits no frame is told in
-    `bad`.
+    `bad`. carried: an event as it goes.
     """
     for part in parts:
         session = part.session.id
@@ -87,7 +93,7 @@ def pack(parts: Iterable[Part], size: int, bad: list[Bad]) -> Iterator[Packed]:
             if not isinstance(one, Row | Event):
                 raise TypeError(f"a {type(one).__name__} is for sinks that merge steps")
             try:
-                draft.put(session, one)
+                draft.put(session, one if isinstance(one, Row) else carried(one))
             except wire.WireError as problem:
                 bad.append(Bad((session, one.seq), str(problem)))
             if draft.size >= size or len(draft.names) >= MAX_NAMES:

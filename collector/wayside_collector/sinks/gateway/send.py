@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from ... import __version__
 from ...compression import COMPRESS
 from ...relay import MAX_ALIVE, MEDIA, Balance, Delivery, Lot, Receipt, Sender, encode
 from ..base import Changes, Context, Parcel, Ref, Reject, Report, Retry, Traits
+from ..carrying import carried
 from ..http import HttpPeer
 from .encode import Bad, Packed, bundles, pack
 from .judge import Judgement, judge
@@ -116,7 +118,8 @@ class GatewaySink:
         tally = Tally()
         # In a thread, since packing takes tens of milliseconds and every other sink shares this loop; and one request's
         # worth at a time, since a parcel of wide rows is large.
-        packed = bundles(pack(parcel.parts, self._size, bad), self._size, MAX_LOTS)
+        told = partial(carried, find=self._context.media, count=self._context.count)
+        packed = bundles(pack(parcel.parts, self._size, bad, told), self._size, MAX_LOTS)
         while tally.stop is None and (bundle := await asyncio.to_thread(next, packed, None)) is not None:
             await self._push(bundle, tally)
         tally.refused.update(bad)

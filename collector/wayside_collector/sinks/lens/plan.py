@@ -12,11 +12,12 @@ from wayside.row import CONFIG, FINISH, Event, Row
 
 from ...session import Session
 from ..base import Parcel, Part, Ref, Step
+from ..carrying import BESIDE
+from ..primus_samples import primus_sample
 from .encode import MIN_INT32, Header, Push, identify, is_time, lens_values, prefix
 from .kept import Kept, put_sample, take_config, take_sample, target
 from .options import MAX_INT32, LensOptions
 from .reports import put_hardware, put_report
-from ..primus_samples import primus_sample
 
 TARGET = "target_iteration"  # Lens draws a run's progress from it
 TFLOPS = "tflops"  # Lens's page of GPU metrics fails on a row without it
@@ -83,6 +84,8 @@ def _plan_run(plan: Plan, part: Part, options: LensOptions, kept: Kept, now: flo
             put_report(kept, part, record, header, now)
             _read_event(part, record, kept)
             plan.delivered |= rows
+            if record.kind in BESIDE:
+                plan.counts["media_left_out"] += 1
         elif record.step is None:
             plan.refused.setdefault(NO_STEP, set()).update(rows)
         elif not MIN_INT32 <= record.step <= MAX_INT32:

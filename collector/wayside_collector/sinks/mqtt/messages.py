@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 from wayside import wire
-from wayside.row import CLIENT, Event, Row
+from wayside.row import CLIENT, MEDIA, Event, Row
 
+from ...media_events import without_bytes
 from ...session import Session
 from ...strict import strict
 from ..base import Record, Ref
@@ -106,5 +107,6 @@ def _text(text: str) -> str:
 
 
 def _event(session: Session, event: Event) -> bytes:
-    told = {"event": strict({"kind": event.kind, **event.data}), **_head(session, event)}
+    data = without_bytes(event.data) if event.kind == MEDIA else event.data
+    told = {"event": strict({"kind": event.kind, **data}), **_head(session, event)}
     return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")

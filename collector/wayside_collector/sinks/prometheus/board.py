@@ -10,6 +10,7 @@ from wayside.row import ALERT, FINISH, Event, Row
 
 from ...session import Session
 from ..base import Record
+from ..carrying import BESIDE
 from .hosts import Hosts
 from .kept import Damaged, trimmed
 from .members import Member, Members, from_record
@@ -24,12 +25,14 @@ _log = logging.getLogger(__name__)
 
 class Taken(NamedTuple):
     """What became of points that are not on the page. superseded: another value took the place before any scrape.
-    over_limit: their series is not shown. impossible: counters that were negative or not finite.
+    over_limit: their series is not shown. impossible: counters that were negative or not finite. media_left_out: events
+    of pictures, tables and the like.
     """
 
     superseded: int = 0
     over_limit: int = 0
     impossible: int = 0
+    media_left_out: int = 0
 
 
 class Board:
@@ -64,7 +67,7 @@ class Board:
                 self._runs.take_alert(member, event)
             elif event.kind == FINISH and not (rows and rows[-1].seq > event.seq):
                 self._runs.take_finish(member, event)
-        return taken
+        return taken._replace(media_left_out=sum(event.kind in BESIDE for event in events))
 
     def scrape(self, now: float) -> list[Shot]:
         """A copy of the page; whatever ended or grew stale goes first. now: Unix time in seconds."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from wayside.row import ARTIFACT
 
-from ...media_events import files_of, objects
+from ...media_events import copied, files_of, objects
 from ..base import Ref
 from .course import Course
 from .encode import Plan
@@ -161,14 +161,8 @@ def has(feed: Feed, made: Made) -> bool:
 
 def _with_paths(data: Mapping[str, Any], find: Find) -> dict[str, Any]:
     """A medium, with where its files are."""
-    told = _copied(data)
+    told = copied(data)
     for one in objects(told):
         if isinstance(one.get("file"), str):
             one["path"] = str(find(one["file"]))
     return dict(told)
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
