@@ -49,6 +49,20 @@ def test_parts_are_added_changed_and_removed(tmp_path: Path) -> None:
     assert [sink.name for sink in found.config.sinks] == ["jsonl", "store", "copy"]
 
 
+def test_sources_that_are_no_samplers(tmp_path: Path) -> None:
+    """They are exchanged by themselves, also when a file that they name is another."""
+    password = tmp_path / "password"
+    password.write_text("one")
+    options = {"endpoint": "mqtt://b", "topics": ["a"], "username": "me", "password_file": str(password)}
+    before = loaded(tmp_path, {**QUIET, "sources": {"mqtt": options, "host": {}}})
+    password.write_text("another")
+    after = loaded(tmp_path, {**QUIET, "sources": {"mqtt": options, "host": {}, "second": {"kind": "mqtt", **options}}})
+    found = compare(before, after)
+    assert found.sources == (("second",), ("mqtt",), ())
+    assert found.samplers == ((), (), ())
+    assert str(found) == "sources added: second; sources changed: mqtt"
+
+
 def test_another_kind_under_one_name_is_a_change(tmp_path: Path) -> None:
     """Although its options are the same."""
     found = changes(tmp_path, {"sinks": {"mine": {"kind": "jsonl"}}}, {"sinks": {"mine": {"kind": "store"}}})
