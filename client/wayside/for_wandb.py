@@ -85,7 +85,7 @@ def key_advice(heard: Optional[str], hello: Mapping[str, Any], environ: Mapping[
     asked = hello.get("wandb") or {}
     if (
         heard not in ("no key", "no sink")
-        or hello.get("origin") != "wayside"
+        or hello.get("origin") == "wandb"
         or asked.get("mode", "online") != "online"
     ):
         return None

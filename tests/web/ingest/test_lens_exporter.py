@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from sources.place import FailingSpool
 from standins.lens_exporter import Exporter
-from wayside.row import ABOUT, CONFIG, FINISH
+from wayside.row import ABOUT, CONFIG, DETECTION, FINISH
 from web.ingest.posting import Post, posting
 
 
@@ -54,7 +54,10 @@ async def test_a_detection_says_what_the_run_is(post: Post) -> None:
     assert about["frameworks"] == ["primus", "megatron"]
     assert about["packages"] == {"torch": "2.6.0", "wandb": "0.31.0"}
     assert (about["python"], about["git"]) == ("3.11.7", {"commit": "abc123"})
-    assert about["detection"]["hardware"]["gpu_count"] == 8
+    (detected,) = post.events("r1", DETECTION)
+    assert (detected["framework"], detected["base_framework"], detected["confidence"]) == ("primus", "megatron", "high")
+    assert detected["evidence"]["hardware"]["gpu_count"] == 8
+    assert detected["evidence"]["wandb"]["config"] == {"lr": 0.1, "api_key": "***"}
 
 
 @pytest.mark.asyncio

@@ -73,6 +73,7 @@ class LensRuns:
                 if found.config:
                     scribe.event(now, None, row.CONFIG, {"set": mask_values(found.config), "remove": []})
                 scribe.event(now, None, row.ABOUT, mask_values(_about(found.about)))
+                scribe.event(now, None, row.DETECTION, mask_values(_detected(found)))
             except (wire.WireError, RecursionError) as problem:
                 raise Malformed(str(problem)) from None
             await scribe.store()
@@ -117,7 +118,7 @@ def _mark(record: dict[str, Any], sender: Sender) -> Mark:
 
 
 def _about(evidence: dict[str, Any]) -> dict[str, Any]:
-    """What the exporter found out, under the names of our own client where it has them; and all of it as it came."""
+    """What the exporter found out of the program, under the names of our own client."""
     hints, software, build, system = (
         found if isinstance(found := evidence.get(name), dict) else {}
         for name in ("hints", "software", "build", "system")
@@ -128,4 +129,24 @@ def _about(evidence: dict[str, Any]) -> dict[str, Any]:
         "python": str(system.get("python_version", "")).partition(" ")[0],
         "git": {key: build[f"git_{key}"] for key in ("commit", "branch") if build.get(f"git_{key}")},
     }
-    return {**{key: value for key, value in told.items() if value}, "detection": evidence}
+    return {key: value for key, value in told.items() if value}
+
+
+def _detected(found: Detection) -> dict[str, Any]:
+    """The same of the framework, and all of it as it came, as our own client tells it."""
+    hints = found.about.get("hints")
+    hints = hints if isinstance(hints, dict) else {}
+    bases, names = (_texts(hints.get(f"{layer}_frameworks")) for layer in ("base", "wrapper"))
+    told = {"id": found.sender.run, "name": found.name, "project": found.project, "tags": list(found.tags)}
+    evidence = {key: value for key, value in found.about.items() if key != "hints"}
+    return {
+        "framework": next(iter([*names, *bases]), None),
+        "base_framework": next(iter(bases), None),
+        "confidence": hints.get("confidence"),
+        "evidence": {"wandb": {**told, "config": found.config}, **evidence},
+        "hints": hints,
+    }
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
