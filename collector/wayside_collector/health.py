@@ -66,6 +66,9 @@ FAMILIES = (
     "wayside_sampler_success",
     "wayside_sampler_duration_seconds",
     "wayside_sampler_failures_total",
+    "wayside_source_connected",
+    "wayside_source_received_total",
+    "wayside_source_refused_total",
     "wayside_config_last_reload_successful",
     "wayside_config_last_reload_success_timestamp_seconds",
     "wayside_collector_info",
@@ -162,7 +165,8 @@ def _books(unit: str, sinks: list[tuple[str, Books]]) -> Iterator[Metric]:
 
 class Health(Collector):
     """Reads the parts when asked. sinks, samplers, numbers: functions, since parts come and go. numbers: name without
-    the prefix, what it is, and value; counters are those whose names end in `_total`.
+    the prefix, what it is, and value; counters are those whose names end in `_total`. sources: those that go and get
+    rows elsewhere, by name, with what they tell of themselves.
     """
 
     def __init__(
@@ -180,6 +184,7 @@ class Health(Collector):
         self._samplers = samplers
         self._numbers = numbers
         self._refusals = refusals
+        self.sources: Callable[[], Iterable[tuple[str, Any]]] = list
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -226,6 +231,7 @@ class Health(Collector):
             refused.add_metric(labels, count)
         yield refused
         yield from self._collect_samplers()
+        yield from self._collect_sources()
 
     def _collect_sinks(self) -> Iterator[Metric]:
         sinks = list(self._sinks())
@@ -269,3 +275,13 @@ class Health(Collector):
                 duration.add_metric([name], health.duration_seconds)
                 failures.add_metric([name], health.failures)
         yield from (success, duration, failures)
+
+    def _collect_sources(self) -> Iterator[Metric]:
+        connected = GaugeMetricFamily("wayside_source_connected", "Whether it is connected.", labels=["source"])
+        received = CounterMetricFamily("wayside_source_received", "Messages whose rows are stored.", labels=["source"])
+        refused = CounterMetricFamily("wayside_source_refused", "Messages that are no rows.", labels=["source"])
+        for name, health in self.sources():
+            connected.add_metric([name], float(health.connected))
+            received.add_metric([name], health.received)
+            refused.add_metric([name], health.refused)
+        yield from (connected, received, refused)

@@ -35,6 +35,7 @@ class CollectorViews:
             self._numbers,
             parts.refusals.counts,
         )
+        self._health.sources = lambda: list(parts.sources)
 
     def _numbers(self) -> list[tuple[str, str, float]]:
         """Name, what it is, and value."""

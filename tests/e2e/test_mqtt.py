@@ -54,4 +54,8 @@ def test_every_row_goes_through(machine: Machine, other: Machine, broker: Mosqui
     until(lambda: {row["step"] for row in other.rows("r1")} == set(range(300)), "every step", within=60)
     wanted = {row["step"]: (row["metrics"], row["time"]) for row in machine.rows("r1")}
     assert {row["step"]: (row["metrics"], row["time"]) for row in other.rows("r1")} == wanted
+    told = receiving.metrics()
+    assert 'wayside_source_connected{source="mqtt"} 1.0' in told
+    assert f'wayside_source_received_total{{source="mqtt"}} {len(other.rows("r1"))}.0' in told
+    assert "source mqtt: " in other.wayside_collector("status", "--url", receiving.url).stdout
     assert other.wayside_collector("check", str(other.folder / "wayside.yaml")).returncode == 0

@@ -62,6 +62,9 @@ def format_status(status: Mapping[str, Any], now: float) -> str:
     for name, source in status["sources"].items():
         if source["last_error"]:
             lines.append(f"{name}: {source['last_error']}")
+    for name, source in status.get("subscriptions", {}).items():
+        state = source["last_error"] or ("connected" if source["connected"] else "connecting")
+        lines.append(f"source {name}: {source['received']} received, {source['refused']} refused; {state}")
     return "\n".join(lines).rstrip()
 
 
