@@ -36,6 +36,9 @@ class Claims(Protocol):
     def let_go(self, inlet: Inlet, sources: Sequence[str]) -> None:
         """The events that named these are stored."""
 
+    def ended(self, inlet: Inlet) -> None:
+        """The session is over, and all of it stored."""
+
 
 class NoClaims:
     """Where nothing is taken."""
@@ -48,6 +51,9 @@ class NoClaims:
         return [Taken(event) for event in events]
 
     def let_go(self, inlet: Inlet, sources: Sequence[str]) -> None:
+        pass
+
+    def ended(self, inlet: Inlet) -> None:
         pass
 
 

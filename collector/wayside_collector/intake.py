@@ -233,6 +233,7 @@ class Intake:
                     raise
             await asyncio.wrap_future(self.spool.end_session(inlet.key, now, inlet.finish))
             inlet.known.ended, inlet.known.finish = now, inlet.finish
+            await asyncio.to_thread(self.claims.ended, inlet)
             self._let_go(inlet)
         log.info("session %s of run %s ended", inlet.known.session.id[:8], inlet.known.session.run.id)
 

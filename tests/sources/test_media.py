@@ -1,4 +1,4 @@
-"""Files that events name: taken before the event is stored, checked, confined; the client's are let go only after it."""
+"""Files that events name: taken before the event is stored, checked, confined; the client's go only after it."""
 
 import asyncio
 import contextlib
@@ -248,3 +248,43 @@ async def test_only_files_below_the_allowed_folders_are_read(source: object) -> 
         await peer.send(event({"name": "m", "upload": True, "files": told}, row.ARTIFACT))
         await peer.stored(1)
         assert "lost" in stored(place)[0].data["files"][0]
+
+
+async def test_an_artifacts_own_files_are_taken_like_media() -> None:
+    """Below the client's media folder, whoever it is and whatever folders are allowed; the client's names go, and the
+    folders between, when the event is stored, and the session's own when it ends.
+    """
+    async with place_of_media() as place:
+        mine = put_file(place, "ab12/deep/notes.txt", b"own")
+        told = [{"path": "notes.txt", "source": f"/elsewhere/media/{ID}/ab12/deep/notes.txt", "size": 3, "owned": True}]
+        peer = await hello(place)
+        inlet = place.intake.find(ID)
+        assert inlet is not None
+        inlet.sender = inlet.sender._replace(trusted=False)
+        await peer.send(event({"name": "m", "type": "model", "upload": True, "files": told}, row.ARTIFACT))
+        await peer.stored(1)
+        (found,) = stored(place)
+        assert place.spool.media.path(found.data["files"][0]["held"]).read_bytes() == b"own"
+        await until(lambda: not mine.parent.parent.exists(), "its folders are gone")
+        await peer.send(event({"exit_code": 0}, row.FINISH))
+        await peer.stored(2)
+        await place.intake.end(inlet)
+        assert not (place.folder / "media" / ID).exists()
+
+
+@pytest.mark.parametrize("below", ["../../spool/spool.db", "link/x", "none"])
+async def test_an_artifacts_own_file_lies_below_its_folder(below: str) -> None:
+    """Nothing else is taken for it, nor unlinked."""
+    async with place_of_media() as place:
+        mine = put_file(place)
+        other = place.folder / "other"
+        other.mkdir()
+        (other / "x").write_bytes(b"not yours")
+        (mine.parent / "link").symlink_to(other)
+        told = [{"path": "x", "source": f"{mine.parent}/{below}", "size": 3, "owned": True}]
+        peer = await hello(place)
+        await peer.send(event({"name": "m", "upload": True, "files": told}, row.ARTIFACT))
+        await peer.stored(1)
+        assert "lost" in stored(place)[0].data["files"][0]
+        assert (other / "x").exists()
+        assert (place.folder / "spool/spool.db").exists()

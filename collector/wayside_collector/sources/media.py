@@ -98,10 +98,13 @@ class MediaSource:
         entries = files_of(event.data)
         for one in entries:
             one.pop("held", None)
+        self._take_owned(inlet, [one for one in entries if one.get("owned") is True], taking)
         if event.data.get("upload") is False or not (inlet.sender.trusted or self._files):
-            return
+            return taking.sync(inlet.known.session.id)
         event.data["seen"] = True
         for one in entries:
+            if one.get("owned") is True:
+                continue
             source = one.get("source")
             if not isinstance(source, str) or "\0" in source or not os.path.isabs(source):
                 taking.lose(one, "it names no file")
@@ -111,7 +114,20 @@ class MediaSource:
                 taking.lose(one, "it lies below none of the collector's clients.files")
                 continue
             taking.hold(one, root or Path("/"), source, trusted=inlet.sender.trusted)
-        taking.sync(inlet.known.session.id)
+        return taking.sync(inlet.known.session.id)
+
+    def _take_owned(self, inlet: Inlet, entries: list[dict[str, Any]], taking: "_Taking") -> None:
+        """Files of an artifact that its client made: below its media folder, and ours once they are stored."""
+        for one in entries:
+            below = str(one.get("source")).partition(f"/{inlet.client_id}/")[2]
+            try:
+                folder = self._folder(inlet)
+                with journal_folder(folder) as opened:
+                    owner = os.fstat(opened).st_uid
+                taking.hold(one, folder, str(folder / below), owner=owner)
+            except (OSError, ValueError) as problem:
+                taking.lose(one, f"its folder cannot be read: {_words(problem)}")
+            taking.sources.append(below)
 
     def _root_of(self, source: str) -> Path | None:
         return next((root for root in self._files if Path(source).is_relative_to(root)), None)
@@ -121,7 +137,12 @@ class MediaSource:
         with contextlib.suppress(OSError, ValueError), journal_folder(self._folder(inlet)) as folder:
             for name in sources:
                 with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=folder)
+                    _unlink(folder, name)
+
+    def ended(self, inlet: Inlet) -> None:
+        """A session is over: its folder goes where nothing waits in it."""
+        with contextlib.suppress(OSError, ValueError):
+            os.rmdir(self._folder(inlet))
 
 
 class _Taking:
@@ -170,15 +191,21 @@ class _Taking:
             return "its checksum is another"
         return None
 
-    def hold(self, one: dict[str, Any], root: Path, source: str, *, trusted: bool) -> None:
-        """A file of the user's, by a second name. trusted: where there can be none, it is read where it lies."""
+    def hold(
+        self, one: dict[str, Any], root: Path, source: str, *, trusted: bool = False, owner: int | None = None
+    ) -> None:
+        """A file of the user's, by a second name. trusted: where there can be none, it is read where it lies. owner: to
+        whom it must belong, where it is to be ours.
+        """
         target = f"{self._prefix}{len(self.files)}"
         try:
             with open(open_below(root, source), "rb") as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
                     return self.lose(one, "it is no plain file")
-                linked = self._media.link(file.fileno(), target, sync=False)
+                if owner is not None and found.st_uid != owner:
+                    return self.lose(one, f"it belongs to user {found.st_uid}")
+                linked = self._media.link(file.fileno(), target, sync=owner is not None)
                 if not linked and trusted:
                     return None
                 if not linked and found.st_size > min(MAX_FILE, self._room):
@@ -198,6 +225,21 @@ class _Taking:
         if self.files:
             with contextlib.suppress(OSError):
                 self._media.sync(session)
+
+
+def _unlink(folder: int, name: str) -> None:
+    """A file below an opened folder, and the folders between that are empty then; through no link. Raises OSError."""
+    parts = Path(name).parts
+    if ".." in parts or not parts or parts[0] == "/":
+        return
+    with contextlib.ExitStack() as opened:
+        fds = [folder]
+        for part in parts[:-1]:
+            fds.append(os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fds[-1]))
+            opened.callback(os.close, fds[-1])
+        os.unlink(parts[-1], dir_fd=fds[-1])
+        for part, fd in zip(reversed(parts[:-1]), reversed(fds[:-1]), strict=True):
+            os.rmdir(part, dir_fd=fd)
 
 
 def _words(problem: Exception) -> str:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import wandb
+from wandb.plot.custom_chart import CustomChartSpec
 from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
 from wandb.sdk.data_types import utils
 from wandb.sdk.data_types.base_types.media import Media
@@ -45,7 +46,19 @@ def put(run: Any, command: Put, folder: str) -> Made:
     with _watched(run) as (files, artifacts), tempfile.TemporaryDirectory(dir=folder) as spare:
         values = [_value(run, command, data, place, spare) for place, data in enumerate(command.media)]
         value = values[0] if len(values) == 1 and not _is_listed(command) else _listed(values)
-        return Made(json.loads(json.dumps(value)), files, artifacts)  # without the SDK's own kinds of text
+        told = json.loads(json.dumps(value))  # without the SDK's own kinds of text
+        return Made(told, files, artifacts, _chart(run, command))
+
+
+def _chart(run: Any, command: Put) -> str | None:
+    """Tell W&B how a table is to be drawn; under which name it then looks for it."""
+    plot = command.media[0].get("plot")
+    if not isinstance(plot, dict) or not isinstance(plot.get("spec"), str):
+        return None
+    spec = CustomChartSpec(plot["spec"], dict(plot.get("fields") or {}), dict(plot.get("strings") or {}))
+    spec.key = command.name
+    run._config_callback(val=spec.config_value, key=spec.config_key)
+    return str(spec.table_key)
 
 
 def put_files(run: Any, command: PutFiles) -> Made:
@@ -142,7 +155,7 @@ def _value(run: Any, command: Put, data: dict[str, Any], place: int, spare: str)
             raise Bad("a histogram has one edge more than counts")
         told: Any = (counts, edges)
         return dict(wandb.Histogram(np_histogram=told).to_json())
-    if kind == "plot" and data.get("format") != "json":
+    if kind == "plot" and not str(data.get("format")).endswith("json"):
         kind = "html" if data.get("format") == "html" else "image"
     if kind not in _KINDS:
         raise Bad(f"W&B has no media of type {kind!r:.40}")

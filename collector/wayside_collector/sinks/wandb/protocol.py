@@ -182,11 +182,14 @@ class Shipped(Message, frozen=True):
 
 
 class Made(Message, frozen=True):
-    """value: for the history. files, artifacts: names and client ids of what must have arrived before W&B has it."""
+    """value: for the history. files, artifacts: names and client ids of what must have arrived before W&B has it. name:
+    under which the value stands, where it is another than was asked.
+    """
 
     value: Any
     files: list[str]
     artifacts: list[str]
+    name: str | None = None
 
 
 class Found(Message, frozen=True):

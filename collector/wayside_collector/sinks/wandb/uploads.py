@@ -59,7 +59,7 @@ async def put_lines(tasks: Tasks, plan: Plan, course: Course, settled: Callable[
     for index, found in made.items():
         line = plan.items[index]
         assert isinstance(line, Line)
-        values = {**line.values, **{name: one.value for name, one in found.items()}}
+        values = {**line.values, **{one.name or name: one.value for name, one in found.items()}}
         plan.items[index] = line._replace(values=values, media={})
     return None
 
