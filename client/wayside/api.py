@@ -20,6 +20,9 @@ from .sessions import Identity, Surroundings, common_fields
 from .settings import MAX_TEXT, SHARED_MEMORY, Settings, announced, read_settings, socket_candidates
 from .values import text_of
 
+#: W&B's key is the collector's. Frameworks look here whether there is one (`wandb.api.api_key`).
+api_key: Optional[str] = None
+
 _current: Optional[Run] = None
 _begun = 0  # runs begun by this process
 _open: List[Run] = []  # runs to finish at exit, in the order they were begun

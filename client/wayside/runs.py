@@ -25,6 +25,7 @@ class Run(Surface):
 
     def __init__(self, identity: Identity, surroundings: Surroundings, config: Any = None) -> None:
         super().__init__(identity, surroundings)
+        self._own: Optional[str] = None  # the folder of the run's own files, once it was asked for
         self._on_finish: Callable[[Run], None] = lambda run: None
         self._config = KeyValues(lambda found, gone: self._event(row.CONFIG, {"set": found, "remove": gone}))
         self._summary = KeyValues(lambda found, gone: self._event(row.SUMMARY, {"set": found, "remove": gone}))
@@ -78,9 +79,12 @@ class Run(Surface):
 
     @property
     def dir(self) -> str:
-        """A folder for the run's own files below WAYSIDE_DIR, made when first asked for."""
+        """A folder for the run's own files below WAYSIDE_DIR, made when first asked for. What is in it at the run's end
+        is kept, as with `save`.
+        """
         path = os.path.join(self._surroundings.overflow, "runs", self.id)
         os.makedirs(path, exist_ok=True)
+        self._own = path
         return path
 
     @property
@@ -139,6 +143,8 @@ class Run(Surface):
                 self._late.finish()
             if self._media is not None:
                 self._media.finish()
+            if self._own is not None:
+                self._save_own(self._own)
             if link is not None:
                 link.settle()
         finally:

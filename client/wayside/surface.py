@@ -2,8 +2,8 @@
 names that have no effect here, which is said once.
 """
 
-import glob as globbing
 import os
+import stat
 import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -123,6 +123,8 @@ class Surface(Recorder):
         """Files of the run itself, whose paths match: they are kept under their names below base_path. Returns their
         paths. Raises ValueError for a policy that is none of live, now and end.
         """
+        import glob as globbing  # when first needed: it makes regular expressions
+
         if policy not in POLICIES:
             raise ValueError('Only "live", "end" and "now" policies are currently supported.')
         if glob_str is None:
@@ -131,7 +133,7 @@ class Surface(Recorder):
         pattern = text_of(os.fspath(glob_str))
         paths = sorted(globbing.glob(pattern, recursive=True)) if glob else [pattern]
         base = os.path.abspath(text_of(os.fspath(base_path)) if base_path else os.path.dirname(pattern))
-        files = [_described(path, base) for path in paths if os.path.isfile(path)]
+        files = [found for found in (_described(path, base) for path in paths) if found is not None]
         left_out = max(0, len(files) - MAX_SAVED)
         if files:
             said = {"files": files[:MAX_SAVED], "left_out": left_out}
@@ -139,6 +141,13 @@ class Surface(Recorder):
         else:
             self.notices.tell("save", f"save({pattern!r}) matches no file: nothing is kept")
         return [file["source"] for file in files]
+
+    def _save_own(self, folder: str) -> None:
+        """What the script wrote into the run's own folder, as wandb keeps it at the end."""
+        if os.listdir(folder):
+            from glob import escape
+
+            self.save(os.path.join(escape(folder), "**"), base_path=folder, policy="end")
 
     def _tell_files(self, kind: str, said: Dict[str, Any], exact: Dict[str, Any]) -> None:
         """An event that lists files, cut until it fits a frame."""
@@ -270,9 +279,15 @@ def _texts(given: Any) -> List[str]:
     return [text_of(one) for one in ([given] if isinstance(given, str) else given or [])]
 
 
-def _described(path: str, base: str) -> Dict[str, Any]:
+def _described(path: str, base: str) -> Optional[Dict[str, Any]]:
+    """A file as an event lists it; None for what is none, or is gone by now."""
     absolute = os.path.abspath(path)
     name = os.path.relpath(absolute, base)
-    found = os.stat(absolute)
+    try:
+        found = os.stat(absolute)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
     short = os.path.basename(absolute) if name.startswith("..") else name
     return {"path": short, "source": absolute, "size": found.st_size, "mtime": found.st_mtime}

@@ -114,7 +114,7 @@ class _Taking:
 
     def _take_media(self, name: str, value: Any, raised: Exception) -> Optional[str]:
         """What is no number may be a medium, or a list of them; else `raised` says what is wrong with it."""
-        from .media.recognise import TOO_MANY, media_in  # when first needed
+        from .media.recognise import MAX_LIST, TOO_MANY, media_in  # when first needed
 
         try:
             found = [] if value is None else media_in(name, value)
@@ -124,7 +124,7 @@ class _Taking:
             return problem_of(problem)
         self.media.extend(found)
         if found:
-            return TOO_MANY if found[0].of > len(found) else None
+            return TOO_MANY if found[0].of > MAX_LIST else None
         return problem_of(raised)
 
     def _take_text(self, name: str, text: str) -> Optional[str]:

@@ -3,11 +3,11 @@
 from typing import Any, Dict, Mapping
 
 from .medium import Medium
+from .recognise import LIBRARIES, library_of
 
 UPLOADED = "media: wandb itself uploads them"
 
 _PLAIN = frozenset((float, int, bool, str))
-_LIBRARIES = ("wandb", "matplotlib", "plotly", "PIL", "pandas")
 
 
 def without_media(data: Mapping[Any, Any], refused: Dict[str, int]) -> Mapping[Any, Any]:
@@ -37,4 +37,7 @@ def without_media(data: Mapping[Any, Any], refused: Dict[str, int]) -> Mapping[A
 
 def _is_medium(value: Any) -> bool:
     kind = type(value)
-    return issubclass(kind, Medium) or str(getattr(kind, "__module__", "")).partition(".")[0] in _LIBRARIES
+    library = library_of(kind)
+    return (bool(library) and (library in LIBRARIES or value.__name__ == "matplotlib.pyplot")) or issubclass(
+        kind, Medium
+    )

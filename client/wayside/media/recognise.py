@@ -3,13 +3,15 @@
 By class name and module alone: nothing is imported to find out.
 """
 
+from functools import lru_cache
+from types import ModuleType
 from typing import Any, List, NamedTuple, Optional
 
 from .medium import Medium
 
 MAX_LIST = 108  #: media under one name of a call, as W&B takes them
 
-
+LIBRARIES = frozenset(("wandb", "matplotlib", "plotly", "PIL", "pandas"))
 TOO_MANY = f"media beyond the first {MAX_LIST} of a list"
 
 
@@ -22,27 +24,39 @@ class Found(NamedTuple):
     of: int = 0
 
 
+@lru_cache(maxsize=256)
+def library_of(kind: type) -> str:
+    """The library that a class, or one that it is made of, comes from, where it is one that makes media."""
+    for base in kind.__mro__:
+        library = str(getattr(base, "__module__", "")).partition(".")[0]
+        if library in LIBRARIES:
+            return library
+    return "builtins" if kind is ModuleType else ""
+
+
 def media_in(name: str, value: Any) -> List[Found]:
     """What a value has of media, as it is now; empty when it is none. Raises what a user's object raises."""
     medium = medium_of(value)
     if medium is not None:
         return [Found(name, medium._snapshot())]
-    if isinstance(value, (list, tuple)) and value and medium_of(value[0]) is not None:
-        found = [medium for medium in map(medium_of, value) if medium is not None]
-        return [Found(name, one._snapshot(), index, len(found)) for index, one in enumerate(found[:MAX_LIST])]
-    return []
+    first = medium_of(value[0]) if isinstance(value, (list, tuple)) and value else None
+    if first is None:
+        return []
+    found = [first, *(medium for medium in map(medium_of, value[1:MAX_LIST]) if medium is not None)]
+    return [Found(name, one._snapshot(), nth, len(value)) for nth, one in enumerate(found)]
 
 
 def medium_of(value: Any) -> Optional[Medium]:
     """A value as a medium of ours; None when it is none."""
     if isinstance(value, Medium):
         return value
-    kind = type(value)
-    library = str(getattr(kind, "__module__", "")).partition(".")[0]
+    library = library_of(type(value))
     if library == "wandb":
         from .foreign import of_wandb
 
         return of_wandb(value)
+    if library == "builtins" and isinstance(value, ModuleType) and value.__name__ == "matplotlib.pyplot":
+        library = "matplotlib"  # `log({"chart": plt})` means its current figure
     if library == "matplotlib" and (hasattr(value, "savefig") or hasattr(value, "get_figure")):
         from .pictures import Image
 
@@ -55,7 +69,7 @@ def medium_of(value: Any) -> Optional[Medium]:
         from .recordings import Plotly
 
         return Plotly(value)
-    if library == "pandas" and kind.__name__ == "DataFrame":
+    if library == "pandas" and type(value).__name__ == "DataFrame":
         from .tables import Table
 
         return Table(dataframe=value)

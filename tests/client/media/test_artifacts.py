@@ -228,3 +228,21 @@ def test_so_many_files_are_saved(
     run.save(str(tmp_path / "*.pt"))
     (told,) = of_kind(finished(place), "save")
     assert (len(told["files"]), told["left_out"]) == (3, 2)
+
+
+def test_what_is_in_the_runs_own_folder(run: wayside.Run, place: Place) -> None:
+    """Is kept at the end, as wandb does with it; a folder nobody wrote into, or asked for, is not told of."""
+    own = Path(run.dir)
+    (own / "deep").mkdir()
+    (own / "model.h5").write_text("weights")
+    (own / "deep/notes[1].txt").write_text("n")
+    (told,) = of_kind(finished(place), "save")
+    assert sorted(file["path"] for file in told["files"]) == ["deep/notes[1].txt", "model.h5"]
+    assert told["policy"] == "end"
+
+
+def test_an_empty_folder_of_the_runs_own(run: wayside.Run, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Says nothing."""
+    assert list(Path(run.dir).iterdir()) == []
+    assert of_kind(finished(place), "save") == []
+    assert "save" not in capsys.readouterr().err

@@ -3,8 +3,11 @@
 import base64
 import hashlib
 import os
+import signal
+import threading
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -183,3 +186,57 @@ def test_a_forked_child_has_a_writer_of_its_own(place: Place) -> None:
     told = [media(read_journal(folder)) for folder in place.journals()]
     captions = sorted([one.get("caption", "") for one in found] for found in told)
     assert captions == [[""], ["child"]]
+
+
+def test_what_draws_by_itself(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyplot itself means its figure; subclasses of a library's classes count as theirs; each is drawn once."""
+    drawn = []
+
+    class Figure:
+        __module__ = "matplotlib.figure"
+
+        def savefig(self, out: Any, format: str) -> None:
+            drawn.append(self)
+            out.write(b"\x89PNG\r\n\x1a\n")
+
+    class Mine(Figure):
+        __module__ = "train"
+
+    pyplot: Any = ModuleType("matplotlib.pyplot")
+    pyplot.savefig, pyplot.gcf = None, Figure
+    wayside.log({"plt": pyplot, "fig": [Mine(), Mine()], "module": os})
+    found = finished(place)
+    assert [told["name"] for told in media(found)] == ["plt", "fig", "fig"]
+    assert len(drawn) == 3
+    assert list(refused(found)) == ["module is not a number, text or dictionary"]
+
+
+def test_from_threads_and_from_a_handler(place: Place) -> None:
+    """Media of several threads, and of a signal's handler amid them, all arrive."""
+
+    def work(name: str) -> None:
+        for step in range(40):
+            wayside.log({name: wayside.Image(GREY), "a": 1.0}, step=step)
+
+    def handle(number: int, frame: Any) -> None:
+        wayside.log({"handler": wayside.Image(GREY)})
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        work("main")
+        for thread in threads:
+            thread.join()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    found = finished(place)
+    names = [told["name"] for told in media(found)]
+    assert {name: names.count(name) for name in ("t0", "t1", "t2", "main")} == dict.fromkeys(
+        ("t0", "t1", "t2", "main"), 40
+    )
+    assert len([row for row in found.rows if "a" in row.metrics]) == 160
+    assert refused(found) == {}
