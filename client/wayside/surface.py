@@ -144,7 +144,7 @@ class Surface(Recorder):
 
     def _save_own(self, folder: str) -> None:
         """What the script wrote into the run's own folder, as wandb keeps it at the end."""
-        if os.listdir(folder):
+        if os.path.isdir(folder) and os.listdir(folder):
             from glob import escape
 
             self.save(os.path.join(escape(folder), "**"), base_path=folder, policy="end")

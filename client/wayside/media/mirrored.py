@@ -38,6 +38,6 @@ def without_media(data: Mapping[Any, Any], refused: Dict[str, int]) -> Mapping[A
 def _is_medium(value: Any) -> bool:
     kind = type(value)
     library = library_of(kind)
-    return (bool(library) and (library in LIBRARIES or value.__name__ == "matplotlib.pyplot")) or issubclass(
-        kind, Medium
-    )
+    if library in LIBRARIES or issubclass(kind, Medium):
+        return True
+    return bool(library) and value.__name__ == "matplotlib.pyplot"

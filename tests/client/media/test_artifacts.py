@@ -246,3 +246,9 @@ def test_an_empty_folder_of_the_runs_own(run: wayside.Run, place: Place, capsys:
     assert list(Path(run.dir).iterdir()) == []
     assert of_kind(finished(place), "save") == []
     assert "save" not in capsys.readouterr().err
+
+
+def test_a_folder_of_the_runs_own_that_is_gone(run: wayside.Run, place: Place) -> None:
+    """Costs nothing: the run ends as ever."""
+    os.rmdir(run.dir)
+    assert [event.kind for event in finished(place).events][-1] == "finish"
