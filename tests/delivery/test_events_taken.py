@@ -36,6 +36,7 @@ def test_what_is_not_taken_was_never_received() -> None:
             world.store(known, ["config", 3, "alert", "about", "alert"])
             await world.delivered()
             assert world.sink.refs == refs(known, [5, 7])
+            assert len(read) == 2  # the events alone: once to be counted, once to be sent
             assert world.pump.books.received == Amount(0, 0, 2) == world.pump.books.delivered
             assert world.pump.books.filtered == Amount(4, 4, 2)
         await world.restart()

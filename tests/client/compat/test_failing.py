@@ -159,6 +159,10 @@ def test_a_higher_rank_tracks_nothing(place: Place, monkeypatch: pytest.MonkeyPa
     trainer.rank = 0
     trainer.setup_wandb()
     assert trainer.wandb_run is None
+    run = init_from_args(trainer.args)
+    run.log({"loss": 0.5})
+    run.finish()
+    assert place.journals() == []
     logger = ModelLogger("out", use_wandb=True)
     logger.init_wandb()
     assert not logger.wandb_initialized
@@ -251,6 +255,7 @@ def test_a_service_never_raises(place: Place, capsys: pytest.CaptureFixture[str]
     assert service.compare_runs(["a", "b/c"]) == "https://wandb.ai/team/peft-studio/table?runSets=a,b%2Fc"
     assert service.finish_run("a", summary={"final_loss": 0.5})
     told = capsys.readouterr().err
+    assert service.config.api_key is None
     assert "k" * 40 not in told + repr(service.config) + json.dumps(heard(place)["llama_chat_a"].records)
     for once in (
         "an API key is not needed here",

@@ -125,7 +125,7 @@ async def test_a_run_is_told_of_once_and_not_once_a_rank():
     """Started by whichever rank is first, finished by the one that speaks, crashed by the first that does; a run that
     is started again has a new attempt and is told of anew.
     """
-    async with bench(events=ALL) as b:
+    async with bench(events=ALL, wait=0) as b:
         for rank in (1, 0):
             await b.send(part(make_event(ABOUT, {}, seq=0), rank=rank, primary=rank == 0))
         for rank in (1, 0):
@@ -164,8 +164,9 @@ async def test_what_is_refused_costs_nobody_else():
         assert set(b.titles()) == {"a", "c"}
         b.state.update(caught.value.changes)
         await b.open()
-        await b.send(part(alert(3, "c", time=NOW + 1)))
+        await b.send(part(alert(3, "c", time=NOW + 1), alert(4, "b", time=NOW + 1)))
         assert b.counted == {"held": 1}
+        assert b.titles() == ["a", "c", "b"]
 
 
 @pytest.mark.asyncio
