@@ -36,7 +36,7 @@ def without_media(data: Mapping[Any, Any], refused: Dict[str, int]) -> Mapping[A
 
 
 def _is_medium(value: Any) -> bool:
-    kind = type(value)
+    kind: Any = type(value)
     library = library_of(kind)
     if library in LIBRARIES or issubclass(kind, Medium):
         return True

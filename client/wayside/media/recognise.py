@@ -50,7 +50,8 @@ def medium_of(value: Any) -> Optional[Medium]:
     """A value as a medium of ours; None when it is none."""
     if isinstance(value, Medium):
         return value
-    library = library_of(type(value))
+    kind: Any = type(value)
+    library = library_of(kind)
     if library == "wandb":
         from .foreign import of_wandb
 
@@ -69,7 +70,7 @@ def medium_of(value: Any) -> Optional[Medium]:
         from .recordings import Plotly
 
         return Plotly(value)
-    if library == "pandas" and type(value).__name__ == "DataFrame":
+    if library == "pandas" and kind.__name__ == "DataFrame":
         from .tables import Table
 
         return Table(dataframe=value)
