@@ -27,7 +27,21 @@ export async function showEvents(root: HTMLElement, run: RunDetail, signal: Abor
     showProblem(root, problem, signal);
     return;
   }
-  const kinds = ["", "alert", "text", "config", "summary", "define_metric", "about", "detection", "client", "finish"];
+  const kinds = [
+    "",
+    "alert",
+    "text",
+    "config",
+    "summary",
+    "define_metric",
+    "about",
+    "detection",
+    "media",
+    "artifact",
+    "save",
+    "client",
+    "finish",
+  ];
   const choose = (event: Event) => {
     const found = params();
     const chosen = (event.currentTarget as HTMLSelectElement).value;
@@ -66,6 +80,8 @@ function told(kind: string, data: Record<string, unknown>): (Node | string)[] {
   if (kind === "alert") return [h("b", {}, String(data.title ?? "")), ` ${data.text ?? ""}`];
   if (kind === "text")
     return Object.entries((data.values ?? {}) as object).flatMap(([name, text]) => [h("b", {}, name), ` ${text} `]);
+  if (kind === "media")
+    return [h("b", {}, String(data.name ?? "")), ` ${data.type ?? ""} ${data.caption ?? data.lost ?? ""}`];
   if (kind === "finish") return [`exit code ${value(data.exit_code)}`];
   const found = JSON.stringify(kind === "config" || kind === "summary" ? (data.set ?? data) : data);
   if (found.length <= LONGEST) return [h("code", {}, found)];

@@ -38,6 +38,7 @@ async def test_media_join_the_row_of_their_step(backend: WandbBackend, pump: Min
     picture = one["eval/a"]
     assert (picture["_type"], picture["caption"], picture["width"]) == ("image-file", "first", 1)
     assert backend.uploads[picture["path"]] == PICTURE
+    assert backend.keyed == [], "the key is for W&B alone, not for where it keeps files"
     assert one["grad"] == {"_type": "histogram", "bins": [0.0, 1.0, 2.0], "values": [3, 4]}
     many = one["many"]
     assert (many["_type"], many["count"], many["captions"]) == ("images/separated", 2, [None, "b"])
