@@ -60,6 +60,7 @@ def test_who_wants_nothing_of_a_sink_is_not_told_of_it() -> None:
     assert differences(asking(None, far, origin="wandb"), sinks(**WANDB)) == []
     assert differences(asking(None, far, wandb={"mode": "offline", "verify_tls": False}), sinks(**WANDB)) == []
     assert differences(asking(None, far), sinks(jsonl={})) == []
+    assert differences(asking(far), sinks(gateway={"endpoint": "http://gateway"})) == []  # who may have a Lens sink
 
 
 def test_each_thing_is_logged_once_and_shown_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
@@ -78,8 +79,28 @@ def test_each_thing_is_logged_once_and_shown_while_it_lasts(caplog: pytest.LogCa
 
 @pytest.mark.parametrize(
     ("configured", "has_key", "told"),
-    [({"jsonl": {}}, True, "no sink"), ({"wandb": {}}, False, "no key"), ({"wandb": {}}, True, "key")],
+    [
+        ({"gateway": {"endpoint": "http://far"}}, False, "gateway"),
+        ({"jsonl": {}}, True, "no sink"),
+        ({"wandb": {}}, False, "no key"),
+        ({"wandb": {}}, True, "key"),
+    ],
 )
 def test_whether_there_is_a_key_is_answered(configured: dict[str, Any], has_key: bool, told: str) -> None:
     """In a word, so that the client can tell its user where to put his; the key itself is no part of it."""
     assert answer(asking(), sinks(**configured), lambda name, options: has_key) == {"wandb": told}
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "who"),
+    [
+        ("/mnt/out/a", {"layout": "primus", "outputs": ["/mnt/out"]}, "here"),
+        ("/mnt/other", {"layout": "primus", "outputs": ["/mnt/out"]}, "there"),
+        ("/mnt/out", {"layout": "primus"}, "there"),
+        ("/mnt/out", {}, "there"),
+    ],
+)
+def test_who_writes_the_files_is_answered(output: str, options: dict[str, Any], who: str) -> None:
+    """A sink that is given the root; else the client does."""
+    told = answer(asking(primus={"output": output}), sinks(jsonl=options), lambda name, options: True)
+    assert told == {"wandb": "no sink", "output": who}

@@ -8,6 +8,7 @@ from typing import Any
 
 from .config import SinkConfig
 from .session import Session
+from .sinks.gateway import GatewayOptions
 from .sinks.http_options import shown
 from .sinks.jsonl import JsonlOptions, writes_output
 from .sinks.lens import LensOptions
@@ -25,7 +26,8 @@ def differences(session: Session, sinks: Iterable[SinkConfig]) -> list[str]:
     endpoint, uploads = session.primus.endpoint, session.origin != "wandb" and session.wandb.mode == "online"
     if endpoint is not None and session.primus.reporting:
         there = {sink.name: sink.options.endpoint for sink in every if isinstance(sink.options, LensOptions)}
-        found += _apart("PRIMUS_LENS_API_BASE_URL", endpoint, there, "sinks.{}.endpoint", "sinks.lens.endpoint")
+        if there or not _hands_on(every):
+            found += _apart("PRIMUS_LENS_API_BASE_URL", endpoint, there, "sinks.{}.endpoint", "sinks.lens.endpoint")
     wandb = {sink.name: sink.options for sink in every if isinstance(sink.options, WandbOptions)}
     if session.wandb.base_url is not None and uploads and wandb:
         there = {name: options.base_url for name, options in wandb.items()}
@@ -38,6 +40,11 @@ def differences(session: Session, sinks: Iterable[SinkConfig]) -> list[str]:
             if options.verify_tls
         ]
     return [f"run {session.run.id}: {text}" for text in found]
+
+
+def _hands_on(sinks: Iterable[SinkConfig]) -> bool:
+    """Whether another collector may have the sinks that are not here."""
+    return any(isinstance(sink.options, GatewayOptions) for sink in sinks)
 
 
 def _apart(variable: str, asked: str, there: Mapping[str, str], option: str, missing: str) -> list[str]:
@@ -61,12 +68,13 @@ def _plain(url: str) -> str:
 def answer(
     session: Session, sinks: Iterable[SinkConfig], has_key: Callable[[str, WandbOptions], bool]
 ) -> dict[str, Any]:
-    """What the client is told of its wishes with the answer to its hello. wandb: whether a sink has a key for W&B:
-    "key", "no key", or "no sink". output: who writes the files it asks for, a sink ("here") or the client ("there").
+    """What the client is told of its wishes with the answer to its hello. wandb: whether a sink has a key for W&B: "key",
+    "no key", "no sink", or "gateway" where another collector may have one. output: who writes the files it asks for, a
+    sink ("here") or the client ("there").
     """
     every = list(sinks)
     wandb = [(sink.name, sink.options) for sink in every if isinstance(sink.options, WandbOptions)]
-    told: dict[str, Any] = {"wandb": "no sink"}
+    told: dict[str, Any] = {"wandb": "gateway" if _hands_on(every) else "no sink"}
     if wandb:
         told["wandb"] = "key" if any(has_key(*one) for one in wandb) else "no key"
     if session.primus.output is not None:
