@@ -40,14 +40,21 @@ class Histogram(Medium):
             raise ValueError(f"The maximum length of a histogram is {MAX_BINS}")
         if len(counts) + 1 != len(edges):
             raise ValueError("len(bins) must be len(histogram) + 1")
-        self.histogram = [int(count) if float(count).is_integer() else count for count in counts]
+        self.histogram = [int(count) if float(count).is_integer() else float(count) for count in counts]
         self.bins = edges
 
     def _held(self) -> int:
         return 100 * len(self.bins)
 
     def _encode(self) -> Encoded:
-        return Encoded({"values": {"edges": [finite(edge) for edge in self.bins], "counts": list(self.histogram)}})
+        return Encoded(
+            {
+                "values": {
+                    "edges": [finite(edge) for edge in self.bins],
+                    "counts": [finite(count) for count in self.histogram],
+                }
+            }
+        )
 
 
 def _numbers(values: Any) -> List[Any]:

@@ -6,6 +6,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 MAX_FILE = 32 << 20  #: bytes of one encoded medium: minutes of compressed video; what is larger is an artifact
 READ_AT_ONCE = 1 << 20  #: bytes of a file that are read when its object is made; of larger ones the open file is kept
+HEAD = 1024  #: first bytes of a file, which say what it is
 MAX_OPEN = 64  #: files kept open so: a process may have 1024, and the rest is the training's
 
 
@@ -64,6 +65,7 @@ class Source:
             self.size = os.fstat(fd).st_size
             if os.path.isdir(self.path):
                 raise IsADirectoryError(f"{self.path} is a folder, not a file")
+            self.head = _read(fd, min(self.size, HEAD))
             if self.size <= READ_AT_ONCE:
                 self._data = _read(fd, self.size)
             elif Source._open < MAX_OPEN:
@@ -115,9 +117,8 @@ def _read(fd: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def finite(value: Any) -> float:
-    """A number as a finite float; raises ValueError."""
-    number = float(value)
+def finite(number: Any) -> Any:
+    """The same number; raises ValueError for one that JSON has no word for."""
     if not math.isfinite(number):
         raise ValueError(f"{number} is not finite")
     return number

@@ -11,6 +11,7 @@ from .png import encode_png, format_of, size_of
 
 MAX_SIDE = 65500  #: pixels of a side, as PIL and W&B have it
 FORMATS = ("png", "jpg", "jpeg", "bmp")  #: what `file_type` may ask for
+OTHERS = ("avif", "heic", "ico", "jp2", "pbm", "pgm", "ppm", "tga")  #: pictures whose first bytes are not looked at
 
 
 class Image(Medium):
@@ -58,7 +59,9 @@ class Image(Medium):
             self._take_bytes(bytes(given))
         elif isinstance(given, str) or hasattr(given, "__fspath__"):
             self._data = Source(given)
-            self.format = self._data.format or "png"
+            self.format = format_of(self._data.head) or self._data.format
+            if format_of(self._data.head) is None and self.format not in OTHERS:
+                raise ValueError(f"{self._data.path} is no picture (png, jpg, gif, bmp, tif, webp or svg)")
         elif kind == "matplotlib" or hasattr(given, "savefig"):
             self._take_bytes(figure_bytes(given, self.format))
         elif kind == "PIL" or (hasattr(given, "tobytes") and hasattr(given, "getbands")):
@@ -96,8 +99,7 @@ class Image(Medium):
     def _bytes(self) -> Tuple[bytes, str]:
         data = self._data
         if isinstance(data, Source):
-            data = data.read()
-            return data, format_of(data[:4096]) or self.format
+            return data.read(), self.format
         if isinstance(data, bytes):
             return data, self.format
         if hasattr(data, "getbands"):
@@ -174,7 +176,7 @@ def _to_bytes(found: Any) -> Any:
     if found.dtype == bool:
         return found.astype(numpy.uint8) * 255
     if found.dtype.kind == "f":
-        found = numpy.nan_to_num(found, nan=0.0)
+        found = numpy.nan_to_num(found.astype(float), nan=0.0, posinf=1.0, neginf=0.0)
         if found.min() < 0:
             found = (found - found.min()) / (float(numpy.ptp(found)) or 1.0)
         if found.max() <= 1.0:

@@ -189,6 +189,8 @@ def _packed(samples: Any) -> Tuple[int, bytes]:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         found = numpy.asarray(samples)
+        if found.ndim not in (1, 2):
+            raise ValueError(f"(samples,) or (samples, channels) is needed, not {found.shape}")
         channels = found.shape[1] if found.ndim > 1 else 1
         if found.dtype.kind not in "iu":
             found = found.astype(float) * 32767

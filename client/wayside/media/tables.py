@@ -6,7 +6,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..keyvalues import plain
 from ..told import told_once
-from ..wire import json_frame
+from ..values import MAX_TEXT, text_of
+from ..wire import MAX_NAME
 from .medium import Encoded, Medium
 
 MAX_ROWS = 10_000  #: of one logged table, as W&B shows them
@@ -157,13 +158,14 @@ class Snapshot(Medium):
         room = MAX_TABLE
         for row in self.rows:
             cells = [cell if isinstance(cell, Medium) else cell_of(cell) for cell in row[:MAX_COLUMNS]]
-            room -= len(json_frame(0, {"": [None if isinstance(cell, Medium) else cell for cell in cells]}))
-            room -= 300 * sum(isinstance(cell, Medium) for cell in cells)
+            room -= sum(300 if isinstance(cell, Medium) else _size(cell) for cell in cells)
             if room < 0:
                 break
             rows.append(cells)
         left_out = self.left_out + len(self.rows) - len(rows)
-        about: Dict[str, Any] = {"values": {"columns": [str(name) for name in self.columns], "rows": rows}}
+        about: Dict[str, Any] = {
+            "values": {"columns": [text_of(name)[:MAX_NAME] for name in self.columns], "rows": rows}
+        }
         if left_out:
             about["rows_left_out"] = left_out
         if self._plot is not None:
@@ -174,11 +176,14 @@ class Snapshot(Medium):
 def cell_of(value: Any) -> Any:
     """A cell as JSON: None, a truth value, a number or a text."""
     found = plain(value)
-    return found if found is None or isinstance(found, (bool, int, float, str)) else _text(found)
+    if not (found is None or isinstance(found, (bool, int, float, str))):
+        found = json.dumps(found, ensure_ascii=False)
+    return found[:MAX_TEXT] + "…" if isinstance(found, str) and len(found) > MAX_TEXT else found
 
 
-def _text(found: Any) -> str:
-    return json.dumps(found, ensure_ascii=False)
+def _size(cell: Any) -> int:
+    """Bytes of a cell as JSON, with what stands around it."""
+    return len(json.dumps(cell, ensure_ascii=False).encode("utf-8", "replace")) + 2
 
 
 def _own(row: Sequence[Any]) -> List[Any]:

@@ -75,10 +75,11 @@ def test_bins_are_bounded(named: dict[str, Any], message: str) -> None:
         Histogram(**named)
 
 
-def test_edges_that_are_not_finite() -> None:
-    """Cannot be drawn, and are refused when it is encoded."""
+@pytest.mark.parametrize("pair", [([1], [0.0, float("inf")]), ([float("nan")], [0.0, 1.0])])
+def test_what_is_not_finite_cannot_be_drawn(pair: Any) -> None:
+    """Edges and counts have no word in JSON then: it is refused when it is encoded."""
     with pytest.raises(ValueError, match="not finite"):
-        Histogram(np_histogram=([1], [0.0, float("inf")]))._encode()
+        Histogram(np_histogram=pair)._encode()
 
 
 def test_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,7 @@ def test_a_single_channel_is_grey() -> None:
         (np.array([[-1.0, 0.0, 1.0]]), [[0, 127, 255]]),
         (np.array([[0.0, 100.0, 300.0]]), [[0, 100, 255]]),
         (np.array([[np.nan, 1.0]]), [[0, 255]]),
+        (np.array([[np.inf, -np.inf, 0.5]], dtype=np.float16), [[255, 0, 127]]),
         (np.array([[True, False]]), [[255, 0]]),
         (np.array([[-5, 300]]), [[0, 255]]),
         (np.array([[0, 1]]), [[0, 1]]),
@@ -181,10 +182,14 @@ def test_a_format_that_is_none() -> None:
         Image(np.ones((2, 2)), file_type="exe")
 
 
-def test_bytes_that_are_no_picture() -> None:
-    """Say so where they are given."""
+def test_what_is_no_picture_inside(tmp_path: Path) -> None:
+    """Bytes and files say so where they are given, whatever their name is."""
+    path = tmp_path / "page.png"
+    path.write_text("hello")
     with pytest.raises(ValueError, match="these bytes are no picture"):
         Image(b"hello")
+    with pytest.raises(ValueError, match="is no picture"):
+        Image(path)
 
 
 def test_the_first_bytes_of_broken_files() -> None:

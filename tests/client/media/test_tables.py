@@ -111,7 +111,7 @@ def test_columns_have_a_limit() -> None:
     assert len(about["values"]["columns"]) == len(about["values"]["rows"][0]) == MAX_COLUMNS
 
 
-@pytest.mark.parametrize("cell", ["é" * 1000, "\x00" * 1000, "x" * 5000])
+@pytest.mark.parametrize("cell", ["é" * 1000, "\x00" * 1000, "x" * 5000, "x" * 50_000_000])
 def test_bytes_have_a_limit(cell: str) -> None:
     """As JSON it is at most so large, whatever its texts are made of."""
     about = logged(Table(columns=["a", "b"], data=[[cell, row] for row in range(5000)]))
@@ -119,6 +119,13 @@ def test_bytes_have_a_limit(cell: str) -> None:
     assert 0 < len(rows) < 5000
     assert len(rows) + about["rows_left_out"] == 5000
     assert MAX_TABLE / 2 < len(wire.json_frame(0, about)) < MAX_TABLE + 10_000
+
+
+def test_a_text_has_a_limit() -> None:
+    """A cell, a list as text and a column's name are cut."""
+    about = logged(Table(columns=["c" * 5000], data=[["x" * 100_000], [list(range(100_000))]]))
+    (first,), (second,) = about["values"]["rows"]
+    assert (len(first), len(second), len(about["values"]["columns"][0])) == (65537, 65537, 1024)
 
 
 def test_media_in_cells(place: Place) -> None:
