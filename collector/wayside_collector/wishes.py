@@ -68,8 +68,9 @@ def _plain(url: str) -> str:
 def answer(
     session: Session, sinks: Iterable[SinkConfig], has_key: Callable[[str, WandbOptions], bool]
 ) -> dict[str, Any]:
-    """What the client is told of its wishes with the answer to its hello. wandb: whether a sink has a key for W&B: "key",
-    "no key", "no sink", or "gateway" where another collector may have one. output: who writes the files it asks for, a
+    """What the client is told of its wishes with the answer to its hello. wandb: whether a sink has a key for W&B:
+    "key", "no key", "no sink", or "gateway" where another collector may have one. output: who writes the files it asks
+    for, a
     sink ("here") or the client ("there").
     """
     every = list(sinks)

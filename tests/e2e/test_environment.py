@@ -150,5 +150,20 @@ def test_a_training_as_primus_sets_it_up(machine: Machine) -> None:
     assert json.loads(shown.stdout)["framework"] == "transformers_trainer"
 
 
+def test_files_that_no_sink_may_write(machine: Machine) -> None:
+    """The training process writes them itself, every call a line, while its rows reach the collector as ever."""
+    root, elsewhere = machine.folder / "out", machine.folder / "elsewhere"
+    files = {"kind": "jsonl", "layout": "primus", "outputs": [str(root)]}
+    collector = machine.collector({"sinks": {"jsonl": {}, "files": files}, "sources": {}}).wait_ready()
+    job(machine, "r1", PRIMUS_LENS_WANDB_OUTPUT_PATH=str(elsewhere))
+    status = collector.wait_delivered(sinks=("jsonl", "files"))
+    assert status["sinks"]["files"]["left_out"] == {"no_output_path": 1}
+    assert len(machine.rows("r1")) == 20
+    lines = _lines(elsewhere / "node_0/rank_-1/wandb_metrics.jsonl")
+    assert [line["data"]["loss"] for line in lines] == [step / 4 for step in range(20)]
+    assert lines[0]["data"]["stage"] == "a"
+    assert not root.exists()
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
