@@ -39,6 +39,9 @@ class Claims(Protocol):
     def ended(self, inlet: Inlet) -> None:
         """The session is over, and all of it stored."""
 
+    def buried(self, inlet: Inlet) -> None:
+        """Its process is known to be dead, and all of its journal is read: what it left behind, nobody will name."""
+
 
 class NoClaims:
     """Where nothing is taken."""
@@ -54,6 +57,9 @@ class NoClaims:
         pass
 
     def ended(self, inlet: Inlet) -> None:
+        pass
+
+    def buried(self, inlet: Inlet) -> None:
         pass
 
 

@@ -164,6 +164,7 @@ class JournalSource:
                 await self._book_untold(followed)
                 for folder in followed.folders:
                     bury(folder, self._quarantine, followed.read_to)
+                await asyncio.to_thread(self.intake.claims.buried, followed.inlet)
                 await self.intake.end(followed.inlet)  # before it is forgotten: where that fails, it is tried again
                 if self._followed.get(id) is followed:
                     del self._followed[id]

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import stat
 from collections.abc import Sequence
 from io import BufferedReader
@@ -138,6 +139,15 @@ class MediaSource:
             for name in sources:
                 with contextlib.suppress(OSError):
                     _unlink(folder, name)
+
+    def buried(self, inlet: Inlet) -> None:
+        """What a dead client left that no event names: written, and killed before it could say so."""
+        with contextlib.suppress(OSError, ValueError), journal_folder(self._folder(inlet)) as folder:
+            for name in os.listdir(folder):
+                if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                    shutil.rmtree(name, dir_fd=folder, ignore_errors=True)
+                else:
+                    os.unlink(name, dir_fd=folder)
 
     def ended(self, inlet: Inlet) -> None:
         """A session is over: its folder goes where nothing waits in it."""
