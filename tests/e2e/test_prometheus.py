@@ -90,6 +90,20 @@ def test_promtool_finds_nothing_to_say(collector: Collector, run: Path, accept: 
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
+def test_dashboards_and_rules_of_others_find_their_names(machine: Machine, run: Path) -> None:
+    """In Prometheus: dcgm-exporter's of the GPU, in percent, and those of Lens's alert rules."""
+    config = {"sinks": {"prometheus": {"aliases": ["dcgm", "lens"]}}, "sources": make_gpu(machine.folder / "sys")}
+    collector = machine.collector(config).wait_ready()
+    target = collector.url.removeprefix("http://")
+    job = {"job_name": "wayside", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+    prometheus = Prometheus(machine, {"scrape_configs": [job]})
+    (used,) = prometheus.wait('DCGM_FI_DEV_GPU_UTIL{instance=~".+", gpu="0"}')
+    assert used["value"] == pytest.approx(98)
+    (loss,) = prometheus.wait("training_loss")
+    assert loss["value"] == 0.25
+    assert prometheus.wait("time() - training_last_iteration_timestamp < 60")
+
+
 def test_a_whole_page_of_names_as_they_were_logged(machine: Machine, run: Path) -> None:
     """Our own health and the run's metrics on one page, which prometheus_client's parser reads to its end."""
     collector = machine.collector({"sinks": {"prometheus": {"names": "utf8"}}, "sources": {}}).wait_ready()

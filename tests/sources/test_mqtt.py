@@ -107,6 +107,18 @@ async def test_a_message_is_acknowledged_when_its_row_is_stored(broker: Mosquitt
         assert sorted(set(r.values("lab", "temp"))) == [0, 1, 2, 3, 4]
 
 
+async def test_too_many_runs_at_once(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would begin one more is refused and told; the runs that there are go on."""
+    monkeypatch.setattr("wayside_collector.sources.posted.MAX_POSTED", 2)
+    async with opened_place() as place, running(place, broker) as r:
+        await r.connected()
+        await publish(broker, *((f"sensors/run{number}/x", "1") for number in range(5)), ("sensors/run0/x", "2"))
+        await until_async(lambda: r.source.health.received + r.source.health.refused == 6, "all of them")
+        assert r.values("run0", "x") == [1.0, 2.0]
+        assert (r.source.health.received, r.source.health.refused) == (3, 3)
+        assert r.source.health.connected
+
+
 @pytest.mark.parametrize("retained", [False, True])
 async def test_values_that_the_broker_kept(broker: Mosquitto, retained: bool) -> None:
     """Are no new measurements, unless they are wanted."""

@@ -24,6 +24,7 @@ from ..broker import BrokerTrouble, Connection, broker_problems, broker_tls, in_
 from ..intake import Full, Refused
 from ..spool import SpoolError
 from ..units import Seconds
+from . import posted
 from .posted import Mark, PostedSessions
 from .topics import BadMessage, Default, Reading, Template, read_message, read_template
 
@@ -139,7 +140,7 @@ class MqttSource:
             before = self.health.received
             try:
                 await self._subscribe()
-            except (BrokerTrouble, SpoolError, Full, Refused) as trouble:
+            except (BrokerTrouble, SpoolError, Full) as trouble:
                 if str(trouble) != self.health.last_error:
                     _log.warning("source %s: %s; it is tried again", self._name, trouble)
                 self.health.last_error = str(trouble)
@@ -191,7 +192,7 @@ class MqttSource:
     # --- messages ----------------------------------------------------------------------------------------------------
 
     async def _take(self, connection: _Subscriber, messages: Sequence[aiomqtt.Message]) -> None:
-        """Store their rows, then acknowledge. Raises SpoolError, Full or Refused."""
+        """Store their rows, then acknowledge. Raises SpoolError or Full: then they come again."""
         rows: dict[Mark, list[Reading]] = {}
         for message in messages:
             reading = self._read(message)
@@ -200,7 +201,14 @@ class MqttSource:
                 rows.setdefault(mark, []).append(reading)
         now = time.time()
         for mark, readings in rows.items():
-            await self._write(mark, readings, now)
+            try:
+                await self._write(mark, readings, now)
+            except Refused as problem:
+                self._refuse(mark[2], str(problem), len(readings))
+            except Full as problem:  # of too many runs at once: the others' messages must not wait until some end
+                if len(self._posted.marks()) < posted.MAX_POSTED:
+                    raise
+                self._refuse(mark[2], str(problem), len(readings))
         for message in messages:
             connection.done(message)
 
@@ -219,9 +227,9 @@ class MqttSource:
             self._refuse(topic, str(problem))
             return None
 
-    def _refuse(self, topic: str, why: str) -> None:
-        self.health.refused += 1
-        self._posted.count(refused=1)
+    def _refuse(self, topic: str, why: str, count: int = 1) -> None:
+        self.health.refused += count
+        self._posted.count(refused=count)
         if why not in self._told and len(self._told) < MAX_TOLD:
             self._told.add(why)
             _log.warning(
