@@ -27,7 +27,7 @@ def said(script: str, library: str, folder: Path, python: str) -> list[str]:
         **{"WAYSIDE_MODE": "offline", "WAYSIDE_DIR": str(folder / "kept"), "WAYSIDE_WANDB_HOOK": "off"},
     }
     done = subprocess.run(
-        [python, str(path)], env=environ, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [python, str(path)], env=environ, cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert bool(list(folder.glob("kept/journals/*/*.seg"))) == (library == "wayside")

@@ -25,7 +25,7 @@ from .recognise import Found
 QUEUE_LIMIT = 64 << 20  #: bytes that wait to be encoded: twenty pictures of full HD, bare
 MAX_WAITING = 4096  #: media that wait: the layers of a large watched model, twice
 MAX_INLINE = 64 << 10  #: bytes of an encoded medium that travel in its event; larger ones are files
-FINISH_TIMEOUT = 5.0  #: seconds that `finish` waits for what is in the queue
+FINISH_TIMEOUT = 20.0  #: seconds that `finish` waits for what is in the queue: a full one takes three, undisturbed
 PATIENCE = 30.0  #: seconds a medium waits for room in the journal, which then belongs to rows alone
 LOOK = 0.02  #: seconds between two looks whether there is room
 

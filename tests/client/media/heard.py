@@ -8,7 +8,10 @@ from standins.journal_reading import Frames, read_journal
 
 
 def finished(place: Place) -> Frames:
-    """End the current run and read all of it."""
+    """End the current run and read all of it, however long its media take on a busy machine."""
+    writer = wayside.run._media if wayside.run is not None else None
+    if writer is not None:
+        writer.finish(60)
     wayside.finish()
     return read_journal(*place.journals())
 

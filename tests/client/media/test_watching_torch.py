@@ -26,7 +26,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frames]:
     environ = {**place.environ, "PYTHONPATH": str(CLIENT), "OMP_NUM_THREADS": "1"}
     command = [str(frameworks()), str(HERE.with_name("watched.py"))]
     try:
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         yield read_journal(*place.journals())
