@@ -92,7 +92,7 @@ class Parts:
         self.letters = DeadLetters(self.spool, self.registry, self.pumps.get)
         self.handed: dict[str, str] = {}
         self.socket: SocketSource | None = None
-        self.adopted: Adopted | None = None
+        self.adopted = Adopted()
         self.ended: set[int] = set()
         self.loop: asyncio.AbstractEventLoop | None = None
         counters = self.intake.counters

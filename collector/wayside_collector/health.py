@@ -54,6 +54,8 @@ FAMILIES = (
     "wayside_sessions",
     "wayside_connections",
     "wayside_feeders",
+    "wayside_adopted_total",
+    "wayside_adopted_waiting",
     "wayside_refused_total",
     "wayside_spool_bytes",
     "wayside_spool_limit_bytes",

@@ -58,8 +58,6 @@ class CollectorViews:
     def _adopted(self) -> list[tuple[str, str, float]]:
         """Likewise, of what other collectors left behind."""
         found = self._parts.adopted
-        if found is None:
-            return []
         return [
             ("adopted_total", "Folders of collectors that are gone, of which everything was delivered.", found.emptied),
             ("adopted_waiting", "Those in which something waits.", found.left),
@@ -113,7 +111,7 @@ class CollectorViews:
             "ingest": counters,
             "client_losses": self._client_losses(),
             "feeders": parts.gateway.feeders.shown(SHOWN_FEEDERS),
-            **({} if parts.adopted is None else {"adopted": asdict(parts.adopted)}),
+            "adopted": asdict(parts.adopted),
             "refusals": refusals_as_status(parts.refusals.counts()),
             "sources": {name: asdict(health) for name, health in parts.samplers},
             "subscriptions": {name: asdict(health) for name, health in parts.sources},

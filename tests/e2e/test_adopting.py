@@ -13,7 +13,7 @@ from e2e.trainers import Trainer
 from wayside_collector.changes import read
 from wayside_collector.commands.adopting import TURN, Adopter
 from wayside_collector.daemon import Collector as InProcess
-from wayside_collector.sources.abandoned import QUIET, Adopted
+from wayside_collector.sources.abandoned import QUIET
 
 
 @pytest.fixture
@@ -51,9 +51,7 @@ class Node:
         self._now = 0.0
         collector = InProcess(read(config, {**environ, "WAYSIDE_DIR": str(folder / "node")}), environ=environ)
         self._adopter = Adopter(collector, lambda: self._now)
-        found = collector.parts.adopted
-        assert found is not None
-        self.adopted: Adopted = found
+        self.adopted = collector.parts.adopted
 
     def adopt(self, turn: float = TURN) -> None:
         """One look, long after the last."""
