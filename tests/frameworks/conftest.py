@@ -32,13 +32,15 @@ def collector(machine: Machine) -> Collector:
 
 @pytest.fixture
 def train(machine: Machine, collector: Collector) -> Train:
-    """Run one of the scripts with the frameworks' Python beside the collector, to its end; returns what it said."""
+    """Run one of the scripts with the frameworks' Python beside the collector, to its end; returns what it said.
+    launcher: what of Python's starts it, and how.
+    """
     python = str(frameworks())
 
-    def run(script: str, *arguments: str, **environ: str) -> str:
+    def run(script: str, *arguments: str, launcher: tuple[str, ...] = (), **environ: str) -> str:
         quiet = {"WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
         path = {"PYTHONPATH": str(CLIENT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WAYSIDE_RUN_ID": "r1"}
-        command = [python, str(SCRIPTS / script), *arguments]
+        command = [python, *launcher, str(SCRIPTS / script), *arguments]
         process, log = machine.start(command, **{**quiet, **path, **environ})
         assert process.wait(PATIENCE) == 0, log.read_text()
         return log.read_text()

@@ -74,3 +74,15 @@ def test_keras(machine: Machine, collector: Collector, train: Train) -> None:
     assert rates == pytest.approx([0.1, 0.1])
     assert found.config["optimizer"]["name"]
     assert found.exit_codes == [0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("script", ["with_transformers.py", "with_lightning.py"])
+def test_two_ranks(machine: Machine, collector: Collector, train: Train, script: str) -> None:
+    """The framework reports from rank 0, and so does its adapter: every step once, and one session."""
+    train(script, launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"))
+    found = arrived(machine, collector)
+    steps = [step for step, _ in found.curve("train/loss")]
+    assert steps == sorted(set(steps))
+    assert len(steps) in (4, 8)
+    assert {line.get("rank") for line in machine.lines("r1")} == {0}

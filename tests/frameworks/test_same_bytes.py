@@ -20,11 +20,13 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
     ],
 )
 def test_the_logger_of(framework: str, rows: list[str], machine: Machine, collector: Collector, train: Train):
-    """The records of wandb's own file are the same, byte for byte, and the collector heard every row of them."""
+    """The records of wandb's own file are the same, byte for byte, and the collector heard every row of them; diverted,
+    it hears the same, and there is no such file.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
+    environ = {"PYTHONPATH": str(SITE), "WANDB_RUN_ID": "same", "WAYSIDE_RUN_ID": "", "WAYSIDE_QUIET": "1"}
     for hook in ("off", "mirror"):
-        environ = {"WAYSIDE_WANDB_HOOK": hook, "WANDB_MODE": "offline", "WANDB_RUN_ID": "same", "WAYSIDE_RUN_ID": ""}
-        train(f"wandb_{framework}.py", PYTHONPATH=str(SITE), WAYSIDE_QUIET="1", **environ)
+        train(f"wandb_{framework}.py", WAYSIDE_WANDB_HOOK=hook, WANDB_MODE="offline", **environ)
         (path,) = machine.folder.rglob("run-same.wandb")
         found[hook] = records(path)
         path.unlink()
@@ -33,3 +35,14 @@ def test_the_logger_of(framework: str, rows: list[str], machine: Machine, collec
     heard = machine.rows("same")
     assert len(heard) == kinds(found["mirror"])["history"] > 4
     assert {name for row in heard for name in row["metrics"]} >= set(rows)
+    train(f"wandb_{framework}.py", WAYSIDE_WANDB_HOOK="divert", WANDB_MODE="online", **environ)
+    assert list(machine.folder.rglob("run-same.wandb")) == []
+    collector.wait_delivered()
+    diverted = machine.rows("same")[len(heard) :]
+    assert [_said(row) for row in diverted] == [_said(row) for row in heard]
+
+
+def _said(row: dict[str, Any]) -> tuple[int, dict[str, float]]:
+    """A row without what was measured of time."""
+    measured = ("runtime", "per_second")
+    return row["step"], {name: value for name, value in row["metrics"].items() if not name.endswith(measured)}
