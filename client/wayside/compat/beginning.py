@@ -6,11 +6,17 @@ Nothing here imports torch: what the script has not loaded has no memory to tell
 import os
 import sys
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 from .. import api
 from ..identity import find_place
 from ..runs import Run
+
+
+def tags_of(*given: Any) -> List[str]:
+    """Tags from lists of them, or from single ones; what is empty is none."""
+    lists = [[one] if isinstance(one, str) else list(one or ()) for one in given]
+    return [str(tag) for tags in lists for tag in tags if tag]
 
 
 class TorchMemory(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from ..identity import find_place, run_id
 from ..runs import Run
 from ..settings import read_settings
-from .beginning import begin, is_main_process, torch_memory
+from .beginning import begin, is_main_process, tags_of, torch_memory
 
 PROJECT = "bitnet-qdyt-v2"  #: what `--wandb_project` is without a word
 MODES = ("online", "offline", "disabled")
@@ -52,7 +52,7 @@ def init_from_args(args: argparse.Namespace, config: Any = None) -> Run:
         getattr(args, "wandb_mode", "online") if asked else "disabled",
         project=project,
         **({"name": name} if name else _made_up(args, project)),
-        tags=[*(getattr(args, "wandb_tags", None) or ()), *(tag for tag in described if tag)],
+        tags=tags_of(getattr(args, "wandb_tags", None), described),
         notes=getattr(args, "wandb_notes", None),
         config=hyperparameters(args) if config is None else config,
         resume="allow",

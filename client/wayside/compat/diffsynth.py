@@ -10,6 +10,8 @@ import os
 import shutil
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
+import wayside
+
 from ..runs import Run
 from .beginning import begin, is_main_process
 
@@ -51,7 +53,8 @@ def init_from_args(args: argparse.Namespace, config: Any = None) -> Run:
 
 class ModelLogger:
     """Counts steps, saves the model, and logs. use_wandb: whether anything is logged. wandb_initialized: whether a run
-    is open. num_steps: micro-steps so far, which are the steps of what is logged.
+    was begun. wandb: the module with wandb's names, as scripts ask the logger for it. num_steps: micro-steps so far,
+    which are the steps of what is logged.
     """
 
     def __init__(  # noqa: PLR0913 -- the guide's own arguments
@@ -69,6 +72,7 @@ class ModelLogger:
         self.remove_prefix_in_ckpt = remove_prefix_in_ckpt
         self.state_dict_converter = state_dict_converter
         self.use_wandb = use_wandb
+        self.wandb: Any = wayside
         self.wandb_project = wandb_project
         self.wandb_run_name = wandb_run_name
         self.wandb_config = wandb_config or {}

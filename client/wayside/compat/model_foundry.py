@@ -9,9 +9,11 @@ import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+import wayside
+
 from ..runs import Run
 from ..settings import read_settings
-from .beginning import begin, torch_memory
+from .beginning import begin, tags_of, torch_memory
 from .media import kept_or_told, log_artifact, log_media
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -54,7 +56,8 @@ class LoggingConfig:
 
 
 class WandBLogger:
-    """One run. run, run_id: None where it is not enabled, and then every call does nothing.
+    """One run. run, run_id: None where it is not enabled, and then every call does nothing. wandb: the module with
+    wandb's names, as scripts ask the logger for it.
 
     project: WANDB_PROJECT goes before it, as the guide says.
     """
@@ -70,12 +73,13 @@ class WandBLogger:
         entity: Optional[str] = None,
     ) -> None:
         self.enabled = enabled
+        self.wandb: Any = wayside if enabled else None
         self.run: Optional[Run] = None
         self._latest: Dict[str, Any] = {}
         if enabled:
             asked = read_settings(os.environ).project or project
             self.run = begin(
-                None, project=asked, entity=entity, name=name, config=config, tags=list(tags or ()), resume="allow"
+                None, project=asked, entity=entity, name=name, config=config, tags=tags_of(tags), resume="allow"
             )
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from ..notices import Notices
 from ..runs import Run
-from .beginning import begin
+from .beginning import begin, tags_of
 from .media import log_artifact
 
 PROJECT = "peft-studio"
@@ -68,7 +68,7 @@ class WandBConfig:
     notes: Optional[str] = None
 
     def __post_init__(self) -> None:
-        self.tags = list(self.tags or ())
+        self.tags = tags_of(self.tags)
 
 
 @dataclass
@@ -116,7 +116,6 @@ class WandBIntegrationService:
         if job_id in self.active_runs:
             return True
         job, about = str(job_id), metadata.to_dict()
-        tags = (*(self.config.tags or ()), metadata.use_case, metadata.model_name, f"job_{job[:8]}")
         run = begin(
             None,
             reinit="create_new",
@@ -125,7 +124,7 @@ class WandBIntegrationService:
             entity=self.config.entity,
             name=metadata.run_name or f"{metadata.model_name}_{metadata.use_case}_{job[:8]}",
             config=config,
-            tags=[tag for tag in tags if tag],
+            tags=tags_of(self.config.tags, metadata.use_case, metadata.model_name, f"job_{job[:8]}"),
             notes=self.config.notes,
             resume="allow" if resume else None,
         )

@@ -184,6 +184,22 @@ def test_a_made_up_name_tears_no_run_in_two(place: Place, monkeypatch: pytest.Mo
     assert ids[0] != ids[1]
 
 
+def test_a_tag_alone_is_one_tag(place: Place):
+    """A text in the place of a list is no list of letters; and the loggers have wandb's names, as scripts ask."""
+    logger = model_foundry.WandBLogger("p", "tagged", {}, tags="baseline")  # type: ignore[arg-type]
+    assert logger.run is not None
+    assert logger.run.tags == ("baseline",)
+    assert logger.wandb.run is logger.run
+    logger.finish()
+    run = init_from_args(
+        Namespace(disable_wandb=False, wandb_run_name="r", wandb_tags="a", model_size="rtx", dataset="")
+    )
+    assert run.tags == ("a", "rtx")
+    run.finish()
+    assert peft_studio.WandBConfig(tags="b").tags == ["b"]
+    assert ModelLogger("out").wandb is wayside
+
+
 # --- numbers of the machine ------------------------------------------------------------------------------------------
 
 
