@@ -89,12 +89,14 @@ def test_what_clients_lost_and_who_was_turned_away_is_told() -> None:
         "config": {"last_error": None, "needs_restart": []}, "spool": {"path": "z", "bytes": 0, "max_bytes": 1},
         "sinks": {}, "sessions": [], "sources": {}, "client_losses": [lost, posted], "counting": ["lens"],
         "ingest": {"lost_rows": 21, "lost_points": 42},
+        "adopted": {"emptied": 5, "left": 2, "removed": 0, "last_error": "the gateway is away"},
         "refusals": refusals_as_status({("socket", "peer"): 3, ("listen", "token"): 1, ("socket", "line"): 2}),
     }  # fmt: skip
     text = format_status(status, 10.0)
     assert "lost before they came here: 21 rows, 42 points" in text
     assert "session abababab seq 100 to 120 (no room in its journal)" in text
     assert "session cdcdcdcd seq 0 to 10 (its sender passed them over, or had them refused)" in text
+    assert "left by collectors that are gone: 2 folders wait: the gateway is away" in text
     assert "still counting what waits, and not shown below: lens" in text
     assert "turned away since the start: listen: 1 for token; socket: 2 for line, 3 for peer" in text
 

@@ -93,6 +93,9 @@ def _format_troubles(status: Mapping[str, Any]) -> list[str]:
         lines.append(f"CONFIGURATION NOT TAKEN, the one before is in force: {status['config']['last_error']}")
     if status["config"]["needs_restart"]:
         lines.append(f"after a restart only: {', '.join(status['config']['needs_restart'])}")
+    adopted = status.get("adopted", {})  # an older collector has none
+    if adopted.get("left"):
+        lines.append(f"left by collectors that are gone: {adopted['left']} folders wait: {adopted['last_error']}")
     return lines
 
 
