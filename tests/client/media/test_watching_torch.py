@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,9 +35,19 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frames]:
         shutil.rmtree(place.beside)
 
 
+def config(found: Frames) -> dict[str, Any]:
+    """All that the script set."""
+    return {key: value for event in found.events if event.kind == "config" for key, value in event.data["set"].items()}
+
+
+def test_no_operation_needs_to_know_a_value(found: Frames) -> None:
+    """All that is asked of a layer can be queued for a device that has computed nothing yet."""
+    assert config(found)["without_data"] == ["meta", 70]
+
+
 def test_watched(found: Frames) -> None:
     """Every second pass: norm, least, greatest and mean of each layer, at the step of the next row; counts add up."""
-    (expected,) = [event.data["set"]["expected"] for event in found.events if event.kind == "config"]
+    expected = config(found)["expected"]
     points: dict[tuple[int | None, str], float] = {}
     for row in found.rows:
         for name, value in row.metrics.items():

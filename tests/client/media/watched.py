@@ -2,6 +2,7 @@
 
 import torch
 import wayside as wandb
+from wayside.watching import _summary
 
 torch.manual_seed(0)
 run = wandb.init(project="p")
@@ -32,4 +33,7 @@ wandb.watch(broken, log_freq=1)
 wandb.unwatch()
 wandb.log({"img": wandb.Image(torch.rand(3, 5, 7)), "hist": wandb.Histogram(torch.randn(100))})
 run.config["expected"] = expected
+# A tensor without data: whatever must know a value of it raises, as on a GPU it would wait.
+summary = _summary(torch, torch.empty(3_000_000, dtype=torch.float16, device="meta"))
+run.config["without_data"] = [str(summary.device), summary.numel()]
 wandb.finish()
