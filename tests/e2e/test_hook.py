@@ -24,9 +24,11 @@ def test_who_uploads_the_run(machine: Machine, hook: str, mode: str, uploads: bo
     assert (rows["delivered"], rows["filtered"]) == ((len(ROWS), 0) if uploads else (0, len(ROWS)))
 
 
-def test_a_script_that_ends_without_finish(machine: Machine):
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(4)", 4), ("raise KeyError('theirs')", 1), ("pass", 0)])
+@pytest.mark.parametrize(("hook", "mode"), [("mirror", "offline"), ("divert", "online")])
+def test_a_script_that_ends_without_finish(machine: Machine, hook: str, mode: str, end: str, code: int):
     """Its exit code is the run's."""
     collector = machine.collector().wait_ready()
-    train(machine, end="sys.exit(4)", WAYSIDE_WANDB_HOOK="divert")
+    train(machine, end=end, WAYSIDE_WANDB_HOOK=hook, WANDB_MODE=mode)
     collector.wait_delivered()
-    assert heard(machine)["finish"] == [4]
+    assert heard(machine)["finish"] == [code]

@@ -16,20 +16,29 @@ from wandb.proto import wandb_internal_pb2 as pb
 from wayside_collector.sinks.wandb.transaction_log import Log
 
 _DIFFER = re.compile(r"_timestamp|_wandb|.*runtime|.*per_second")
+_NOTHING: dict[str, Any] = {"update": []}  # a summary of times alone
 _TIMES = re.compile(r"runtime|per_second")
 _FIELDS = frozenset({"startTime", "startedAt", "runtime", "writerId", "disk", "timestamp", "uuid", "control", "num"})
 _KINDS = frozenset({"stats"})
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    """In the order they were written."""
-    found = []
+    """In the order they were written; at the end what was printed, which is read by a thread of its own."""
+    found: list[dict[str, Any]] = []
+    printed: dict[int, str] = {}
     for raw in Log().feed(path.read_bytes()):
         record = pb.Record()
         record.ParseFromString(raw)
-        if record.WhichOneof("record_type") not in _KINDS and not _TIMES.search(record.output_raw.line):
-            found.append(_same(MessageToDict(record)))
-    return found
+        kind = record.WhichOneof("record_type")
+        if kind == "output_raw":
+            output = record.output_raw
+            printed[output.output_type] = printed.get(output.output_type, "") + output.line
+        elif kind not in _KINDS:
+            told = _same(MessageToDict(record))
+            if told.get("summary") != _NOTHING:
+                found.append(told)
+    lines = {kind: [line for line in text.splitlines() if not _TIMES.search(line)] for kind, text in printed.items()}
+    return [*found, {"printed": lines}]
 
 
 def kinds(found: list[dict[str, Any]]) -> Counter[str]:
