@@ -39,7 +39,8 @@ def train(machine: Machine, collector: Collector) -> Train:
 
     def run(script: str, *arguments: str, launcher: tuple[str, ...] = (), **environ: str) -> str:
         quiet = {"WANDB_MODE": "disabled", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
-        path = {"PYTHONPATH": str(CLIENT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WAYSIDE_RUN_ID": "r1"}
+        home = {"HOME": str(machine.folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        path = {**home, "PYTHONPATH": str(CLIENT), "WAYSIDE_RUN_ID": "r1"}
         command = [python, *launcher, str(SCRIPTS / script), *arguments]
         process, log = machine.start(command, **{**quiet, **path, **environ})
         assert process.wait(PATIENCE) == 0, log.read_text()
