@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from contract.every_sink import REQUIRED, made, options_of, outcome, parcel_for, rows
 from wayside import wire
-from wayside.row import ABOUT, ALERT, CLIENT, CONFIG, DEFINE_METRIC, FINISH, SUMMARY, TEXT
+from wayside.row import ABOUT, ALERT, ARTIFACT, CLIENT, CONFIG, DEFINE_METRIC, FINISH, MEDIA, SAVE, SUMMARY, TEXT
 from wayside_collector import config
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Context, Parcel, Record, SinkOptions, Traits
@@ -25,11 +25,39 @@ SENDING = [pytest.param(name, marks=pytest.mark.long) if name == "wandb" else na
 sending = pytest.mark.parametrize("name", SENDING)
 patient = pytest.mark.timeout(120)  # wandb's child imports the SDK, which takes its time on a busy machine
 
-KINDS = (CONFIG, SUMMARY, ALERT, TEXT, DEFINE_METRIC, ABOUT, CLIENT, FINISH, "device", "of another version", "")
+KINDS = (
+    *(CONFIG, SUMMARY, ALERT, TEXT, DEFINE_METRIC, ABOUT, CLIENT, MEDIA, ARTIFACT, SAVE, FINISH),
+    *("device", "of another version", ""),
+)
 DATA: tuple[dict[str, Any], ...] = (
     {},
     {"set": 5, "remove": "x", "values": [], "title": None, "exit_code": "no", "wait": -1, "name": 7},
     {"set": {"a": {"b": [1, None, math.inf]}}, "remove": [1], "values": {"t": 5}, "title": "x" * 70_000},
+    {
+        "name": [],
+        "type": {},
+        "files": [3, {"path": 7}, {"path": "a/../../b"}],
+        "references": [7, {"uri": 5}],
+        "metadata": 3,
+    },
+    {
+        "name": "x",
+        "type": "table",
+        "values": {"columns": 5, "rows": [7, [None, {"media": 3}]]},
+        "aliases": 5,
+        "plot": 3,
+    },
+    {
+        "name": "x",
+        "type": "image",
+        "base64": "!!",
+        "format": "../p",
+        "index": "x",
+        "of": "y",
+        "files": 7,
+        "references": 7,
+    },
+    {"name": "x", "type": "histogram", "values": {"edges": ["a"], "counts": []}, "caption": 5},
     {"set": {"\x00": "\x00"}, "values": {"\x00": "\U0001f680"}, "title": "\n", "text": "\x00", "gpu/0": 5},
 )
 NAMES = ("x" * wire.MAX_NAME, "\U0001f680" * 500, "\x00", "a b", "a{b}", 'a"b\n', "_step", "step", "/", "%s")
@@ -64,7 +92,9 @@ def test_its_options_are_a_small_frozen_struct(name: str) -> None:
 def test_its_defaults_are_valid(name: str) -> None:
     """What it can do without has a default that its own check takes; what it cannot is refused by its path."""
     places = {"LENS": "http://lens:8989/v1", "GATEWAY": "http://gateway:9750", "REMOTE_WRITE": "http://p:9090"}
-    options = options_of(name, **places, WEBHOOK="http://chat:8065/hooks/x", MQTT="mqtt://broker:1883", OTLP="http://c:4318")
+    options = options_of(
+        name, **places, WEBHOOK="http://chat:8065/hooks/x", MQTT="mqtt://broker:1883", OTLP="http://c:4318"
+    )
     check = getattr(options, "check", None)
     assert check is None or check() == []
     required = [field.name for field in msgspec.structs.fields(options_type(name)) if field.required]

@@ -23,7 +23,8 @@ class Upload(NamedTuple):
     def told(self) -> dict[str, Any]:
         """What W&B is told of an artifact beside its files."""
         data = self.data
-        aliases = [sound(one) for one in data.get("aliases") or () if isinstance(one, str) and one]
+        asked = data.get("aliases")
+        aliases = [sound(one) for one in asked if isinstance(one, str) and one] if isinstance(asked, list) else []
         metadata = data.get("metadata")
         return {
             **{name: sound(data[name]) for name in ("name", "type", "description") if isinstance(data.get(name), str)},

@@ -108,7 +108,8 @@ def _command(tasks: Tasks, course: Course, item: Upload) -> Command:
         if references:
             tasks.tell("files_not_seen", len(references))
         return PutFiles(course.handle, files)
-    for one in item.data.get("references") or ():
+    told = item.data.get("references")
+    for one in told if isinstance(told, list) else ():
         if isinstance(one, dict) and isinstance(one.get("uri"), str):
             size = one.get("size")
             name = str(one.get("name") or one["uri"].rpartition("/")[2] or "reference")
