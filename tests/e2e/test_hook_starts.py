@@ -14,7 +14,8 @@ SHOWS = """
 import sys
 sys.path.insert(0, {fake!r})
 import wandb
-print("hooked" if getattr(wandb, "_wayside_patched", False) else "as ever", getattr(sys, "theirs", ""))
+marks = {{hasattr(wandb, name) for name in ("_wayside_patched", "_primus_lens_patched")}}
+print({{True: "hooked", False: "as ever"}}[marks.pop()], getattr(sys, "theirs", ""), *marks)
 """
 
 #: What the hook needs of wandb, so that nobody must install one.
