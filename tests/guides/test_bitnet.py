@@ -2,6 +2,9 @@
 
 import argparse
 import re
+import sys
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from e2e.machine import Machine
@@ -9,6 +12,7 @@ from guides.bitnet import TRAIN, TREATMENTS
 from guides.running import CONFIG, merged, put, run_python, run_shell
 from guides.snippets import TEXTS, script
 from wayside.compat import add_arguments
+from wayside.compat.bitnet import get_system_metrics
 
 TEXT = (TEXTS / "bitnet.txt").read_text()
 
@@ -60,3 +64,15 @@ def test_the_flags_are_the_guides():
             assert repr(made[name]).replace("'", '"') == expected, name
     with pytest.raises(SystemExit):
         parser.parse_args(["--wandb_mode", "sometimes"])
+
+
+def test_every_system_metric_of_the_guide_has_its_name(monkeypatch: pytest.MonkeyPatch):
+    """Where torch uses a GPU and knows all of it."""
+    told = {"utilization": 87, "temperature": 60, "memory_allocated": 1, "memory_reserved": 2, "is_initialized": True}
+    cuda = SimpleNamespace(mem_get_info=lambda: (1, 2), **{name: partial(int, value) for name, value in told.items()})
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    get_system_metrics()
+    listed = re.findall(r"^(\w+) +#", TEXT.partition("### System Metrics")[2].partition("## ")[0], re.MULTILINE)
+    assert len(listed) == 8
+    # Of the processors the time since the last call is told; between two calls in a row there may be none.
+    assert set(get_system_metrics()) | {"cpu_percent"} == {*listed, "gpu_memory_total"}

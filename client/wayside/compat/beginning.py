@@ -6,7 +6,7 @@ Nothing here imports torch: what the script has not loaded has no memory to tell
 import os
 import sys
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional
 
 from .. import api
 from ..identity import find_place
@@ -55,14 +55,21 @@ def _wandb_mode(mode: Optional[str]) -> Iterator[None]:
             os.environ.pop("WANDB_MODE", None)
 
 
-def torch_memory(modules: Optional[Dict[str, Any]] = None) -> Optional[TorchMemory]:
-    """From the allocator's own books, so that no stream is waited for and no context made; None where torch is not
-    loaded, or uses no GPU. modules: `sys.modules` when not given.
+def cuda_in_use(modules: Optional[Mapping[str, Any]] = None) -> Any:
+    """`torch.cuda`, where the script has loaded torch and this process uses a GPU; None elsewhere: nothing is imported
+    for the asking, and no context made. modules: `sys.modules` when not given.
     """
     cuda = getattr((sys.modules if modules is None else modules).get("torch"), "cuda", None)
     try:
-        if cuda is None or not cuda.is_initialized():
-            return None
-        return TorchMemory(int(cuda.memory_allocated()), int(cuda.memory_reserved()))
-    except (AttributeError, RuntimeError, TypeError, ValueError):  # half imported, or a device that is gone
+        return cuda if cuda is not None and cuda.is_initialized() else None
+    except (AttributeError, RuntimeError):  # half imported
+        return None
+
+
+def torch_memory(modules: Optional[Mapping[str, Any]] = None) -> Optional[TorchMemory]:
+    """From the allocator's own books, so that no stream is waited for; None where torch uses no GPU."""
+    cuda = cuda_in_use(modules)
+    try:
+        return None if cuda is None else TorchMemory(int(cuda.memory_allocated()), int(cuda.memory_reserved()))
+    except (AttributeError, RuntimeError, TypeError, ValueError):  # a device that is gone
         return None

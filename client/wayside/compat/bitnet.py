@@ -9,18 +9,19 @@ class Trainer(Tracking):
 import argparse
 import itertools
 import os
+import sys
 import time
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..identity import find_place, run_id
 from ..runs import Run
 from ..settings import read_settings
-from .beginning import begin, is_main_process, tags_of, torch_memory
+from .beginning import begin, cuda_in_use, is_main_process, tags_of, torch_memory
 
 PROJECT = "bitnet-qdyt-v2"  #: what `--wandb_project` is without a word
 MODES = ("online", "offline", "disabled")
 
-_GIB = 1024**3
+_GIB, _MIB = 1024**3, 1024**2
 _unnamed = itertools.count(1)  # runs of this process whose names were made up
 
 
@@ -112,15 +113,34 @@ _ticks: List[Tuple[int, int]] = []  # busy and all processor time at the last ca
 
 
 def get_system_metrics() -> Dict[str, float]:
-    """The guide's names for what this process can tell by itself: `cpu_percent` since the last call, `memory_percent`,
-    and `torch_gpu_memory_*` in GiB where torch uses a GPU. The GPUs themselves are measured by the collector, all of
-    them and every second: `gpu/0/utilization_ratio` and so on.
+    """The guide's names: `cpu_percent` since the last call, `memory_percent`, and where torch uses a GPU that one's
+    `gpu_*` (percent, MiB, °C), as far as torch can tell them, and `torch_gpu_memory_*` in GiB. No stream is waited for.
+    All GPUs of the machine are measured every second by the collector: `gpu/0/utilization_ratio` and so on.
     """
-    found = {**_processors(), **_memory()}
+    found = {**_processors(), **_memory(), **_gpu(cuda_in_use())}
     memory = torch_memory()
     if memory is not None:
         found["torch_gpu_memory_allocated"] = memory.allocated / _GIB
         found["torch_gpu_memory_reserved"] = memory.reserved / _GIB
+    return found
+
+
+def _gpu(cuda: Any) -> Dict[str, float]:
+    found: Dict[str, float] = {}
+    unknown = getattr(sys.modules.get("pynvml"), "NVMLError", RuntimeError)  # by which torch asks, if it is installed
+    for name in ("utilization", "temperature"):
+        try:
+            found[f"gpu_{name}"] = float(getattr(cuda, name)())
+        except (AttributeError, ImportError, RuntimeError, unknown):
+            continue
+    try:
+        free, total = cuda.mem_get_info()
+        used = total - free
+        found.update(
+            gpu_memory_used=used / _MIB, gpu_memory_total=total / _MIB, gpu_memory_percent=100.0 * used / total
+        )
+    except (AttributeError, RuntimeError, ZeroDivisionError):
+        return found
     return found
 
 

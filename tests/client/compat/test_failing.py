@@ -220,9 +220,20 @@ class Cuda:
         assert self.initialized
         return 4 * 1024**3
 
+    def mem_get_info(self) -> tuple[int, int]:
+        return 6 * 1024**3, 8 * 1024**3
+
+    def utilization(self) -> int:
+        return 87
+
+    def temperature(self) -> int:
+        raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
+
 
 def test_torchs_memory_is_told_where_torch_uses_a_gpu(place: Place, monkeypatch: pytest.MonkeyPatch):
-    """In GiB by BitNet's names, in GB by Model Foundry's; nowhere else is it asked for, and torch is not imported."""
+    """In GiB by BitNet's names, in GB by Model Foundry's, with what else torch knows of the GPU; nowhere else is it
+    asked for, and torch is not imported.
+    """
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert beginning.torch_memory() is None
     for odd in (SimpleNamespace(), SimpleNamespace(cuda=Cuda(initialized=False)), None):
@@ -231,6 +242,12 @@ def test_torchs_memory_is_told_where_torch_uses_a_gpu(place: Place, monkeypatch:
     found = bitnet.get_system_metrics()
     assert (found["torch_gpu_memory_allocated"], found["torch_gpu_memory_reserved"]) == (3.0, 4.0)
     assert 0 <= found["memory_percent"] <= 100
+    assert {name: value for name, value in found.items() if name.startswith("gpu_")} == {
+        "gpu_utilization": 87.0,
+        "gpu_memory_used": 2048.0,
+        "gpu_memory_total": 8192.0,
+        "gpu_memory_percent": 25.0,
+    }
     logger = model_foundry.WandBLogger("p", "system", {})
     logger.log_system_metrics(step=7)
     logger.finish()
