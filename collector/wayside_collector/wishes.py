@@ -70,8 +70,7 @@ def answer(
 ) -> dict[str, Any]:
     """What the client is told of its wishes with the answer to its hello. wandb: whether a sink has a key for W&B:
     "key", "no key", "no sink", or "gateway" where another collector may have one. output: who writes the files it asks
-    for, a
-    sink ("here") or the client ("there").
+    for, a sink ("here") or the client ("there").
     """
     every = list(sinks)
     wandb = [(sink.name, sink.options) for sink in every if isinstance(sink.options, WandbOptions)]

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ import wayside
 from client.conftest import Place
 from waiting import until
 from wayside import wire
+from wayside.handover import Handover, Plan
 from wayside.header import SegmentHeader
 from wayside.output import HERE, THERE, Output
+from wayside.peer import Answer
 from wayside.primus_lines import file_name, folder_of, lines
 from wayside.row import Event, Row
 
@@ -168,3 +171,41 @@ def test_what_the_folder_cannot_take_in_time_is_left_out(tmp_path: Path, monkeyp
     assert steps[-1] == 77
     assert len(steps) < 100
     assert any("bytes of rows are not in the file" in text for text in told)
+
+
+# --- what is said for those who debug --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "says"), [("1", True), ("off", False), ("", False)])
+def test_the_lines_of_the_guide(
+    value: str, says: bool, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, each beginning as the guide has people look for it, and only where they are asked for."""
+    monkeypatch.setenv("PRIMUS_LENS_WANDB_DEBUG", value)
+    monkeypatch.setenv("WAYSIDE_MODE", "offline")
+    monkeypatch.setenv("WAYSIDE_QUIET", "1")
+    with wayside.init(project="p") as run:
+        run.log({"loss": 1.0})
+    said = [line for line in capsys.readouterr().err.splitlines() if "Primus Lens" in line]
+    assert sum("✓ Metrics data queued for reporting" in line for line in said) == says
+    assert sum("✓ Detection data queued for reporting" in line for line in said) == says
+    assert bool(said) is says
+
+
+def test_nothing_is_let_go_before_it_was_copied() -> None:
+    """A collector may have stored what was logged a moment ago; whoever writes the files looks once more before that
+    goes, and knows by then who writes.
+    """
+    order: list[str | None] = []
+    shelf = SimpleNamespace(let_go=lambda seq: order.append(f"gone below {seq}"))
+    journal: Any = SimpleNamespace(seq=10, left=False, shelf=shelf)
+    keeper: Any = SimpleNamespace(segments=[], let_go=lambda seq: None, forget_copy=lambda: None)
+    plan = Plan({"origin": "wayside"}, [], "/nowhere", 1, False, None, dict, lambda key, text: None)
+    handover = Handover(journal, keeper, plan)
+    handover.before_let_go = order.append
+    handover._hear_answer(Answer(1, (1,), True, "", 5, None, None, output=HERE))
+    handover._let_go(7)
+    assert order == [HERE, None, "gone below 5", None, "gone below 7"]
+    order.clear()
+    handover._hear_answer(Answer(1, (1,), True, "", 8, None, None))  # an older collector, which knows of no files
+    assert order == [THERE, None, "gone below 8"]

@@ -62,11 +62,13 @@ def _know_adapter(framework: Any) -> None:
 
 def _patch(wandb: Any) -> None:
     """Hook this module as the environment says now: a script may set it after Python's start."""
+    from ..detection import say_hooked
     from .patches import patch  # only now: most processes never import wandb
 
     mode, _ = read_switch(os.environ, asked=True)
     try:
         if mode != OFF:
             patch(wandb, mode)
+            say_hooked(f"wandb {getattr(wandb, '__version__', '')} is hooked ({mode})")
     except Exception as problem:  # noqa: BLE001 -- the script goes on with wandb as it is
         sys.stderr.write(f"wayside: this wandb cannot be hooked, and runs as ever: {problem!r}\n")

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 
 from .. import api
 from ..asking import identity_of
+from ..detection import say_as_primus
 from ..identity import find_place
 from ..notices import say
 from ..runs import Run
@@ -36,6 +37,10 @@ def begin(told: Dict[str, Any], config: Any, origin: str, step: int = 0) -> Run:
     around = around._replace(fields=dict(around.fields, origin=origin))
     run = Run(identity, around, config)
     run._step = step
+    if around.debug:
+        say_as_primus(
+            f"wandb.init() is heard: run {identity.id} of project {identity.project}, its rows by wandb.log()"
+        )
     for problem in (*settings.problems, *problems):
         run.notices.tell(problem, problem)
     if around.enabled and not around.quiet:
