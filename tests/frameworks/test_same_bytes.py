@@ -42,6 +42,21 @@ def test_the_logger_of(framework: str, rows: list[str], machine: Machine, collec
     assert [_said(row) for row in diverted] == [_said(row) for row in heard]
 
 
+@pytest.mark.parametrize("order", ["wandb,wayside", "wayside,wandb"])
+@pytest.mark.parametrize(("hook", "mode"), [("mirror", "offline"), ("divert", "online")])
+def test_the_trainer_reports_to_both(
+    order: str, hook: str, mode: str, machine: Machine, collector: Collector, train: Train
+):
+    """Each row is heard once, by the native adapter, and the hook hears none of wandb's, whoever begins first."""
+    environ = {"PYTHONPATH": str(SITE), "WANDB_RUN_ID": "same", "WAYSIDE_RUN_ID": "", "REPORT_TO": order}
+    train("wandb_transformers.py", WAYSIDE_WANDB_HOOK=hook, WANDB_MODE=mode, **environ)
+    collector.wait_delivered()
+    rows = machine.rows()
+    assert {row["run"] for row in rows} == {"same"}
+    assert [row["step"] for row in rows if "train/loss" in row["metrics"]] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if "eval/loss" in row["metrics"]] == [2, 4]
+
+
 def _said(row: dict[str, Any]) -> tuple[int, dict[str, float]]:
     """A row without what was measured of time."""
     measured = ("runtime", "per_second")

@@ -1,4 +1,6 @@
-"""Hugging Face's own WandbCallback: four steps, evaluated twice; nothing of ours is named."""
+"""Hugging Face's own WandbCallback: four steps, evaluated twice; nothing of ours is named but where REPORT_TO does."""
+
+import os
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
@@ -10,7 +12,7 @@ rows = [{"input_ids": row, "labels": row} for row in tokens]
 arguments = TrainingArguments(
     output_dir="out",
     run_name="tiny",
-    report_to="wandb",
+    report_to=os.environ.get("REPORT_TO", "wandb").split(","),
     max_steps=4,
     per_device_train_batch_size=2,
     logging_steps=1,
