@@ -13,6 +13,7 @@ from wayside_collector.session import ForWandb, Session
 from wayside_collector.sinks.base import Parcel, Part
 from wayside_collector.sinks.wandb import WandbOptions
 from wayside_collector.sinks.wandb.asked import folder_for, is_offline, leaves_out
+from wayside_collector.sinks.wandb.written import usable
 from wayside_collector.testing import make_event, make_parcel, make_rows, make_session
 
 
@@ -57,7 +58,6 @@ async def test_one_goes_to_wandb_and_one_into_a_folder(
     people are to sync can be read by them and is what `wandb sync` takes.
     """
     wanted = tmp_path / "trainer"
-    wanted.mkdir()
     options = msgspec.structs.replace(online, dirs=(str(tmp_path),))
     up = session("up", "a")
     down = session("down", "b", mode="offline", dir=str(wanted))
@@ -78,7 +78,7 @@ async def test_one_goes_to_wandb_and_one_into_a_folder(
     found = records(folder)
     assert [values["x"] for kind, values in found if kind == "history"] == [float(n) for n in range(7)]
     assert [kind for kind, _ in found if kind in ("stats", "exit")] == ["stats", "exit"]
-    for path in (wanted / "wandb", folder, *folder.glob("*.wandb")):
+    for path in (wanted, wanted / "wandb", folder, *folder.glob("*.wandb")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o044 == 0o044, path
     assert not list((tmp_path / "sink" / "wandb").glob("offline-run-*"))
     sync(backend, wanted)
@@ -109,3 +109,21 @@ async def test_a_folder_needs_no_key(backend: WandbBackend, tmp_path: Path) -> N
     assert [row["x"] for row in backend.run("r1").rows] == [0.0, 1.0, 2.0]
     found = [values["x"] for one in folders(tmp_path / "sink") for kind, values in records(one) if kind == "history"]
     assert found == [float(n) for n in range(6)]
+
+
+def test_a_folder_that_cannot_be_written_is_not_used(tmp_path: Path) -> None:
+    """What is not there is made, for others to read; where that cannot be, the sink's own folder is taken instead."""
+    old = os.umask(0o077)
+    try:
+        wanted = tmp_path / "a/b/c"
+        assert usable(str(wanted), 0o022) == str(wanted)
+        assert [stat.S_IMODE(one.stat().st_mode) for one in (wanted, wanted.parent, tmp_path / "a")] == [0o755] * 3
+        wanted.chmod(0o700)
+        assert usable(str(wanted), 0o022) == str(wanted)
+        assert stat.S_IMODE(wanted.stat().st_mode) == 0o700, "what was there is left as it is"
+        (tmp_path / "file").write_text("")
+        assert usable(str(tmp_path / "file/x"), 0o022) is None
+        assert usable(str(tmp_path / "file"), 0o022) is None
+        assert usable(None, 0o022) is None
+    finally:
+        os.umask(old)

@@ -42,7 +42,7 @@ from .protocol import (
     SummaryOp,
 )
 from .transaction_log import LogError
-from .written import Written, inspect, share
+from .written import Written, inspect, share, usable
 
 #: Files that the SDK would upload by itself: W&B has what is in them.
 _LEFT_OUT = ("config.yaml", "wandb-summary.json", "wandb-metadata.json", "output.log", "requirements.txt")
@@ -154,7 +154,7 @@ class Sdk:
             settings["base_url"] = command.url
         else:
             settings.update(mode="offline", x_transaction_log_flush_interval=self._start.flush_interval)
-            settings["root_dir"] = command.folder or self._start.folder
+            settings["root_dir"] = usable(command.folder, self._umask) or self._start.folder
         try:
             known = wandb.Settings(**{name: value for name, value in settings.items() if value is not None})
             run: Any = wandb.init(reinit="create_new", resume="allow", settings=known, config=command.config or None)

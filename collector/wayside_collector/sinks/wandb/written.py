@@ -93,6 +93,26 @@ def inspect(folder: str) -> Found:
     return Found(last, samples)
 
 
+def usable(folder: str | None, umask: int) -> str | None:
+    """The folder, made with those above it where it is not there; None where it cannot be written: the SDK would then
+    write somewhere else without a word.
+    """
+    if folder is None:
+        return None
+    missing = []
+    above = folder
+    while not os.path.lexists(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        for made in missing:
+            os.chmod(made, 0o755 & ~umask)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
 def share(folder: str, umask: int) -> None:
     """Let others read a run's folder as far as this umask has it, and go through the one above it."""
     above = os.path.dirname(folder)
