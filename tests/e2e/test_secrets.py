@@ -120,11 +120,30 @@ def every_secret_option(server: str, inputs: Path) -> dict[str, Any]:
             "chat-proxied": {"endpoint_env": "MY_CHAT", "proxy": proxy["proxy"], **webhook},
             "pager": {"routing_key_file": str(inputs / "routing key"), **basic, **pager},
             "pager-env": {"routing_key_env": "MY_ROUTING_KEY", **pager},
+            **pushing(server, closed, headers, basic | {"proxy": proxy["proxy"]}),
             "keyed": {**wandb, "api_key": SECRETS["api key"]},
             "filed": {**wandb, "api_key_file": str(inputs / "api key file"), "proxy": proxy["wandbproxy"]},
             "store": {"url": f"postgresql://user:{quote(PASSWORDS['url'], safe='')}@{closed}/metrics"},
         },
     }
+
+
+def pushing(server: str, closed: str, headers: dict[str, Any], basic: dict[str, str]) -> dict[str, Any]:
+    """Sinks that push, with their credentials in headers, in files of their own, and on the way to a proxy."""
+    found: dict[str, Any] = {}
+    kinds = {"remote_write": {}, "otlp": {}, "lens": {"workload_uid": "u1"}, "gateway": {"interval": "50ms"}}
+    for kind, more in kinds.items():
+        name = kind.replace("_", "-")
+        found[f"{name}-refused"] = {"kind": kind, "endpoint": f"{server}/refuses", **headers, **more}
+        found[f"{name}-basic"] = {"kind": kind, "endpoint": f"{server}/refuses", **basic, "proxy": None, **more}
+        found[f"{name}-proxied"] = {"kind": kind, "endpoint": "http://x.invalid", **basic, **more}
+    password = basic["basic_password_file"]
+    found["published"] = {"kind": "mqtt", "endpoint": f"mqtt://{closed}", "username": "u", "password_file": password}
+    return found
+
+
+REFUSED = ("refused", *(f"{kind}-{how}" for kind in ("remote-write", "otlp") for how in ("refused", "basic")))
+PUSHING = tuple(name for name in pushing("", "", {}, {"basic_password_file": ""}) if name not in REFUSED)
 
 
 def spellings() -> dict[str, bytes]:
@@ -184,13 +203,14 @@ def test_no_secret_can_be_seen(machine: Machine, tmp_path: Path) -> None:
             "keyed",
             "store",
             *("chat", "chat-filed", "chat-proxied", "pager", "pager-env"),
+            *PUSHING,
         )  # `filed` waits for its proxy in patience
         until(
             lambda: all(collector.status()["sinks"][name]["last_error"] for name in failing),
             "every sink fails",
             within=60,
         )
-        until(lambda: collector.status()["sinks"]["refused"]["dead_letters"], "dead letters")
+        until(lambda: all(collector.status()["sinks"][name]["dead_letters"] for name in REFUSED), "dead letters")
         until(lambda: len(machine.rows("r1")) == 20, "rows in the file")
         children = psutil.Process(collector.process.pid).children(recursive=True)
         assert children, "there is no W&B child to look at"
