@@ -16,7 +16,7 @@ from standins.accelerators import Device, Tensor, torch_with
 device = Device()
 sys.modules["torch"] = torch_with(device)
 import wayside, wayside.late
-wayside.late.PATIENCE = 30.0  # a busy machine is no device that hangs
+wayside.late.HOLD = wayside.late.PATIENCE = 30.0  # a busy machine is no device that hangs
 run = wayside.init(id="r1")
 run.log({{"loss": Tensor(device, 0.5), "lr": 0.1}}, step=1)
 child = os.fork()
