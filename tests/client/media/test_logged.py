@@ -176,9 +176,14 @@ def test_a_forked_child_has_a_writer_of_its_own(place: Place) -> None:
     wayside.log({"img": wayside.Image(GREY), "a": 1.0})
     child = os.fork()
     if child == 0:
-        wayside.log({"img": wayside.Image(GREY, caption="child"), "a": 2.0})
-        wayside.finish()
-        os._exit(0)
+        signal.alarm(15)  # whatever happens to it, it leaves
+        code = 1
+        try:
+            wayside.log({"img": wayside.Image(GREY, caption="child"), "a": 2.0})
+            wayside.finish()
+            code = 0
+        finally:
+            os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
     wayside.finish()
     from standins.journal_reading import read_journal
