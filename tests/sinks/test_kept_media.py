@@ -74,6 +74,15 @@ def test_one_that_is_too_large_is_told(tmp_path: Path) -> None:
     assert shelf.counters == {"media_too_large": 1}
 
 
+def test_a_file_that_is_gone_holds_nothing_up(tmp_path: Path) -> None:
+    """As of a dead letter that is sent again after the spool let go of it: the event says so, and is counted."""
+    shelf = Shelf(tmp_path, 1000)
+    event = put(tmp_path, 1)
+    (tmp_path / "spool" / ID / "1-0.png").unlink()
+    assert shelf.keep(event).data["lost"] == "its file is gone"
+    assert shelf.counters == {"media_gone": 1}
+
+
 @pytest.mark.asyncio
 async def test_jsonl_keeps_the_files_of_its_lines(tmp_path: Path) -> None:
     """Below its folder `media`, under the name that the line gives; a table's cells, too."""

@@ -42,7 +42,12 @@ class KeptMedia:
         for one in objects(data):
             name = one.get("file")
             if isinstance(name, str):
-                self._keep_one(one, name, source(name))
+                try:
+                    self._keep_one(one, name, source(name))
+                except FileNotFoundError:  # of a dead letter that goes again: the spool let go of it long ago
+                    one.pop("file")
+                    one["lost"] = "its file is gone"
+                    self._count("media_gone", 1)
         return event._replace(data=data)
 
     def _keep_one(self, one: dict[str, Any], name: str, source: Path) -> None:

@@ -76,12 +76,16 @@ async def test_saved_files_are_files_of_the_run(backend: WandbBackend, pump: Min
 
 async def test_offline_the_files_lie_in_the_runs_folder(offline: MiniPump, tmp_path: Path) -> None:
     """Where `wandb sync` finds them; they are delivered when they and their line are on disk."""
-    told = {"name": "m", "type": "model", "references": [{"name": "d", "uri": "s3://b/k"}]}
+    held = holding(offline, tmp_path) / "0-0"
+    held.write_bytes(b"weights")
+    told = {"name": "m", "type": "model", "files": [{"path": "w.pt", "held": "0-0"}]}
     picture = media(1, "x", type="image", **inline(PICTURE, "png"))
     await offline.deliver(make_parcel(make_session("r1"), [row(0, 10), picture, make_event(ARTIFACT, told, seq=2)]), 30)
-    assert found(tmp_path) == [PICTURE]
+    assert found(tmp_path, "media/images/x_*.png") == [PICTURE]
+    held.unlink()
+    assert b"weights" in found(tmp_path, "staging/**/*"), "the spool's file goes when it is delivered"
     assert offline.retries == []
 
 
-def found(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in folder.rglob("media/images/x_*.png")]
+def found(folder: Path, pattern: str) -> list[bytes]:
+    return [path.read_bytes() for path in folder.rglob(pattern) if path.is_file()]

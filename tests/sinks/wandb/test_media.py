@@ -80,6 +80,20 @@ async def test_a_table_is_a_file_and_an_artifact(backend: WandbBackend, pump: Mi
     assert f"artifacts/{artifact.id}/t/b.table.json" in backend.uploads
 
 
+async def test_a_chart_of_a_table_is_drawn_by_wandb(backend: WandbBackend, pump: MiniPump) -> None:
+    """What `wandb.plot` makes: the table under the name that the chart looks for, and the chart in the run's config."""
+    values = {"columns": ["x", "y"], "rows": [[0, 1], [1, 2]]}
+    plot = {"spec": "wandb/line/v0", "fields": {"x": "x", "y": "y"}, "strings": {"title": "T"}}
+    records = [row(0, 10), media(1, "curve", type="plot", values=values, plot=plot)]
+    session = make_session("r1")
+    await pump.deliver(make_parcel(session, records), 50)
+    (line,) = backend.run("r1").rows
+    assert line["curve_table"]["_type"] == "table-file"
+    await pump.deliver(make_parcel(session, [make_event("finish", {"exit_code": 0}, seq=9)]), 50)
+    told = json.loads(backend.run("r1").config_json)["_wandb"]["value"]["visualize"]["curve"]
+    assert (told["panel_type"], told["panel_config"]["panelDefId"]) == ("Vega2", "wandb/line/v0")
+
+
 async def test_what_is_late_joins_a_later_line(backend: WandbBackend, pump: MiniPump) -> None:
     """Media whose step went before do not move the steps of the rows that follow."""
     session = make_session("r1")

@@ -82,8 +82,10 @@ def put_artifact(run: Any, command: PutArtifact) -> Made:
     artifact = wandb.Artifact(
         name, str(told.get("type") or "unknown"), description=told.get("description"), metadata=metadata
     )
+    # Offline nobody knows when it is uploaded, and the spool will have let go of it: then the SDK keeps a copy.
+    policy: Any = "mutable" if run.offline else "immutable"
     for path, source in command.files:
-        artifact.add_file(source, name=_inside(path), skip_cache=True, policy="immutable")
+        artifact.add_file(source, name=_inside(path), skip_cache=True, policy=policy)
     for path, uri, size in command.references:
         # Not through the SDK's handlers: they look at what is referred to, which only the trainer may see.
         entry = ArtifactManifestEntry(path=LogicalPath(_inside(path)), ref=uri, digest=uri, size=size)

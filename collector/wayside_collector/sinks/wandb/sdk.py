@@ -196,7 +196,7 @@ class Sdk:
                     made = put_artifact(run, command)
                 case PutFiles():
                     made = put_files(run, command)
-        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        except (ValueError, TypeError, LookupError, AttributeError, AssertionError, RuntimeError) as problem:
             raise Refused(_say(problem)) from problem
         if written is not None:
             written.expect_made(made, run.dir)
