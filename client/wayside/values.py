@@ -114,10 +114,12 @@ class _Taking:
 
     def _take_media(self, name: str, value: Any, raised: Exception) -> Optional[str]:
         """What is no number may be a medium, or a list of them; else `raised` says what is wrong with it."""
+        if value is None:
+            return problem_of(raised)
         from .media.recognise import MAX_LIST, TOO_MANY, media_in  # when first needed
 
         try:
-            found = [] if value is None else media_in(name, value)
+            found = media_in(name, value)
         except Exception as problem:
             if raised_by_handler(problem):
                 raise
