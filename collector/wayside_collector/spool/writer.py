@@ -182,8 +182,7 @@ class Writer:
         self._files.count()
         self._last_cycle = time.monotonic()
         if stored or not self.full:
-            self.full = False
-            self._write_error = None
+            self.full, self._write_error = False, None
         if stored:
             self._told.stored(stored)  # first: whoever waits for the result finds the sinks told of it
         for item, result in zip(work, results, strict=True):
