@@ -1,12 +1,17 @@
 """What the webhook sink's options take, and what is said of what they do not."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.readme import blocks
 from wayside_collector import config
 from wayside_collector.redaction import Redaction, secrets_in
 from wayside_collector.sinks.webhook import WebhookOptions
+from wayside_collector.sinks.webhook.bodies import PLACEHOLDERS
 from wayside_collector.sinks.webhook.options import host_of
+from wayside_collector.yaml_text import load_yaml
 
 URL = "https://hooks.slack.com/services/T0000/B1111/abcdefgh12345678"
 
@@ -53,3 +58,28 @@ def test_the_address_is_hidden_in_every_text():
     for text in (URL, "/services/T0000/B1111/abcdefgh12345678", "abcdefgh12345678"):
         assert "abcdefgh12345678" not in hide(f"could not post to {text}!")
     assert "abcdefgh" not in repr(found.sinks[0].options)
+
+
+def test_what_is_no_key_is_not_hidden():
+    """A path that many addresses have stays readable where others say it; the whole address is hidden all the same."""
+    found = config.build(
+        {"sinks": {"alerts": {"kind": "webhook", "endpoint": "http://am.example:9093/api/v1/alerts"}}}, {}
+    )
+    hide = Redaction(secrets_in(found, {})).hide
+    assert (
+        hide("GET /api/v1/runs/r1/alerts of http://lens:8989/api/v1")
+        == "GET /api/v1/runs/r1/alerts of http://lens:8989/api/v1"
+    )
+    assert hide("posted to http://am.example:9093/api/v1/alerts") == "posted to ***"
+
+
+def test_the_page_s_configurations_are_taken():
+    """Every example of docs/sinks/webhook.md is one, and its body has the names of ours."""
+    page = (Path(__file__).parents[3] / "docs/sinks/webhook.md").read_text()
+    found = [block for block in blocks(page) if block.language in ("yaml", "json")]
+    assert [block.language for block in found] == ["yaml", "yaml", "json", "yaml"]
+    for block in found:
+        if block.language == "yaml":
+            assert config.build(load_yaml(block.code), {}).sinks
+        else:
+            assert set(json.loads(block.code)) == set(PLACEHOLDERS) - {"exit_code"}

@@ -5,6 +5,7 @@ A webhook's address is a key: whoever has it may write where it leads. So nothin
 host.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -97,14 +98,21 @@ def host_of(address: str) -> str:
 
 
 def secrets_of_address(address: str) -> tuple[str, ...]:
-    """The pieces of an address that a server may repeat: all of it, its path and query, and their long words."""
+    """What of an address must not be shown, should a server or a library repeat it: all of it, the words on the way
+    that look like keys, and the way with such a word in it. `/api/v1` is none; hidden, it would hide what others say.
+    """
     try:
         parts = urlsplit(address)
     except ValueError:
         return (address,)
-    way = parts.path + (f"?{parts.query}" if parts.query else "")
-    words = [word for word in way.replace("?", "/").replace("&", "/").replace("=", "/").split("/") if len(word) >= 8]
-    return tuple(dict.fromkeys([address, *([way] if len(way) > 1 else []), parts.path, *words]))
+    words = [word for word in re.split(r"[/?&=;,:]+", f"{parts.path}?{parts.query}") if _is_like_a_key(word)]
+    ways = [f"{parts.path}?{parts.query}", parts.path] if words else []
+    return tuple(dict.fromkeys([address, *ways, *words]))
+
+
+def _is_like_a_key(word: str) -> bool:
+    """Long, or of letters and digits."""
+    return len(word) >= 20 or (len(word) >= 8 and bool(re.search("[0-9]", word)) and bool(re.search("[A-Za-z]", word)))
 
 
 def address_problems(address: str) -> list[str]:
