@@ -127,8 +127,11 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module = import_module(f".{home}", __name__)
-    globals()[name] = found = module if name in _MODULES else getattr(module, name)  # from now on without asking
-    return found
+    # From now on without asking, and all that comes from there: in Python 3.8 and 3.9 an exception of a signal handler
+    # that meets an import, be it of what is loaded, leaves the import lock held, and `log` is asked for at any time.
+    names = (name,) if name in _MODULES else _HOMES[home]
+    globals().update((one, module if name in _MODULES else getattr(module, one)) for one in names)
+    return globals()[name]
 
 
 def __dir__() -> Any:
