@@ -60,7 +60,8 @@ def train(
     """Run a script to its end, in an environment that is told nothing but where the hook is; what it said."""
     path = machine.folder / "train.py"
     path.write_text(script.format(end=end or "wandb.finish(3)"))
-    told = {"PYTHONPATH": str(SITE), "WAYSIDE_WANDB_HOOK": "mirror", **environ}
+    place = {"TMPDIR": str(machine.beside)}  # the SDK leaves folders behind
+    told = {"PYTHONPATH": str(SITE), "WAYSIDE_WANDB_HOOK": "mirror", **place, **environ}
     process, log = machine.start([*python, str(path)], **told)
     process.wait(PATIENCE * 2)
     return log.read_text()

@@ -44,7 +44,12 @@ def test_a_notebook(machine: Machine, hook: str, mode: str):
     cells = [{"cell_type": "code", "source": source, "metadata": {}, "outputs": []} for source in CELLS]
     book = machine.folder / "book.ipynb"
     book.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}))
-    environ = {"WAYSIDE_WANDB_HOOK": hook, "WANDB_MODE": mode, "HOME": str(machine.folder)}
+    environ = {
+        "WAYSIDE_WANDB_HOOK": hook,
+        "WANDB_MODE": mode,
+        "HOME": str(machine.folder),
+        "TMPDIR": str(machine.beside),
+    }
     process, log = machine.start([str(python), "-c", RUNS_IT, str(book)], **environ)
     assert process.wait(PATIENCE * 3) == 0, log.read_text()
     collector.wait_delivered()
