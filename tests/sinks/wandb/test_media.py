@@ -51,9 +51,20 @@ async def test_media_join_the_row_of_their_step(backend: WandbBackend, pump: Min
 
 @pytest.mark.parametrize(
     ("type", "format", "told"),
-    [("html", "html", "html-file"), ("video", "mp4", "video-file"), ("audio", "wav", "audio-file"),
-     ("plot", "json", "plotly-file"), ("object3d", "glb", "object3D-file"), ("plot", "html", "html-file")],
-)  # fmt: skip
+    [
+        ("html", "html", "html-file"),
+        ("video", "mp4", "video-file"),
+        *(
+            pytest.param(*one, marks=pytest.mark.long)
+            for one in (
+                ("audio", "wav", "audio-file"),
+                ("plot", "json", "plotly-file"),
+                ("object3d", "glb", "object3D-file"),
+                ("plot", "html", "html-file"),
+            )
+        ),
+    ],
+)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_every_kind_is_what_the_sdk_calls_it(
     shared_backend: WandbBackend, shared: MiniPump, type: str, format: str, told: str
