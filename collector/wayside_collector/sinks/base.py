@@ -136,9 +136,9 @@ class Traits:
     """What a kind of sink needs of its pump.
 
     unit: "row", or "step" for rows merged into complete steps (a step is complete when the session logs a larger one,
-    finishes, ends, or `step_timeout` seconds pass). iterations: whether the step of a row that was logged without one is
-    looked for in its metrics (`delivery/iterations.py`). start: where a new sink begins: at the "oldest" stored row, or at
-    rows stored from "now" on. ranks: the default of the option. system: whether it takes the samplers' rows.
+    finishes, ends, or `step_timeout` seconds pass). iterations: whether the step of a row that was logged without one
+    is looked for in its metrics (`delivery/iterations.py`). start: where a new sink begins: at the "oldest" stored row,
+    or at rows stored from "now" on. ranks: the default of the option. system: whether it takes the samplers' rows.
     leaves_out: why a sink with these options leaves a training session out altogether, in a word; None: it takes it.
     max_records: the most a parcel holds. commit_interval: seconds between two commits of its cursor; 0 commits after
     each parcel. shows: it shows what it kept, and is opened before there is anything to send. rows: whether rows are
