@@ -83,11 +83,7 @@ def key_advice(heard: Optional[str], hello: Mapping[str, Any], environ: Mapping[
     collector says of its own. hello: the session record.
     """
     asked = hello.get("wandb") or {}
-    if (
-        heard not in ("no key", "no sink")
-        or hello.get("origin") == "wandb"
-        or asked.get("mode", "online") != "online"
-    ):
+    if heard not in ("no key", "no sink") or hello.get("origin") == "wandb" or asked.get("mode", "online") != "online":
         return None
     where = find_key(environ, asked.get("base_url"))
     if where is None:

@@ -17,7 +17,7 @@ ABOUT = "about"  # what the run is: {"command": […], "git": {…}, "python": s
 DETECTION = "detection"  # {"framework", "base_framework", "confidence", "evidence": {…}, "hints": {…}}
 CLIENT = "client"  # the client's own counters: {"refused": {reason: points}, …}
 FINISH = "finish"  # {"exit_code": int}
-MEDIA = "media"  # {"name", "type", …}: one picture, table, histogram; its bytes in "base64" or in a file (docs/media.md)
+MEDIA = "media"  # {"name", "type", …}: a picture, table, histogram; its bytes in "base64" or in a file (docs/media.md)
 ARTIFACT = "artifact"  # {"name", "type", "aliases", "files": [{"path", "source", "size", "mtime"}], "references", …}
 SAVE = "save"  # {"files": [{"path", "source", "size", "mtime"}], "policy": str}: files of the run itself
 
