@@ -154,3 +154,14 @@ def test_dashboards_come_as_they_are(helm: Path, with_files: Path) -> None:
         assert file["data"] == {path.name: path.read_text()}
         assert file["metadata"]["labels"]["grafana_dashboard"] == "yes"
         assert file["metadata"]["annotations"] == {"f": "T"}
+
+
+def test_thresholds_and_links_come_from_values(helm: Path) -> None:
+    """A threshold that is set replaces the number of its name and no other; links begin with what is set."""
+    values: Values = {"rules": {"enabled": True, "thresholds": {"gradNorm": 25}, "runbooks": "https://wiki/wayside/"}}
+    found = render(helm, values, base={}).of("PrometheusRule")
+    rules = [rule for one in found for group in one["spec"]["groups"] for rule in group["rules"]]
+    alerts = {rule["alert"]: rule for rule in rules if "alert" in rule}
+    assert "> 25 # gradNorm" in alerts["WaysideGradNormHigh"]["expr"]
+    assert "> 600 # stalledSeconds" in alerts["WaysideRunStalled"]["expr"]
+    assert alerts["WaysideRunStalled"]["annotations"]["runbook_url"] == "https://wiki/wayside/run-stalled.md"
