@@ -143,11 +143,16 @@ def openable(host: str) -> str:
 
 
 class Certificate:
-    """A server's certificate and key, as PEM files that may be replaced while it serves."""
+    """A server's certificate and key, as PEM files that may be replaced while it serves. options: what they are called
+    where they were named.
+    """
 
-    def __init__(self, cert: str, key: str | None) -> None:
+    def __init__(
+        self, cert: str, key: str | None, options: tuple[str, str] = ("public.cert_file", "public.key_file")
+    ) -> None:
         self._cert = cert
         self._key = key
+        self._options = options
 
     def context(self) -> ssl.SSLContext:
         """Blocks on the files; raises OSError naming the options."""
@@ -161,8 +166,8 @@ class Certificate:
         except OSError as problem:
             why = getattr(problem, "reason", None) or problem.strerror
             raise OSError(
-                f"public.cert_file: {self._cert}, public.key_file: {self._key}: {why}: they must be PEM files that "
-                "belong together, without a password"
+                f"{self._options[0]}: {self._cert}, {self._options[1]}: {self._key}: {why}: they must be PEM files "
+                "that belong together, without a password"
             ) from None
 
     async def watch(self, context: ssl.SSLContext) -> None:
