@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import asking, check, dead_letters, exec_, recover, run, status, sync
+from .commands import asking, check, dead_letters, exec_, recover, run, status, sync, webhook
 from .commands.base import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_PIPE, Command, format_examples, say
 from .config import ConfigError
 
@@ -24,6 +24,7 @@ COMMANDS: tuple[Command, ...] = (
     dead_letters.COMMAND,
     recover.COMMAND,
     asking.REBUILD,
+    webhook.COMMAND,
 )
 
 _EXAMPLES = {
