@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def run(steps: int, *, once: bool) -> int:
-    from wayside_collector import config  # within reach of the handler of Ctrl-C
+    from wayside_collector.configuration import config  # within reach of the handler of Ctrl-C
 
     found = config.load(None, config.environment())
     host, port = found.address

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from spool.making import WITHIN, begin, make_batch, opened, put
 from wayside_collector.assembly import Scope
-from wayside_collector.changes import read
+from wayside_collector.configuration.changes import read
 from wayside_collector.daemon import Collector
 
 WRONG = {

@@ -12,7 +12,7 @@ import pytest
 from spool.making import T0, WITHIN, opened
 from wayside import wire
 from wayside_collector.assembly import Scope
-from wayside_collector.changes import read
+from wayside_collector.configuration.changes import read
 from wayside_collector.daemon import Collector
 from wayside_collector.spool import Spool, SpoolError
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from wayside import wire
-from wayside_collector.inlet import Counters, Inlet, Stream
+from wayside_collector.intake.inlet import Counters, Inlet, Stream
 from wayside_collector.plausible import MAX_COUNT
 from wayside_collector.registry import Known
 from wayside_collector.testing import make_session

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from wayside_collector import config
+from wayside_collector.configuration import config
 from wayside_collector.log import HidingHandler, JsonFormatter
 from wayside_collector.redaction import HIDDEN, Redaction, secrets_in
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from wayside_collector.config import SinkConfig, build
+from wayside_collector.configuration.config import SinkConfig, build
 from wayside_collector.session import ForWandb, Primus, Session
 from wayside_collector.testing import make_session
 from wayside_collector.wishes import MOST_TOLD, Wishes, answer, differences

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from .config import Config, ConfigError, SamplerConfig, SinkConfig, SourceConfig, load_name
+from .configuration.config import Config, ConfigError, SamplerConfig, SinkConfig, SourceConfig, load_name
+from .configuration.places import journal_roots_of, socket_path
 from .delivery.dead_letters import DeadLetters
 from .delivery.election import Election
 from .delivery.pump import Pump
@@ -18,8 +19,7 @@ from .delivery.pumps import Pumps
 from .delivery.shared import Shared
 from .health import FAMILIES
 from .intake import Intake
-from .places import journal_roots_of, socket_path
-from .refusals import Refusals
+from .intake.refusals import Refusals
 from .registry import Registry
 from .session import Session
 from .sinks import SINKS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from . import __version__
 from .commands import asking, check, dead_letters, exec_, recover, run, status, sync, webhook
 from .commands.base import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_PIPE, Command, format_examples, say
-from .config import ConfigError
+from .configuration.config import ConfigError
 
 COMMANDS: tuple[Command, ...] = (
     run.COMMAND,

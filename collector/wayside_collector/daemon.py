@@ -12,17 +12,17 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 
-from .access import NOBODY
 from .alone import Alone, others_run, shares_processes
 from .assembly import EVERYTHING, Parts, Scope, check_sinks, make_sampler, make_source, spool_options
-from .changes import Changes, Loaded
-from .config import SinkConfig
+from .configuration.access import NOBODY
+from .configuration.changes import Changes, Loaded
+from .configuration.config import SinkConfig
+from .configuration.reload import Reload
 from .delivery.retention import keep_limits
 from .delivery.texts import BadText
-from .inlet import Inlet
+from .intake.inlet import Inlet
+from .intake.relayed import RelayedInlet
 from .log import set_up_log
-from .relayed import RelayedInlet
-from .reload import Reload
 from .sources.named import more_roots, still_readable
 from .sources.socket import SocketSource
 from .spool import SpoolError

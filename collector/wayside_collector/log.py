@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 from typing import TextIO
 
-from .config import Config, environment
+from .configuration.config import Config, environment
 from .redaction import Redaction, secrets_in
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from .configuration.units import show_seconds
 from .strict import strict
-from .units import show_seconds
 
 
 def number(value: float | int | None, digits: int = 6) -> str:

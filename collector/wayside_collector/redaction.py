@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
-from .config import Config
-from .options import SECRET
+from .configuration.config import Config
+from .configuration.options import SECRET
 
 HIDDEN = "***"
 SHORTEST = 6  #: characters; a shorter word is no secret, and hiding it would hide the sentence

@@ -7,10 +7,10 @@ from typing import Any
 
 from . import __version__
 from .assembly import Parts
-from .config import environment
+from .configuration.config import environment
+from .configuration.reload import Reload
 from .health import Health, books_as_status, losses_as_status, refusals_as_status, session_as_status
 from .redaction import Redaction, secrets_in
-from .reload import Reload
 from .sinks.prometheus.encode import join
 from .sinks.prometheus.negotiate import negotiate
 from .spool import SpoolError

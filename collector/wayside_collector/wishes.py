@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .config import SinkConfig
+from .configuration.config import SinkConfig
 from .session import Session
 from .sinks.gateway import GatewayOptions
 from .sinks.http_options import shown

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
-from wayside_collector.config import Top, load_name
+from wayside_collector.configuration.config import load_name
+from wayside_collector.configuration.sections import Top
+from wayside_collector.configuration.units import unit_of
 from wayside_collector.sinks import SINKS
 from wayside_collector.sources import SAMPLERS, SOURCES
-from wayside_collector.units import unit_of
 
 Schema = dict[str, Any]
 

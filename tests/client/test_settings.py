@@ -12,7 +12,7 @@ from wayside.settings import (
     read_settings,
     socket_candidates,
 )
-from wayside_collector.units import parse_size
+from wayside_collector.configuration.units import parse_size
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

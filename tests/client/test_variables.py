@@ -4,7 +4,7 @@ import pytest
 from wayside import variables
 from wayside.settings import read_settings
 from wayside.variables import nearest, unknown
-from wayside_collector.config import Top
+from wayside_collector.configuration.sections import Top
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from standins.mosquitto import Mosquitto
 from standins.remote_write_server import receiver
 from standins.webhook_server import WebhookServer
 from wayside.row import Row
-from wayside_collector import config
+from wayside_collector.configuration import config
 from wayside_collector.health import FAMILIES
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Changes, Parcel, Record, Ref, Reject, Retry, Sink, Step

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
-from wayside_collector.config import Top, load_name
+from wayside_collector.configuration.config import load_name
+from wayside_collector.configuration.sections import Top
+from wayside_collector.configuration.units import MAX_BYTES, MAX_SECONDS
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import SinkOptions
 from wayside_collector.sinks.http_options import HttpOptions
 from wayside_collector.sources import SAMPLERS, SOURCES
-from wayside_collector.units import MAX_BYTES, MAX_SECONDS
 
 #: What parts inherit has a table of its own, and is not repeated in theirs.
 SHARED = {"Options every sink has": SinkOptions, "Options every HTTP sink has": HttpOptions}

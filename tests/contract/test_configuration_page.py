@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from contract.option_rows import OptionRow, sections
-from wayside_collector import config
+from wayside_collector.configuration import config
+from wayside_collector.configuration.yaml_text import load_yaml
 from wayside_collector.sinks import SINKS
-from wayside_collector.yaml_text import load_yaml
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/configuration.md").read_text()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from wayside_collector import config
+from wayside_collector.configuration import config
 from wayside_collector.sources import SAMPLERS
 from wayside_collector.sources.base import Sample, Sampler, Unavailable
 

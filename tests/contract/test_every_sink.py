@@ -11,7 +11,7 @@ import pytest
 from contract.every_sink import REQUIRED, made, options_of, outcome, parcel_for, rows
 from wayside import wire
 from wayside.row import ABOUT, ALERT, ARTIFACT, CLIENT, CONFIG, DEFINE_METRIC, FINISH, MEDIA, SAVE, SUMMARY, TEXT
-from wayside_collector import config
+from wayside_collector.configuration import config
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Context, Parcel, Record, SinkOptions, Traits
 from wayside_collector.sinks.http_options import HttpOptions

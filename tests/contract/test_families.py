@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from wayside_collector.changes import read
+from wayside_collector.configuration.changes import read
 from wayside_collector.daemon import Collector
 from wayside_collector.health import FAMILIES
 

@@ -8,7 +8,7 @@ from wayside import wire
 from wayside.row import Event, Row
 from wayside_collector.delivery.groups import Group, Groups, read_group
 from wayside_collector.delivery.selection import Selection, decode, merge
-from wayside_collector.inlet import Counters, Inlet, Stream
+from wayside_collector.intake.inlet import Counters, Inlet, Stream
 from wayside_collector.registry import Known
 from wayside_collector.sinks.base import SinkOptions, Traits
 from wayside_collector.spool import Batch, Damaged, Extent, Stored

@@ -14,8 +14,8 @@ from wayside_collector.delivery.election import Election
 from wayside_collector.delivery.pump import Pump
 from wayside_collector.delivery.retention import drop_one
 from wayside_collector.delivery.shared import Shared
-from wayside_collector.inlet import Inlet
 from wayside_collector.intake import Intake
+from wayside_collector.intake.inlet import Inlet
 from wayside_collector.registry import Registry
 from wayside_collector.sinks.base import Retry, SinkOptions
 from wayside_collector.sources.media import MediaSource

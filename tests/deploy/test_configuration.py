@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from deploy.charts import VARIATIONS, Rendered, environment, render
 from deploy.test_pod import WITH_COLLECTOR, size
-from wayside_collector import config
+from wayside_collector.configuration import config
 from wayside_collector.sinks.jsonl import JsonlOptions
 from wayside_collector.sinks.wandb import WandbOptions
 

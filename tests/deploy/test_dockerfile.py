@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from deploy.dockerfile import PATH, final_stage, stages
 from wayside.settings import SYSTEM_SOCKET, read_settings, socket_candidates
-from wayside_collector import __version__, config
+from wayside_collector import __version__
+from wayside_collector.configuration import config
 
 ROOT = PATH.parent
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from deploy.charts import NAMESPACE, PLATFORM, Rendered, Values, environment, mounts, refusal, render
 from deploy.test_pod import containers, size
-from wayside_collector import config
+from wayside_collector.configuration import config
 
 pytestmark = pytest.mark.timeout(600)  # the first test that runs installs the tools
 

@@ -10,8 +10,8 @@ import pytest
 from e2e.gateways import Gateway, feeding
 from e2e.machine import Collector, Machine, until
 from e2e.trainers import Trainer
-from wayside_collector.changes import read
 from wayside_collector.commands.adopting import TURN, Adopter
+from wayside_collector.configuration.changes import read
 from wayside_collector.daemon import Collector as InProcess
 from wayside_collector.sources.abandoned import QUIET
 

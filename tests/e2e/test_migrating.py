@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from e2e.machine import QUIET, Machine, fetch
 from e2e.readme import blocks, to_run
-from wayside_collector import config
-from wayside_collector.yaml_text import load_yaml
+from wayside_collector.configuration import config
+from wayside_collector.configuration.yaml_text import load_yaml
 
 PAGE = (Path(__file__).parents[2] / "docs/migrating.md").read_text()
 

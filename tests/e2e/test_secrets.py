@@ -14,8 +14,8 @@ from urllib.parse import quote
 import psutil
 import pytest
 from e2e.machine import Machine, free_port, until
-from wayside_collector import config
-from wayside_collector.options import SECRET
+from wayside_collector.configuration import config
+from wayside_collector.configuration.options import SECRET
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.http_options import shown
 

@@ -12,10 +12,11 @@ import pytest
 from fuzz.damage import JSON, TEXT, damaged
 from fuzz.effort import EFFORTS, Effort
 from hypothesis import strategies as st
-from wayside_collector import config
+from wayside_collector.configuration import config
+from wayside_collector.configuration.sections import Top
+from wayside_collector.configuration.yaml_text import BadYaml, load_yaml
 from wayside_collector.sinks import SINKS
 from wayside_collector.sources import SAMPLERS, SOURCES
-from wayside_collector.yaml_text import BadYaml, load_yaml
 
 SECRET = "s3cret-0f-a-user"
 FILE = b"""
@@ -57,17 +58,17 @@ def parts_of(table: Any, import_strings: dict[str, str]) -> Any:
 
 SECTIONS: dict[str, Any] = {
     field.name: st.dictionaries(st.sampled_from([*names_of(field.type), "none"]), VALUES, max_size=4) | VALUES
-    for field in msgspec.structs.fields(config.Top)
+    for field in msgspec.structs.fields(Top)
     if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
 }
 SECTIONS["sinks"] = parts_of(SINKS, {name: kind.options for name, kind in SINKS.items()})
 ALL_SOURCES = {**SAMPLERS, **SOURCES}
 SECTIONS["sources"] = parts_of(ALL_SOURCES, {name: kind.options for name, kind in ALL_SOURCES.items()})
-TREES = st.fixed_dictionaries({}, optional={name: SECTIONS.get(name, VALUES) for name in names_of(config.Top)})
+TREES = st.fixed_dictionaries({}, optional={name: SECTIONS.get(name, VALUES) for name in names_of(Top)})
 
 _PARTS = st.sampled_from(
     [
-        *(name.upper() for name in [*names_of(config.Top), *SINKS, *ALL_SOURCES, "path", "max_size", "api_key"]),
+        *(name.upper() for name in [*names_of(Top), *SINKS, *ALL_SOURCES, "path", "max_size", "api_key"]),
         "X",
         "",
         "Ä",

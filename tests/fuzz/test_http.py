@@ -15,7 +15,7 @@ import pytest
 from fuzz.damage import TEXT, damaged
 from fuzz.effort import EFFORTS, Effort
 from hypothesis import strategies as st
-from wayside_collector.access import Outside, PublicSection
+from wayside_collector.configuration.access import Outside, PublicSection
 from web.serving import Served, served
 
 READER = "r" * 20

@@ -17,8 +17,8 @@ from wayside import wire
 from wayside.peer import Answer, understand
 from wayside.sessions import MAX_RECORD, fit
 from wayside.settings import MODES, TRANSPORTS, read_settings, socket_candidates
-from wayside_collector.inlet import Inlet
 from wayside_collector.intake import Intake, Refused, Stream
+from wayside_collector.intake.inlet import Inlet
 from wayside_collector.registry import Registry
 from wayside_collector.session import read_session
 from wayside_collector.sources.json_lines import LineError, LineSession

@@ -18,7 +18,7 @@ from standins.wandb_backend import WandbBackend
 from standins.wandb_pump import ENVIRON, MiniPump, steps
 from standins.webhook_server import WebhookServer
 from wayside.row import ALERT, Row
-from wayside_collector import config
+from wayside_collector.configuration import config
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.base import Parcel, Record, Retry, Sink
 from wayside_collector.sinks.gateway import GatewayOptions, GatewaySink

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from wayside.row import TEXT, Row
-from wayside_collector.config import build
+from wayside_collector.configuration.config import build
 from wayside_collector.sinks.base import Context, Reject, Retry
 from wayside_collector.sinks.store import StoreOptions, StoreSink
 from wayside_collector.store import Reader

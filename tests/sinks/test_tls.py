@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from standins.certificates import make_certificate
 from standins.wandb_backend import WandbBackend
-from wayside_collector import config
+from wayside_collector.configuration import config
 from wayside_collector.sinks import SINKS
 from wayside_collector.sinks.tls import TlsOptions
 from wayside_collector.sinks.wandb.limits import Limits

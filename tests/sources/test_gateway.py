@@ -10,10 +10,9 @@ import pytest
 from standins.gateway_server import Receiver, receiving
 from wayside import row, wire
 from wayside.row import Event, Row
-from wayside_collector import relayed
-from wayside_collector.intake import Intake
+from wayside_collector.intake import Intake, relayed
+from wayside_collector.intake.relayed import RelayedInlet
 from wayside_collector.relay import VERSIONS, Balance, Delivery, Lot, Sender, decode, encode
-from wayside_collector.relayed import RelayedInlet
 from wayside_collector.sinks.base import Parcel
 from wayside_collector.sinks.gateway.encode import Bad, pack
 from wayside_collector.sources import gateway as gateways

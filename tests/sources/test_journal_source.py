@@ -14,7 +14,7 @@ from wayside.journal import Journal
 from wayside.packing import Frame
 from wayside.roots import Root
 from wayside.segments import JOURNALS
-from wayside_collector import intake as intakes
+from wayside_collector.intake import sessions as intakes
 from wayside_collector.sources import journal as sources
 from wayside_collector.sources import quarantine
 from wayside_collector.spool import SpoolError

@@ -12,7 +12,7 @@ from sources.place import RECORD, opened_place
 from standins.other_user import as_user, needs_root, talk
 from wayside import wire
 from wayside.segments import DROPPED, JOURNALS, boot_id
-from wayside_collector.access import ClientsSection
+from wayside_collector.configuration.access import ClientsSection
 from wayside_collector.sources.confined import Forbidden, journal_folder, open_plain, shared_memory_of
 from wayside_collector.sources.named import NamedJournals, still_readable
 from wayside_collector.sources.segments import MAX_SEGMENT, Owner, any_segment, owner_of, read_dropped, read_segment

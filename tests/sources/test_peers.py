@@ -15,8 +15,8 @@ import pytest
 from sources.place import RECORD, Place, opened_place
 from standins.other_user import as_user, needs_root, talk
 from wayside import wire
-from wayside_collector.access import ClientsSection
-from wayside_collector.refusals import Refusals
+from wayside_collector.configuration.access import ClientsSection
+from wayside_collector.intake.refusals import Refusals
 from wayside_collector.sources.peers import Door, Peer, peer_of
 from wayside_collector.sources.socket import SocketSource
 

@@ -12,7 +12,7 @@ from sources.place import RECORD, Place, frames, opened_place, until
 from wayside import wire
 from wayside.row import FINISH
 from wayside_collector import __version__
-from wayside_collector import intake as intakes
+from wayside_collector.intake import sessions as intakes
 from wayside_collector.sources import listening
 from wayside_collector.sources import socket as sockets
 

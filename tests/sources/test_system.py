@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sources.place import RECORD, FailingSpool, Place, opened_place, until
 from wayside.row import FINISH, Event
-from wayside_collector import intake as intakes
+from wayside_collector.intake import sessions as intakes
 from wayside_collector.sources import system as systems
 from wayside_collector.sources.base import Sample
 from wayside_collector.sources.system import SystemSession

@@ -8,7 +8,7 @@ from typing import Any
 
 from sources.place import FailingSpool, Place, opened_place
 from wayside.row import Event, Row
-from wayside_collector.access import NOBODY, Outside
+from wayside_collector.configuration.access import NOBODY, Outside
 from wayside_collector.delivery.selection import decode, merge
 from wayside_collector.registry import Known
 from wayside_collector.sources.gateway import GatewaySource

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from wayside_collector.access import NOBODY, Outside
-from wayside_collector.refusals import Refusals
+from wayside_collector.configuration.access import NOBODY, Outside
+from wayside_collector.intake.refusals import Refusals
 from wayside_collector.web.roles import Route
 from wayside_collector.web.server import WebServer
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from wayside_collector.access import IngestSection, Outside, PublicSection
+from wayside_collector.configuration.access import IngestSection, Outside, PublicSection
 from wayside_collector.web.access import NAMESPACE, Access, is_own_host
 from wayside_collector.web.pages import own_path
 from wayside_collector.web.roles import Role, Route

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from standins.gateway_server import GatewayServer, gateway_server
 from wayside import wire
-from wayside_collector.access import Outside, PublicSection
+from wayside_collector.configuration.access import Outside, PublicSection
 from wayside_collector.relay import MAX_BODY, VERSIONS, Delivery, Lot, Receipt, Sender, encode
 from wayside_collector.web.batches import PATH
 

@@ -8,8 +8,8 @@ import zlib
 import pytest
 from aiohttp import web
 from sources.place import until
-from wayside_collector.access import Outside, PublicSection
 from wayside_collector.compression import zstd
+from wayside_collector.configuration.access import Outside, PublicSection
 from wayside_collector.web import body
 from wayside_collector.web.body import BODY
 from wayside_collector.web.roles import Role, Route

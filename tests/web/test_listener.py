@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 from standins.certificates import make_certificate
-from wayside_collector.access import Outside, PublicSection, is_loopback, listen_problems
-from wayside_collector.refusals import Refusals
+from wayside_collector.configuration.access import Outside, PublicSection, is_loopback, listen_problems
+from wayside_collector.intake.refusals import Refusals
 from wayside_collector.web import listener as listener_module
 from wayside_collector.web.listener import openable
 from wayside_collector.web.server import WebServer

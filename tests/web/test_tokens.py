@@ -5,8 +5,8 @@ import logging
 from pathlib import Path
 
 import pytest
-from wayside_collector.access import Outside, PublicSection
 from wayside_collector.cli import main
+from wayside_collector.configuration.access import Outside, PublicSection
 from wayside_collector.web.roles import Role
 from wayside_collector.web.tokens import COOKIE_LIFE, LOOK_INTERVAL, MAX_FILE, MAX_TOKENS, Grant, Tokens, parse_tokens
 from web.serving import served

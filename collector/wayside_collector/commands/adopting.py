@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from ..adoption import AdoptSection
 from ..assembly import Scope
-from ..changes import Loaded
-from ..config import Config
+from ..configuration.adoption import AdoptSection
+from ..configuration.changes import Loaded
+from ..configuration.config import Config
 from ..daemon import Collector
 from ..sources.abandoned import Abandoned
 from ..spool import SpoolError, SpoolHeld

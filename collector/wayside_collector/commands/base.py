@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from ..units import parse_duration
+from ..configuration.units import parse_duration
 
 EXIT_FAILED = 1  #: it could not be done, or not all of it
 EXIT_CONFIG = 2  #: the configuration or the command line is wrong

@@ -7,8 +7,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from ..config import Config, environment
-from ..places import socket_path
+from ..configuration.config import Config, environment
+from ..configuration.places import socket_path
 from .base import waiting
 
 LOOK_TIMEOUT = 30.0  #: seconds for a question: the collector itself gives the store 20 s to answer one

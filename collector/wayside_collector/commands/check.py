@@ -5,7 +5,7 @@ files it names, those with tokens are read.
 import argparse
 from pathlib import Path
 
-from .. import config
+from ..configuration import config
 from .base import Command, say, show
 
 

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from .. import config
-from ..changes import Loaded, read
+from ..configuration import config
+from ..configuration.changes import Loaded, read
 from .base import EXIT_CONFIG, EXIT_FAILED, Command, add_config, format_examples, parse_moment, say, show, waiting
 from .calling import NoAnswer, ask, url_of
 from .showing import format_letters

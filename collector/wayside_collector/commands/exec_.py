@@ -8,10 +8,10 @@ import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 
-from .. import config
-from ..changes import Loaded, read
+from ..configuration import config
+from ..configuration.changes import Loaded, read
+from ..configuration.places import socket_path
 from ..log import set_up_log
-from ..places import socket_path
 from ..spool.lock import holder_of
 from .base import EXIT_CONFIG, Command, add_config, say
 from .life import guarded, until_ready

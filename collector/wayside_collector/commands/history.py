@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from .. import config
-from ..config import Config, ConfigError
+from ..configuration import config
+from ..configuration.config import Config, ConfigError
 from ..sinks import SINKS
 from ..sinks.store import FILE, StoreOptions
 from ..store import Reader

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import plotille
 
-from .. import config
+from ..configuration import config
 from ..printing import number, owner, plain
 from ..store.answers import Curve
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from wayside import wire
 
-from .. import config
-from ..changes import Loaded, read
+from ..configuration import config
+from ..configuration.changes import Loaded, read
 from ..delivery.selection import Selection, decode, merge
 from ..registry import Known
 from ..sinks import SINKS

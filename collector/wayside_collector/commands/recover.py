@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from .. import config
-from ..units import show_size
+from ..configuration import config
+from ..configuration.units import show_size
 from .base import EXIT_CONFIG, EXIT_FAILED, EXIT_HELD, Command, add_config, say, show, waiting
 
 _MEANING = {

@@ -4,8 +4,8 @@ import argparse
 import asyncio
 from collections.abc import Mapping
 
-from .. import config
-from ..changes import Loaded, read
+from ..configuration import config
+from ..configuration.changes import Loaded, read
 from ..log import set_up_log
 from .base import Command, add_config
 from .life import guarded, signals

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..units import show_seconds, show_size
+from ..configuration.units import show_seconds, show_size
 
 MAX_FEEDERS = 20  #: of the collectors that feed this one, those heard last; `/status` has more
 MAX_LOSSES = 3  #: ranges shown; `/status` has more

@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 
-from .. import config
+from ..configuration import config
 from .base import EXIT_FAILED, Command, add_config, say, show
 from .calling import NoAnswer, ask, foreign, url_of
 from .showing import format_status

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import config
-from ..changes import Loaded, read
+from ..configuration import config
+from ..configuration.changes import Loaded, read
+from ..configuration.places import journal_roots_of, socket_path
+from ..configuration.units import show_seconds
 from ..log import set_up_log
-from ..places import journal_roots_of, socket_path
 from ..sources.segments import journal_folders, read_record
-from ..units import show_seconds
 from .base import EXIT_CONFIG, EXIT_FAILED, SAY_EVERY, Command, add_config, say, show
 from .life import guarded, signals, until_delivered
 from .showing import format_sinks

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from .. import config
+from ..configuration import config
 from ..store import StoreError
 from ..store.answers import ProgressPage, RunQuery
 from .calling import NoAnswer, ask, url_of

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..configuration.units import show_size
 from ..printing import number, plain, span
 from ..store.answers import ProgressPage, RunProgress
-from ..units import show_size
 
 KEPT = 6  #: looks: rates are those since the oldest of them, so that they do not flicker
 STATES = {"running": "green", "failed": "red", "crashed": "red"}

@@ -23,9 +23,9 @@ import msgspec
 from wayside import wire
 from wayside.row import Event, Row
 
+from ..configuration.units import Bytes
 from ..session import Session
 from ..strict import strict
-from ..units import Bytes
 from .base import Changes, Context, Parcel, Ref, Reject, Retry, SinkOptions, Traits
 from .introductions import Introductions
 from .kept_media import KeptMedia

@@ -17,13 +17,13 @@ from typing import Annotated, ClassVar
 import msgspec
 from wayside.row import Event
 
+from ..configuration.units import Bytes, Seconds
 from ..media_events import held_files
 from ..store import StoreDamaged, StoreError, connect
 from ..store.database import Database
 from ..store.media import folder_of
 from ..store.retention import Limits, Retention
 from ..store.writer import MAX_SERIES, Writer, Written
-from ..units import Bytes, Seconds
 from .base import Changes, Context, Parcel, Part, Reject, Retry, SinkOptions, Traits
 from .kept_media import KeptMedia
 

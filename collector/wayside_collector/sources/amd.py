@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from ..units import SampleInterval
+from ..configuration.units import SampleInterval
 from . import amdgpu
 from .amd_library import AmdLibrary, LibraryError, NoLibrary, parse_temperatures, parse_throttles, residencies
 from .base import Sample, Unavailable

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from wayside import wire
 
 from ..intake import Full, Intake, Refused
+from ..intake.relayed import MAX_WRITTEN, Crowded, Fitted, RelayedInlet
 from ..relay import VERSIONS, Delivery, Lot, Receipt
-from ..relayed import MAX_WRITTEN, Crowded, Fitted, RelayedInlet
 from ..session import in_namespace
 from ..spool import Batch, SpoolError
 from .feeders import MAX_FEEDERS, OWNER, Feeder, Feeders

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import psutil
 
-from ..units import SampleInterval
+from ..configuration.units import SampleInterval
 from . import cgroup, machine
 from .base import Sample
 from .machine import CpuTimes, Metrics

@@ -20,8 +20,8 @@ from typing import Any
 
 from wayside.row import MEDIA, Event
 
-from ..claims import Taken
-from ..inlet import Inlet
+from ..intake.claims import Taken
+from ..intake.inlet import Inlet
 from ..media_events import files_of, objects
 from ..media_folder import MediaFile, MediaFolder
 from .confined import MEDIA_FOLDER, allowed, journal_folder, open_below, open_plain

@@ -21,9 +21,9 @@ from paho.mqtt.properties import Properties
 from wayside import wire
 
 from ..broker import BrokerTrouble, Connection, broker_problems, broker_tls, in_words
+from ..configuration.units import Seconds
 from ..intake import Full, Refused
 from ..spool import SpoolError
-from ..units import Seconds
 from . import posted
 from .posted import Mark, PostedSessions
 from .topics import BadMessage, Default, Reading, Template, read_message, read_template

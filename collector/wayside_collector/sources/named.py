@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..access import ClientsSection
+from ..configuration.access import ClientsSection
 from .confined import allowed
 from .segments import any_segment
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ..units import SampleInterval
+from ..configuration.units import SampleInterval
 from .base import Sample, Unavailable
 from .gpu import Draft, Reading
 from .nvml import say_xid, verdict, why_unavailable

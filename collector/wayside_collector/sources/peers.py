@@ -14,7 +14,7 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from ..access import ClientsSection, Named
+from ..configuration.access import ClientsSection, Named
 from ..media_events import Sender
 
 _SO_PEERGROUPS = 59  # Linux 4.13; Python has no name for it

@@ -16,10 +16,10 @@ from typing import Any
 from wayside import wire
 
 from .. import __version__
-from ..access import ANYBODY, ClientsSection
+from ..configuration.access import ANYBODY, ClientsSection
 from ..intake import Full, Inlet, Intake, Refused, Stream
+from ..intake.refusals import Refusals
 from ..outage import Outage
-from ..refusals import Refusals
 from ..session import Session
 from ..spool import SpoolError
 from .journal import JournalSource

@@ -16,8 +16,8 @@ from operator import or_
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from ..access import Outside, is_loopback, origin_host
-from ..refusals import Door, Reason, Refusals
+from ..configuration.access import Outside, is_loopback, origin_host
+from ..intake.refusals import Door, Reason, Refusals
 from .pages import login_page
 from .roles import Role, Route
 from .tokens import NOTHING, Grant, Tokens

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..refusals import Door, Refusals
+from ..intake.refusals import Door, Refusals
 
 MAX_CONNECTIONS = 256  #: open at once on one listener: each takes a descriptor, of which spool and journals need some
 IDLE_TIMEOUT = 75.0  #: seconds a connection may say nothing, or not come to the end of a request's head

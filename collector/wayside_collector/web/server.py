@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ..access import NOBODY, Outside, split_address
-from ..refusals import Refusals
+from ..configuration.access import NOBODY, Outside, split_address
+from ..intake.refusals import Refusals
 from .access import COOKIE, Access, Guard
 from .body import Bodies
 from .listener import Certificate, Listener

@@ -13,10 +13,10 @@ from wayside import wire
 from wayside.row import Event, Row
 from wayside_collector.delivery.selection import decode as decode_frames
 from wayside_collector.delivery.selection import merge
-from wayside_collector.inlet import Counters
+from wayside_collector.intake.inlet import Counters
+from wayside_collector.intake.relayed import RelayedInlet
 from wayside_collector.registry import Known
 from wayside_collector.relay import Delivery, Lot, Sender, Unreadable, decode, encode
-from wayside_collector.relayed import RelayedInlet
 from wayside_collector.sinks.base import Part
 from wayside_collector.sinks.gateway.encode import Bad, Packed, bundles, pack
 from wayside_collector.testing import make_event, make_rows, make_session

@@ -12,8 +12,8 @@ from aiohttp import web
 from sources.place import until
 from standins.gateway_server import gateway_server
 from wayside.row import FINISH
-from wayside_collector.access import Outside, PublicSection
 from wayside_collector.compression import DECOMPRESS
+from wayside_collector.configuration.access import Outside, PublicSection
 from wayside_collector.relay import Delivery, Receipt, decode
 from wayside_collector.session import Session
 from wayside_collector.sinks.base import Account, Context, Parcel, Part, Reject, Report, Retry

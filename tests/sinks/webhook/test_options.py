@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from e2e.readme import blocks
-from wayside_collector import config
+from wayside_collector.configuration import config
+from wayside_collector.configuration.yaml_text import load_yaml
 from wayside_collector.redaction import Redaction, secrets_in
 from wayside_collector.sinks.webhook import WebhookOptions
 from wayside_collector.sinks.webhook.bodies import PLACEHOLDERS
 from wayside_collector.sinks.webhook.options import host_of
-from wayside_collector.yaml_text import load_yaml
 
 URL = "https://hooks.slack.com/services/T0000/B1111/abcdefgh12345678"
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from wayside_collector.access import NOBODY, Outside
+from wayside_collector.configuration.access import NOBODY, Outside
 from wayside_collector.web.api import QueryApi, Readers
 from wayside_collector.web.api.envelope import Bodies
 from wayside_collector.web.api.live import INTERVAL

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from wayside_collector.access import Outside, PublicSection
+from wayside_collector.configuration.access import Outside, PublicSection
 from wayside_collector.store import Writer, connect
 from wayside_collector.testing import make_rows
 from wayside_collector.web.api.routes import ENDPOINTS, STREAMS

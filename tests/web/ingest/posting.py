@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sources.place import Place, opened_place
 from wayside.row import Event, Row
-from wayside_collector.access import NOBODY, Outside
+from wayside_collector.configuration.access import NOBODY, Outside
 from wayside_collector.sources.posted import PostedSessions
 from wayside_collector.web.ingest import ingest_routes
 from web.serving import Served, served

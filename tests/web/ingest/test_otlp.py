@@ -10,8 +10,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
-from wayside_collector.access import Outside, PublicSection
 from wayside_collector.compression import COMPRESS
+from wayside_collector.configuration.access import Outside, PublicSection
 from wayside_collector.web.ingest.otlp_form import MAX_POINTS, MAX_RESOURCES, Malformed, read_request
 from web.ingest.posting import Post, posting
 

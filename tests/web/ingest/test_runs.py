@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from wayside.row import ALERT, CONFIG, FINISH, SUMMARY
-from wayside_collector import intake
-from wayside_collector.access import IngestSection, Outside, PublicSection
+from wayside_collector.configuration.access import IngestSection, Outside, PublicSection
+from wayside_collector.intake import sessions as intake
 from wayside_collector.sources import posted
 from web.ingest.posting import Post, posting
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ...units import Seconds
+from ...configuration.units import Seconds
 from ..base import SinkOptions
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from ...units import MAX_BYTES
+from ...configuration.units import MAX_BYTES
 from ..base import Retry
 from ..http_options import shown, url_problems
 from ..tls import TlsOptions, tls_problems

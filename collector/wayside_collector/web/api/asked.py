@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin
 
 import msgspec
 
-from ...wording import show
+from ...configuration.wording import show
 
 
 class BadQuestion(ValueError):

@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import hdrs, web
 from wayside import row
 
-from ...access import is_loopback
+from ...configuration.access import is_loopback
 from ...session import id_within
 from ..access import NAMESPACE
 from ..body import BODY, BadBody

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from wayside import row, wire
 
+from ..media_events import UNKNOWN, names_files
+from ..plausible import check_count, parted, time_of
+from ..registry import Known
+from ..spool import Batch, Loss
 from .client_counts import add_refused
 from .drafts import Draft, Stream
-from .media_events import UNKNOWN, names_files
-from .plausible import check_count, parted, time_of
-from .registry import Known
-from .spool import Batch, Loss
 
 __all__ = ["BATCH_SIZE", "Counters", "Inlet", "Stream"]
 

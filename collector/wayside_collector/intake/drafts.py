@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .spool import Amount, Batch
+from ..spool import Amount, Batch
 
 
 @dataclass(slots=True)

@@ -14,15 +14,13 @@ from typing import Any
 import msgspec
 from wayside import row, wire
 
+from ..plausible import MAX_TIME
+from ..registry import Known, Registry
+from ..session import Session, read_session
+from ..spool import Batch, Damaged, SessionRow, Spool, SpoolError
 from .claims import Claiming, Claims, NoClaims
-from .inlet import Counters, Inlet, Stream
-from .plausible import MAX_TIME
-from .registry import Known, Registry
+from .inlet import Counters, Inlet
 from .relayed import RelayedInlet
-from .session import Session, read_session
-from .spool import Batch, Damaged, SessionRow, Spool, SpoolError
-
-__all__ = ["Counters", "Full", "Inlet", "Intake", "Refused", "Stream"]
 
 MAX_SESSIONS = 10_000  #: sessions alive at once: a thousand processes a node, ten times over
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from wayside_collector.changes import Changes, Loaded, compare, mark, read
-from wayside_collector.config import ConfigError
+from wayside_collector.configuration.changes import Changes, Loaded, compare, mark, read
+from wayside_collector.configuration.config import ConfigError
 
 QUIET: dict[str, Any] = {"sources": {}, "sinks": {"jsonl": {}}}
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wayside_collector import config
-from wayside_collector.units import parse_duration, parse_size
-from wayside_collector.yaml_text import MAX_TEXT, BadYaml, load_yaml
+from wayside_collector.configuration import config
+from wayside_collector.configuration.units import parse_duration, parse_size
+from wayside_collector.configuration.yaml_text import MAX_TEXT, BadYaml, load_yaml
 
 
 def problems(tree: dict[Any, Any], environ: dict[str, str] | None = None) -> list[str]:

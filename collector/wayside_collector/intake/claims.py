@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 from wayside import wire
 from wayside.row import Event
 
+from ..media_events import files_of, frame_of, objects
+from ..media_folder import MediaFile
+from ..spool import Batch
 from .inlet import Inlet
-from .media_events import files_of, frame_of, objects
-from .media_folder import MediaFile
-from .spool import Batch
 
 
 class Taken(NamedTuple):

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from wayside_collector import config
 from wayside_collector.cli import main
+from wayside_collector.configuration import config
+from wayside_collector.configuration.sections import Top
+from wayside_collector.configuration.wording import form_of, show, words_of
+from wayside_collector.configuration.yaml_text import lines_of
 from wayside_collector.sinks import SINKS
 from wayside_collector.sources import SAMPLERS, SOURCES
-from wayside_collector.wording import form_of, show, words_of
-from wayside_collector.yaml_text import lines_of
 
 WRONG: list[Any] = ["abc", 5, -1, 1.5, True, None, [], ["a"], [5], [None], {}, {"a": 1}, {"a": "b"}, {1: {}}]
 
@@ -26,7 +27,7 @@ FOREIGN = re.compile(
 
 def options() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every option of every part, with its type."""
-    yield from _options_of(config.Top, ())
+    yield from _options_of(Top, ())
     for word, table in (("sinks", SINKS), ("sources", {**SAMPLERS, **SOURCES})):
         for name, kind in table.items():
             yield from _options_of(config.load_name(kind.options), (word, name))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from wayside_collector import config
+from wayside_collector.configuration import config
 
 
 def problems(tree: dict[str, object], environ: dict[str, str]) -> list[str]:

@@ -9,7 +9,7 @@ ASK = """
 import sys
 for name in sys.argv[2].split(","):
     sys.modules[name] = None
-from wayside_collector import config
+from wayside_collector.configuration import config
 word, name = sys.argv[1].split(".")
 try:
     config.build({word: {name: {"endpoint": "x"}}}, {})

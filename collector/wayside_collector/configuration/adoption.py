@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ..sinks import SinkKind
 from .options import Problems
-from .sinks import SinkKind
 from .wording import known_names, show
 
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .config import Config, SamplerConfig, SinkConfig, SourceConfig, Top, load
+from .config import Config, SamplerConfig, SinkConfig, SourceConfig, load
+from .sections import Top
 
 Part = SinkConfig | SamplerConfig | SourceConfig
 Mark = tuple[str, int, int, int] | None  #: what tells one state of a file from another; None: it cannot be read

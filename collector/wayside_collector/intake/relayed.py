@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from wayside import row, wire
 
+from ..plausible import check_count
+from ..registry import Known
+from ..relay import MAX_BODY
 from .inlet import Counters, Inlet, Stream
-from .plausible import check_count
-from .registry import Known
-from .relay import MAX_BODY
 
 #: Bytes that the rows of a delivery may come to where names are written out: sixteen times what our sinks send at once.
 MAX_WRITTEN = 2 * MAX_BODY

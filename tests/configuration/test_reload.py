@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from wayside_collector.changes import Changes, read
-from wayside_collector.reload import Reload
+from wayside_collector.configuration.changes import Changes, read
+from wayside_collector.configuration.reload import Reload
 
 
 @pytest.mark.asyncio

@@ -4,7 +4,7 @@ from collections.abc import MutableMapping
 
 from wayside.notices import MAX_REASONS
 
-from .plausible import MAX_COUNT
+from ..plausible import MAX_COUNT
 
 
 def add_refused(counts: MutableMapping[str, int], told: object, before: MutableMapping[str, int]) -> None:

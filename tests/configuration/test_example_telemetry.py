@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from wayside_collector import config
+from wayside_collector.configuration import config
 
-EXAMPLE = Path(__file__).parents[1] / "examples/telemetry.yaml"
+EXAMPLE = Path(__file__).parents[2] / "examples/telemetry.yaml"
 
 
 def test_it_is_a_configuration() -> None:

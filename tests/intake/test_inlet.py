@@ -6,8 +6,8 @@ import math
 import pytest
 from wayside import row, wire
 from wayside.notices import MAX_REASONS
-from wayside_collector import inlet as inlets
-from wayside_collector.inlet import Counters, Inlet, Stream
+from wayside_collector.intake import inlet as inlets
+from wayside_collector.intake.inlet import Counters, Inlet, Stream
 from wayside_collector.registry import Known
 from wayside_collector.spool import Amount, Batch
 from wayside_collector.testing import make_session

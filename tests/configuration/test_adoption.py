@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from wayside_collector import config
+from wayside_collector.configuration import config
 
 GATEWAY = {"gateway": {"endpoint": "http://gateway:9750"}}
 
