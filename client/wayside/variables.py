@@ -17,8 +17,10 @@ CLIENTS = (
 )
 #: The collector's options without the prefix, up to the first "__": one environment often serves both.
 COLLECTORS = (
+    "ADOPT",
     "API",
     "CLIENTS",
+    "EXIT_WHEN_ALONE",
     "GRACE",
     "INGEST",
     "LISTEN",
