@@ -113,6 +113,8 @@ FREE = {
     *(f"{part}.{name}" for part in ("collector", "gateway", "node") for name in ("config", "resources")),
     "collector.securityContext",
     "dashboards.labels",
+    "injection.clientResources",
+    "injection.webhook.resources",
     "job.securityContext",
     "podSecurityContext",
 }
