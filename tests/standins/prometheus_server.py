@@ -72,3 +72,9 @@ class Prometheus:
 
     def wait(self, query: str) -> list[dict[str, Any]]:
         return until(lambda: self.ask(query), f"an answer to {query}")
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The groups of rules as it sees them, once each rule was evaluated; before, none."""
+        groups: list[dict[str, Any]] = json.loads(fetch(f"{self.url}/api/v1/rules"))["data"]["groups"]
+        waits = any(rule["health"] == "unknown" for group in groups for rule in group["rules"])
+        return [] if waits else groups
