@@ -143,6 +143,24 @@ async def test_the_row_that_is_refused_is_found() -> None:
         assert len(b.points("train/loss")) == 39
 
 
+async def test_what_was_refused_is_told_by_the_send_that_ends() -> None:
+    """A row refused in a send that is cut short is asked for once, and is a dead letter of the next."""
+    async with bench(max_points_per_send=10) as b:
+        bad, last = (f"time_unix_nano: {round((NOW + seq) * 1e9)}" for seq in (0, 19))
+        b.answer = lambda request: (
+            (503, b"") if last in str(request) else (400, b"no such thing") if bad in str(request) else (200, b"")
+        )
+        with pytest.raises(Retry) as caught:
+            await b.send(*rows(20))
+        assert (SESSION.id, 0) not in caught.value.delivered
+        assert caught.value.delivered
+        b.answer = lambda request: (200, b"")
+        with pytest.raises(Reject, match="no such thing") as refused:
+            await b.send(*[row for row in rows(20) if (SESSION.id, row.seq) not in caught.value.delivered])
+        assert refused.value.rows == {(SESSION.id, 0)}
+        assert len(b.points("train/loss")) == 19
+
+
 async def test_a_request_that_is_too_large_is_halved() -> None:
     """413, and at most so many points in each from the beginning."""
     async with bench(max_points_per_send=40) as b:

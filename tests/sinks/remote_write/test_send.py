@@ -242,6 +242,32 @@ async def test_what_may_pass_is_tried_again(status: int, waits: bool) -> None:
         assert all(sum(len(points) for _, points in request) <= 20 for request in b.receiver.requests)
 
 
+async def test_what_was_refused_is_told_by_the_send_that_ends() -> None:
+    """A row refused in a send that is cut short is a dead letter of the next, never delivered, and asked for once."""
+    async with bench(max_samples_per_send=4) as b:
+        first, *others = rows(10)
+        b.receiver.answer = lambda request: (
+            (503, "not now")
+            if any(time >= round((NOW + 26) * 1000) for _, points in request for time, _ in points)
+            else (400, "out of order sample")
+            if any(time == round(first.time * 1000) for _, points in request for time, _ in points)
+            else None
+        )
+        again = await b.retry(first, *others)
+        assert again.delivered
+        assert (SESSION.id, 0) not in again.delivered
+        b.receiver.answer = lambda request: None
+        asked = len(b.receiver.requests)
+        left = [row for row in (first, *others) if (SESSION.id, row.seq) not in again.delivered]
+        refused = await b.reject(*left)
+        assert refused.rows == {(SESSION.id, 0)}
+        assert "out of order" in str(refused)
+        assert not b.counted["already_there"]
+        assert b.receiver.values("wayside_run_last_step") == [float(step) for step in range(1, 10)]
+        times = [time for request in b.receiver.requests[asked:] for _, points in request for time, _ in points]
+        assert round(first.time * 1000) not in times
+
+
 async def test_a_request_that_is_too_large_is_halved() -> None:
     """413 for more than so many samples."""
     async with bench() as b:

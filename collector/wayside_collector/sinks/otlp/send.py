@@ -25,6 +25,7 @@ from .judge import Judgement, judge
 from .options import OtlpOptions
 
 PATH = "/v1/metrics"
+MAX_REFUSED = 20_000  #: rows refused in sends that did not end, five parcels; beyond it all are asked about anew
 _REASONS = 3  # reasons one Reject spells out
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ class Tally:
     """What became of the rows of one send. again: nothing more is sent now."""
 
     taken: set[Ref] = field(default_factory=set)
-    refused: dict[Ref, str] = field(default_factory=dict)
     again: Judgement | None = None
 
 
@@ -63,6 +63,7 @@ class OtlpSink:
         self._context = Context("otlp", Path("."))
         self._devices = DeviceBook({})
         self._told = False
+        self._refused: dict[Ref, str] = {}  # and why; until a send that ends can tell it
 
     async def open(self, context: Context) -> None:
         """Read the files the options name; connects nowhere. Raises Retry when one cannot be read."""
@@ -77,11 +78,14 @@ class OtlpSink:
     async def send(self, parcel: Parcel) -> Changes:
         units = list(self._units(parcel))
         tally = Tally()
-        for bundle in bundles(units, self._options.max_points_per_send):
+        left = [unit for unit in units if unit.ref not in self._refused]
+        for bundle in bundles(left, self._options.max_points_per_send):
             await self._push(bundle, tally)
         changes, self._devices.changes = self._devices.changes, {}
         if tally.again is not None:
             again = tally.again
+            if len(self._refused) > MAX_REFUSED:
+                self._refused.clear()
             raise Retry(
                 again.message,
                 not_before=again.not_before,
@@ -89,9 +93,10 @@ class OtlpSink:
                 uncertain=again.uncertain,
                 changes=changes,
             )
-        if tally.refused:
-            reasons = list(dict.fromkeys(tally.refused.values()))
-            raise Reject("; ".join(reasons[:_REASONS]), tally.refused, changes=changes)
+        refused = {unit.ref: self._refused.pop(unit.ref) for unit in units if unit.ref in self._refused}
+        if refused:
+            reasons = list(dict.fromkeys(refused.values()))
+            raise Reject("; ".join(reasons[:_REASONS]), refused, changes=changes)
         return changes
 
     def _units(self, parcel: Parcel) -> Iterator[Unit]:
@@ -119,7 +124,7 @@ class OtlpSink:
             await self._push(units[: len(units) // 2], tally)
             await self._push(units[len(units) // 2 :], tally)
         else:
-            tally.refused[units[0].ref] = judged.message
+            self._refused[units[0].ref] = judged.message
 
     async def _post(self, units: Sequence[Unit]) -> Judgement:
         """Send once. Lost on the way is told as a judgement, too."""

@@ -25,6 +25,7 @@ from .series import SeriesMaker, Unit, bundles, gather
 PROBE = "wayside_remote_write_probe"  #: a series of our own, to ask with from which time on samples are taken
 SLICE = 5000  #: points that are made ready in one go while the event loop waits, some 5 ms
 MAX_REACHED = 20_000  #: sessions of which it is remembered how far they got; beyond it all are forgotten
+MAX_REFUSED = 20_000  #: rows refused in sends that did not end, five parcels; beyond it all are asked about anew
 _REASONS = 3  # reasons one Reject spells out
 
 
@@ -33,7 +34,6 @@ class Tally:
     """What became of the units of one send. again: nothing more is sent now."""
 
     taken: set[Ref] = field(default_factory=set)
-    refused: dict[Ref, str] = field(default_factory=dict)
     again: Judgement | None = None
 
 
@@ -62,6 +62,7 @@ class RemoteWriteSink:
         self._maker = SeriesMaker(options, Naming({}), DeviceBook({}))
         self._reached: dict[str, int] = {}  # by session, the greatest seq that was taken since the start
         self._doubtful: set[Ref] = set()  # rows that were sent, and no answer came
+        self._refused: dict[Ref, str] = {}  # and why; until a send that ends can tell it
 
     async def open(self, context: Context) -> None:
         """Read the files the options name; connects nowhere. Raises Retry when one cannot be read."""
@@ -79,7 +80,8 @@ class RemoteWriteSink:
     async def send(self, parcel: Parcel) -> Changes:
         units = await self._make_units(parcel)
         tally = Tally()
-        for bundle in bundles(units, self._options.max_samples_per_send):
+        left = [unit for unit in units if unit.ref not in self._refused]
+        for bundle in bundles(left, self._options.max_samples_per_send):
             await self._push(bundle, tally)
             if tally.again is not None:
                 break
@@ -169,7 +171,7 @@ class RemoteWriteSink:
                 tally.taken.add(unit.ref)
             else:
                 self._count({"late": "late", "old": "too_old"}.get(judged.verdict, "refused"), points)
-                tally.refused[unit.ref] = judged.message
+                self._refused[unit.ref] = judged.message
 
     def _may_be_there(self, unit: Unit) -> bool:
         id, seq = unit.ref
@@ -191,7 +193,9 @@ class RemoteWriteSink:
         if tally.again is not None:
             delivered = parcel.refs() - {unit.ref for unit in units} | tally.taken
             again = tally.again
-            # What was refused comes again with what waits, and is refused again then.
+            if len(self._refused) > MAX_REFUSED:
+                self._refused.clear()
+            # What was refused comes again with what waits, and is not sent then: by then it would look taken.
             raise Retry(
                 again.message,
                 not_before=again.not_before,
@@ -200,8 +204,9 @@ class RemoteWriteSink:
                 changes=changes,
             )
         self._doubtful.clear()
-        if tally.refused:
-            reasons = list(dict.fromkeys(tally.refused.values()))
+        refused = {unit.ref: self._refused.pop(unit.ref) for unit in units if unit.ref in self._refused}
+        if refused:
+            reasons = list(dict.fromkeys(refused.values()))
             more = f" (and {len(reasons) - _REASONS} more reasons)" if len(reasons) > _REASONS else ""
-            raise Reject("; ".join(reasons[:_REASONS]) + more, tally.refused, changes=changes)
+            raise Reject("; ".join(reasons[:_REASONS]) + more, refused, changes=changes)
         return changes
