@@ -20,11 +20,13 @@ _CELL = "media"
 
 class Sender(NamedTuple):
     """Who is at the other end. uid: the user, None where nobody knows any more. trusted: whether it could read by
-    itself whatever we can, being of our user and seeing the same files.
+    itself whatever we can, being of our user and seeing the same files. adopted: whether it is gone, and a journal of
+    this user's that was found speaks for it.
     """
 
     uid: int | None = None
     trusted: bool = False
+    adopted: bool = False
 
 
 UNKNOWN = Sender()

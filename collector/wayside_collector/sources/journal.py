@@ -18,6 +18,7 @@ from wayside import wire
 from wayside.segments import JOURNALS
 
 from ..intake import Full, Inlet, Intake, Refused
+from ..media_events import UNKNOWN, Sender
 from ..spool import SpoolError
 from .burying import bury, set_aside
 from .confined import owner_uid
@@ -238,6 +239,9 @@ class JournalSource:
             segment.close()
         folders = [path for root in self.roots if (path := root / JOURNALS / folder.name).exists()]
         folders += [path for path in _elsewhere(folder, record) if path not in folders]
+        owner = owner_uid(folder)
+        if inlet.sender == UNKNOWN and owner is not None:
+            inlet.sender = Sender(owner, adopted=True)
         log.info("adopted the journal of session %s of run %s", inlet.known.session.id[:8], inlet.known.session.run.id)
         self._follow_orphan(folder.name, inlet, folders)
 

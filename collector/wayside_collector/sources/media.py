@@ -83,8 +83,11 @@ class MediaSource:
         problem: OSError | ValueError = FileNotFoundError("the client named none")
         for root in asked:
             folder = root / inlet.client_id
+            # without a collector media stay beside the socket that was looked for, wherever their journal went since:
+            # a found journal may name a folder of whom it belongs to itself
+            roots = [*self._roots, root.parent] if inlet.sender.adopted else self._roots
             try:
-                allowed(folder, inlet.client_id, self._roots, inlet.sender.uid, MEDIA_FOLDER)
+                allowed(folder, inlet.client_id, roots, inlet.sender.uid, MEDIA_FOLDER)
             except (OSError, ValueError) as found:
                 problem = found
                 continue
