@@ -236,6 +236,30 @@ async def test_an_artifact_that_may_not_be_read_stays_a_reference() -> None:
         assert not held_files(found)
 
 
+@pytest.mark.parametrize("origin", [{"via": "b" * 32}, {"posted": ["json", "r1"]}])
+async def test_what_comes_from_elsewhere_names_no_files(origin: dict[str, Any]) -> None:
+    """By a gateway or a request: whatever folders are allowed, nothing is opened, and no client's file goes."""
+    async with place_of_media((Path("/dev/shm"),)) as place:
+        mine = put_file(place)
+        weights = place.folder / "weights.pt"
+        weights.write_bytes(b"w")
+        record = {**RECORD, "media_root": str(place.folder / "media"), "posted": origin.get("posted", [])}
+        inlet = await place.intake.begin(record, via=origin.get("via"))
+        told = [
+            {"path": "w", "source": str(weights), "size": 1, "mtime": 1.0},
+            {"path": "o", "source": str(mine), "size": len(PICTURE), "owned": True},
+        ]
+        artifact = {"name": "m", "type": "model", "upload": True, "seen": True, "files": told}
+        inlet.take(inlet.stream(), event(medium()) + event(artifact, row.ARTIFACT))
+        await place.intake.store([inlet])
+        picture, found = stored(place)
+        assert "names no files of this machine" in picture.data["lost"]
+        assert "seen" not in found.data
+        assert not held_files(picture) + held_files(found)
+        assert mine.exists()
+        assert not list(place.spool.media.files())
+
+
 @pytest.mark.parametrize("source", ["/etc/hostname", "../x", "relative", 5, "/dev/shm/../../etc/passwd"])
 async def test_only_files_below_the_allowed_folders_are_read(source: object) -> None:
     """No other path, and none that leads out of them."""

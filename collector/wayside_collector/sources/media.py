@@ -24,6 +24,7 @@ from ..intake.claims import Taken
 from ..intake.inlet import Inlet
 from ..media_events import files_of, objects
 from ..media_folder import MediaFile, MediaFolder
+from ..session import Session
 from .confined import MEDIA_FOLDER, allowed, journal_folder, open_below, open_plain
 
 MAX_FILE = 32 << 20  #: bytes of one file: a video of a minute; larger ones go as artifacts
@@ -77,6 +78,8 @@ class MediaSource:
     def _folder(self, inlet: Inlet) -> Path:
         """The session's media folder. Raises OSError or ValueError where there is none that may be read."""
         session = inlet.known.session
+        if _is_from_elsewhere(session):
+            raise PermissionError("what comes by a gateway or a request names no files of this machine")
         asked = [Path(session.media_root)] if session.media_root else []
         if session.media_place and not session.media_place.startswith(("/", "..")):
             asked.append(self._beside / session.media_place)
@@ -103,7 +106,8 @@ class MediaSource:
         for one in entries:
             one.pop("held", None)
         self._take_owned(inlet, [one for one in entries if one.get("owned") is True], taking)
-        if event.data.get("upload") is False or not (inlet.sender.trusted or self._files):
+        known = inlet.sender.trusted or (self._files and not _is_from_elsewhere(inlet.known.session))
+        if event.data.get("upload") is False or not known:
             return taking.sync(inlet.known.session.id)
         event.data["seen"] = True
         for one in entries:
@@ -238,6 +242,11 @@ class _Taking:
         if self.files:
             with contextlib.suppress(OSError):
                 self._media.sync(session)
+
+
+def _is_from_elsewhere(session: Session) -> bool:
+    """Whether it was fed or posted to us: paths in it are of another machine, or of whoever has a writer's token."""
+    return session.via is not None or bool(session.posted)
 
 
 def _unlink(folder: int, name: str) -> None:
