@@ -1,4 +1,4 @@
-"""`sync` of a run that found no collector: its pictures lie where a collector was looked for, and arrive all the same."""
+"""`sync` of a run that found no collector: its pictures lie where one was looked for, and arrive all the same."""
 
 import hashlib
 import sys
