@@ -55,8 +55,8 @@ _HOMES = {
 _MODULES = {"compat": "compat", "errors": "dropin.errors", "plot": "dropin.charts", "util": "dropin.small"}
 _CURRENT = ("run", "config", "summary")  # the current run's, as everything of it below: asked anew each time
 _OF_RUN = (
-    *("link_model", "log_artifact", "log_model", "mark_preempting", "restore", "save", "unwatch", "use_artifact"),
-    *("use_model", "watch"),
+    *("link_model", "log_artifact", "log_model", "mark_preempting", "pin_config_keys", "restore", "save"),
+    *("unwatch", "use_artifact", "use_model", "watch"),
 )
 
 __all__ = [
@@ -95,6 +95,7 @@ __all__ = [
     "log_model",
     "login",
     "mark_preempting",
+    "pin_config_keys",
     "plot",
     "plot_table",
     "require",

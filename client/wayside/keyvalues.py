@@ -39,6 +39,17 @@ class KeyValues(MutableMapping[str, Any]):
         """Set those keys that are not there yet."""
         self.update({key: value for key, value in _mapping(values).items() if key not in self._values})
 
+    def update_locked(self, d: Any, user: Optional[str] = None, _allow_val_change: Optional[bool] = None) -> None:
+        """As `update`: nothing is locked here."""
+        self.update(d)
+
+    def merge_locked(self, d: Any, user: Optional[str] = None, _allow_val_change: Optional[bool] = None) -> None:
+        """As `update`, but what is a dictionary on both sides is merged."""
+        self.update(_merged(self._values, _mapping(d)))
+
+    def persist(self) -> None:
+        """Accepted: every change is told at once."""
+
     def as_dict(self) -> Dict[str, Any]:
         return dict(self._values)
 
@@ -82,6 +93,16 @@ def _mapping(values: Any) -> Dict[Any, Any]:
         return dict(values)
     except (TypeError, ValueError):
         raise TypeError(f"a config is a dictionary of names and values, not {type(values).__name__}") from None
+
+
+def _merged(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Dict[Any, Any]:
+    """What is to be set so that `new` goes into `old`."""
+    found = {}
+    for key, value in new.items():
+        before = old.get(key)
+        both = isinstance(before, dict) and isinstance(value, Mapping)
+        found[key] = {**before, **_merged(before, value)} if both else value
+    return found
 
 
 def plain(value: Any, depth: int = 0) -> Any:

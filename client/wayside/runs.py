@@ -1,7 +1,7 @@
 """A run as the training process holds it: what it is, `log()`, and everything said beside the rows."""
 
 import os
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from . import row
 from .exits import code_of, exit_number
@@ -43,10 +43,6 @@ class Run(Surface):
         return self._identity.id
 
     @property
-    def name(self) -> str:
-        return self._identity.name
-
-    @property
     def project(self) -> str:
         return self._identity.project
 
@@ -61,14 +57,6 @@ class Run(Surface):
     @property
     def job_type(self) -> Optional[str]:
         return self._identity.job_type
-
-    @property
-    def tags(self) -> Tuple[str, ...]:
-        return self._identity.tags
-
-    @property
-    def notes(self) -> Optional[str]:
-        return self._identity.notes
 
     @property
     def url(self) -> Optional[str]:

@@ -8,7 +8,7 @@ import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import row, wire
-from .recorder import Recorder
+from .facts import Facts
 from .sessions import Identity, Surroundings
 from .told import told_once
 from .values import text_of
@@ -24,12 +24,11 @@ MAX_MANIFEST = 3 << 20  #: bytes of an event that lists files: it must fit a fra
 POLICIES = ("live", "now", "end")
 
 
-class Surface(Recorder):
+class Surface(Facts):
     """The part of a run that only wandb's scripts use."""
 
     def __init__(self, identity: Identity, surroundings: Surroundings) -> None:
         super().__init__(identity, surroundings)
-        self._began = time.time()
         self._watches: Tuple[Watch, ...] = ()
 
     # --- artifacts and files -------------------------------------------------------------------------------------
@@ -224,55 +223,6 @@ class Surface(Recorder):
     def pin_config_keys(self, keys: Sequence[str] = ()) -> None:
         """Accepted: it is about W&B's page."""
         told_once("pin_config_keys", "pin_config_keys() has no effect")
-
-    def get_url(self) -> Optional[str]:
-        """The run's page; see `Run.url`."""
-        url: Optional[str] = getattr(self, "url", None)
-        return url
-
-    def project_name(self) -> str:
-        return self._identity.project
-
-    def _label(self, code: Any = None, repo: Any = None, code_version: Any = None, **kwargs: Any) -> None:
-        """Frameworks tell W&B by this that it is they who call; nothing is kept of it."""
-
-    @property
-    def path(self) -> str:
-        """entity/project/id, as W&B's addresses have it."""
-        return "/".join(filter(None, (self._identity.entity, self._identity.project, self._identity.id)))
-
-    @property
-    def settings(self) -> Any:
-        """What wandb's settings of this run would say."""
-        from .dropin.settings import of_run
-
-        return of_run(self)
-
-    @property
-    def start_time(self) -> float:
-        return self._began
-
-    @property
-    def starting_step(self) -> int:
-        return 0
-
-    @property
-    def offline(self) -> bool:
-        return bool(self._surroundings.fields.get("mode") == "offline")
-
-    @property
-    def disabled(self) -> bool:
-        return not self._surroundings.enabled
-
-    @property
-    def resumed(self) -> bool:
-        """False: what a run with this id logged before is not known here."""
-        return False
-
-    @property
-    def sweep_id(self) -> Optional[str]:
-        """None: sweeps need wandb itself, with the hook in mode mirror."""
-        return None
 
 
 def _texts(given: Any) -> List[str]:

@@ -10,7 +10,9 @@ import pytest
 import wandb
 import wayside
 from wandb.errors import errors as wandb_errors
+from wandb.sdk.wandb_config import Config as WandbConfig
 from wandb.sdk.wandb_run import Run as WandbRun
+from wandb.sdk.wandb_summary import Summary as WandbSummary
 from wayside.dropin import charts, errors, small
 from wayside.runs import Run
 
@@ -21,8 +23,11 @@ CLASSES = ("Image", "Histogram", "Table", "Video", "Audio", "Html", "Object3D", 
 
 #: What newer versions of wandb no longer have, and older scripts call.
 GONE = {"generate_id", "get_url", "project_name"}
-#: Of wandb's public names of a run, those that are not for scripts.
-INNER = {"config_static", "project_url", "sweep_url", "sync_dir"}
+#: Of wandb's public names of a table, those that write it into wandb's own folder.
+INNER = {
+    *("bind_to_run", "captions", "file_is_set", "from_json", "get_media_subdir", "has_been_logged", "init_from_json"),
+    *("is_bound", "path_is_reference", "to_data_array", "to_json", "type_mapping", "with_suffix"),
+}
 
 
 def rows() -> list[tuple[set[str], str]]:
@@ -59,18 +64,58 @@ def test_the_words_of_the_table() -> None:
     assert {word for _, word in rows()} == {"kept", "told", "quiet", "refused"}
 
 
-def test_scripts_find_every_name_that_wandbs_run_has() -> None:
-    """Methods and properties alike, but for the few that are not for scripts."""
-    theirs = {name for name in dir(WandbRun) if not name.startswith("_")}
-    assert theirs - set(dir(Run)) == INNER
-    assert {name for name in dir(Run) if not name.startswith("_")} - theirs <= {*GONE, "summary"}
+def names_of(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+def test_a_run_has_no_names_but_wandbs() -> None:
+    """Those aside that newer versions no longer have."""
+    assert names_of(Run) - names_of(WandbRun) <= {*GONE, "summary"}
+
+
+@pytest.mark.parametrize("kind", ["Run", "Config", "Summary", "Artifact", "Table"])
+def test_scripts_find_and_set_what_wandbs_objects_have(
+    kind: str, capsys: pytest.CaptureFixture[str], told_anew: None
+) -> None:
+    """Every public name of the installed SDK is there, and what may be set there may be set here and is read back."""
+    run = wayside.init(mode="disabled")
+    ours: dict[str, tuple[Any, type]] = {
+        "Run": (run, WandbRun),
+        "Config": (run.config, WandbConfig),
+        "Summary": (run.summary, WandbSummary),
+        "Artifact": (wayside.Artifact("a", "t"), wandb.Artifact),
+        "Table": (wayside.Table(), wandb.Table),
+    }
+    thing, theirs = ours[kind]
+    missing = {name for name in names_of(theirs) if not hasattr(thing, name)}
+    assert missing == (INNER if kind == "Table" else set())
+    values: dict[str, Any] = {"tags": ("a",), "aliases": ["a"], "metadata": {"a": 1}}
+    for name in names_of(theirs):
+        described = inspect.getattr_static(theirs, name)
+        if isinstance(described, property) and described.fset is not None:
+            setattr(thing, name, values.get(name, "x"))
+            assert getattr(thing, name) == values.get(name, "x")
+    run.finish()
+
+
+def test_a_run_that_is_called_otherwise_says_so_once(capsys: pytest.CaptureFixture[str], told_anew: None) -> None:
+    """Name, tags and notes may be set after init: the script reads them back, and hears that they stay its own."""
+    run = wayside.init(mode="disabled", tags=["a"])
+    capsys.readouterr()
+    for _ in range(2):
+        run.name, run.notes = "new", "words"
+        run.tags += ("b",)
+    assert (run.name, run.notes, run.tags) == ("new", "words", ("a", "b", "b"))
+    said = capsys.readouterr().err.splitlines()
+    assert [re.findall(r"run\.\w+", line)[0] for line in said] == ["run.name", "run.notes", "run.tags"]
+    run.finish()
 
 
 def test_scripts_find_every_function_of_the_module() -> None:
     """What is not there is listed here, each a matter of W&B's own server, or of another framework's."""
     absent = {
         *("ArtifactTTL", "Classes", "Config", "EvalTable", "Graph", "JoinedTable", "box3d", "visualize"),
-        *("join", "pin_config_keys", "sagemaker_auth", "termsetup"),
+        *("join", "sagemaker_auth", "termsetup"),
     }
     theirs = {
         name

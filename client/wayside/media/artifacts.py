@@ -15,6 +15,7 @@ from ..told import told_once
 from ..values import text_of
 from .medium import READ_AT_ONCE, Medium
 from .staging import new_folder, write_medium
+from .unsent import Unsent
 
 MAX_FILES = 10_000  #: of an artifact, and references of it: a sharded checkpoint has hundreds
 MAX_METADATA = 100  #: keys, as W&B takes them
@@ -42,7 +43,7 @@ class Entry(NamedTuple):
         return self.local_path
 
 
-class Artifact:
+class Artifact(Unsent):
     """A named, typed collection of files (`wandb.Artifact`). Files added later under a name replace earlier ones.
 
     incremental, storage_region and digest_algorithm are accepted; versions are numbered by W&B when it has the files.
@@ -75,6 +76,7 @@ class Artifact:
         self.tags: List[str] = []
         self.use_as = use_as
         self.incremental = incremental
+        self.digest_algorithm = digest_algorithm
         self.left_out = 0  # files beyond MAX_FILES
         self._entries: Dict[str, Entry] = {}
         self._folder: Optional[str] = None  # of what we wrote
@@ -194,6 +196,11 @@ class Artifact:
             raise KeyError(f"Path not contained in artifact: {name}") from None
 
     get_path = get_entry
+
+    def get_added_local_path_name(self, local_path: str) -> Optional[str]:
+        """The name under which a file was added, or None."""
+        wanted = os.path.abspath(local_path)
+        return next((entry.path for entry in self._entries.values() if entry.local_path == wanted), None)
 
     def __setitem__(self, name: str, item: Any) -> None:
         self.add(item, name)
