@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
-from wayside_collector.alone import NOBODY_CAME, Alone, shares_processes
+from wayside_collector.alone import NOBODY_CAME, Alone, others_run, shares_processes
 
 
 class Pod:
@@ -69,3 +70,17 @@ def test_a_shared_process_namespace_is_known_by_its_first(tmp_path: Path, first:
     (tmp_path / "1" / "comm").write_text(f"{first}\n")
     assert shares_processes(tmp_path) is shared
     assert not shares_processes(tmp_path / "nothing")
+
+
+def test_a_process_of_which_we_may_not_ask_is_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose state the system denies us is somebody who runs, and no reason to stop with an error."""
+
+    def denied(process: psutil.Process) -> str:
+        raise psutil.AccessDenied(process.pid)
+
+    ours = psutil.Process().pid
+    monkeypatch.setattr(psutil, "pids", lambda: [1, ours])
+    assert not others_run()
+    monkeypatch.setattr(psutil, "pids", lambda: [1, ours, psutil.Process().ppid()])
+    monkeypatch.setattr(psutil.Process, "status", denied)
+    assert others_run()

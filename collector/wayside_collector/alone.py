@@ -6,7 +6,6 @@ collector, whether it logs or not.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -67,11 +66,19 @@ def shares_processes(root: Path = Path("/proc")) -> bool:
 
 
 def others_run() -> bool:
-    """Whether a process runs that is neither the first of the pod, nor we, nor started by us."""
-    ours = psutil.Process()
-    known = {1, ours.pid, *(child.pid for child in ours.children(recursive=True))}
-    for pid in psutil.pids():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if pid not in known and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
+    """Whether a process runs that is neither the first of the pod, nor we, nor started by us. One of which we may not
+    ask is somebody.
+    """
+    try:
+        ours = psutil.Process()
+        known = {1, ours.pid, *(child.pid for child in ours.children(recursive=True))}
+        return any(pid not in known and _runs(pid) for pid in psutil.pids())
+    except (psutil.Error, OSError):
+        return True
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

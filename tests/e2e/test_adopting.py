@@ -1,7 +1,10 @@
 """What pods leave on their node: the node's collector delivers it to the gateway, once, with the pods' own books."""
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from e2e.trainers import Trainer
 from wayside_collector.commands.adopting import TURN, Adopter
 from wayside_collector.configuration.changes import read
 from wayside_collector.daemon import Collector as InProcess
-from wayside_collector.sources.abandoned import QUIET
+from wayside_collector.sources.abandoned import FORGOTTEN, QUIET
 
 
 @pytest.fixture
@@ -56,6 +59,9 @@ class Node:
     def adopt(self, turn: float = TURN) -> None:
         """One look, long after the last."""
         asyncio.run(self._look(turn))
+
+    def jump(self, seconds: float) -> None:
+        self._now += seconds
 
     async def _look(self, turn: float) -> None:
         stop = asyncio.Event()
@@ -171,6 +177,26 @@ def test_rows_for_a_sink_that_is_not_here_stay(tmp_path: Path, gateway: Gateway)
         assert again.status()["sinks"]["lens"]["rows"]["waiting"] == 100
         again.kill()
         there.stop()
+    finally:
+        pod.close()
+
+
+@pytest.mark.timeout(120)
+def test_what_was_kept_offline_stays(tmp_path: Path) -> None:
+    """A journal that was kept offline on purpose is not delivered, keeps its folder however long, and is told."""
+    pods = tmp_path / "pods"
+    pod = Pod(pods, "one")
+    try:
+        script = "import wayside; run = wayside.init(mode='offline'); run.log({'loss': 1.0}); run.finish()"
+        subprocess.run([sys.executable, "-c", script], env={**os.environ, **pod.environ()}, check=True)
+        pod.delete()
+        node = Node(tmp_path, pods, "http://127.0.0.1:9", pod.environ())
+        for _ in range(2):
+            node.adopt()
+            node.jump(FORGOTTEN + 1)
+        assert (node.adopted.emptied, node.adopted.left, node.adopted.removed) == (0, 1, 0)
+        assert f"wayside-collector sync {pod.dir}" in str(node.adopted.last_error)
+        assert list((pod.dir / "journals").glob("*/*.seg"))
     finally:
         pod.close()
 

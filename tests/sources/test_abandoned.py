@@ -147,6 +147,45 @@ def test_one_that_was_never_used(pods: Path, clock: Clock, found: Abandoned) -> 
     assert not (pods / "old").exists()
 
 
+def test_what_is_not_ours_is_never_removed(pods: Path, clock: Clock, found: Abandoned) -> None:
+    """A folder that bears no mark of ours is another software's, whatever it calls its folders, and is not touched."""
+    data = pods / "postgresql" / "data"
+    data.mkdir(parents=True)
+    (data / "base").touch()
+    (pods / "postfix" / "spool").mkdir(parents=True)
+    (pods / "postfix" / "journals").mkdir()
+    long_ago = time.time() - UNUSED - 1
+    for folder in (pods / "postgresql", pods / "postfix"):
+        os.utime(folder, (long_ago, long_ago))
+    for _ in range(2):
+        assert found.look() == []
+        clock.now += 10 * FORGOTTEN
+    assert (data / "base").exists()
+    assert (pods / "postfix" / "spool").exists()
+    assert found.adopted.removed == 0
+
+
+@pytest.mark.parametrize("kept", ["journals/" + "0" * 32 + "/0.seg", "spool/damaged/journals/piece"])
+def test_what_waits_for_a_person_keeps_its_folder(pods: Path, clock: Clock, found: Abandoned, kept: str) -> None:
+    """A journal that appeared after the folder was emptied, or a piece that could not be read, is told of, not removed;
+    once it is gone the folder has its turn again.
+    """
+    pod = spool(pods / "one")
+    found.look()
+    clock.now += QUIET
+    found.look()
+    found.emptied(pod)
+    (pod / kept).parent.mkdir(parents=True)
+    (pod / kept).write_bytes(b"x" * 100)
+    clock.now += FORGOTTEN + 1
+    assert found.look() == []
+    assert (pod / kept).exists()
+    assert (found.adopted.left, found.adopted.removed) == (1, 0)
+    assert str(pod) in str(found.adopted.last_error)
+    clock.now += AGAIN
+    assert found.look() == [pod]
+
+
 def test_links_lead_nowhere(pods: Path, clock: Clock, found: Abandoned, tmp_path: Path) -> None:
     """Neither a folder nor a spool that is a link is looked at: whoever writes there must not lead us to our own."""
     ours = spool(tmp_path / "ours")

@@ -2,7 +2,8 @@
 
 Each is opened by a collector of its own, which only delivers: with the cursors and books that its spool has, so that
 what was delivered is not sent again, and with those of our sinks that `adopt.sinks` names. Rows that wait for another
-sink that delivered elsewhere stay where they are, and keep their folder.
+sink that delivered elsewhere stay where they are, and keep their folder; so do journals that were kept offline on
+purpose, and what could not be read.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from ..configuration.adoption import AdoptSection
 from ..configuration.changes import Loaded
 from ..configuration.config import Config
 from ..daemon import Collector
-from ..sources.abandoned import Abandoned
+from ..sources.abandoned import Abandoned, undelivered_in
 from ..spool import SpoolError, SpoolHeld
 from .life import first_of, until_delivered
 
@@ -84,7 +85,7 @@ class Adopter:
             return f"rows wait for {', '.join(waiting)}, which adopt.sinks does not name"
         if letters:
             return f"{letters} dead letters: `wayside-collector dead-letters` with WAYSIDE_DIR={folder}"
-        return None if complete else _trouble(collector)
+        return await asyncio.to_thread(undelivered_in, folder) if complete else _trouble(collector)
 
 
 def _waits(collector: Collector, sink: str) -> bool:

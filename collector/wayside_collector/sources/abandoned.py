@@ -6,6 +6,7 @@ also in another container. That it stays so is known by waiting: a sidecar that 
 at most, and must find its folder as it left it.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 from wayside.segments import JOURNALS
 
 from ..spool.lock import holder_of
-from .segments import Owner, journal_folders, owner_of
+from .segments import Owner, holds_frames, journal_folders, owner_of
 
 QUIET = 20.0  #: seconds a folder must be nobody's before it is taken: a collector that is restarted at once has it back
 AGAIN = 60.0  #: seconds before the next attempt at a folder in which something was left
@@ -73,7 +74,7 @@ class Abandoned:
             seen = self._seen.setdefault(folder, _Seen(now))
             if not _is_used(folder):
                 if time.time() - _modified(folder) > UNUSED:
-                    self._remove(folder)
+                    self._remove_unused(folder)
             elif seen.emptied is not None:
                 if now - seen.emptied > FORGOTTEN:
                     self._remove(folder)
@@ -103,7 +104,21 @@ class Abandoned:
         if not self.adopted.left:
             self.adopted.last_error = None
 
+    def _remove_unused(self, folder: Path) -> None:
+        """Only what is empty: a folder with anything in it that is not ours is somebody else's."""
+        with contextlib.suppress(OSError):
+            if _is_plain(folder / JOURNALS):
+                (folder / JOURNALS).rmdir()
+            folder.rmdir()
+            self._seen.pop(folder, None)
+            self.adopted.removed += 1
+            log.info("removed %s, which was empty: nothing was ever kept there", folder)
+
     def _remove(self, folder: Path) -> None:
+        if (why := undelivered_in(folder)) is not None:
+            self._seen[folder].emptied = None
+            self.left(folder, why)
+            return
         try:
             shutil.rmtree(folder)
         except OSError as problem:
@@ -112,6 +127,18 @@ class Abandoned:
         self._seen.pop(folder, None)
         self.adopted.removed += 1
         log.info("removed %s: everything in it was delivered, and nobody came back for it", folder)
+
+
+def undelivered_in(folder: Path) -> str | None:
+    """What waits there for a person, whatever its collector delivered, in words: journals that nobody was to take, and
+    what could not be read. None when nothing does.
+    """
+    kept = sum(holds_frames(journal) for journal in journal_folders(folder))
+    if kept:
+        return f"{kept} journals kept offline: `wayside-collector sync {folder}`"
+    damaged = folder / "spool" / "damaged"
+    pieces = sum(len(names) for _, _, names in os.walk(damaged))
+    return f"{pieces} pieces that could not be read: look at {damaged}, then remove it" if pieces else None
 
 
 def _folders(root: Path) -> list[Path]:
@@ -132,7 +159,11 @@ def _is_plain(folder: Path) -> bool:
 
 
 def _is_used(folder: Path) -> bool:
-    return _is_plain(folder / "spool") or _is_plain(folder / JOURNALS)
+    """Whether it bears a mark of ours: a spool's lock, or a session's journal. Others, too, call a folder `spool`."""
+    spool = folder / "spool"
+    if _is_plain(spool) and os.path.lexists(spool / "lock"):
+        return True
+    return _is_plain(folder / JOURNALS) and bool(journal_folders(folder))
 
 
 def _is_somebodys(folder: Path) -> bool:

@@ -226,6 +226,27 @@ def _segment_names(opened: int) -> list[str]:
     return sorted(name for name in os.listdir(opened) if name.endswith(".seg"))
 
 
+def holds_frames(folder: Path) -> bool:
+    """Whether anything was ever written into a journal that still lies there; also where nobody can tell."""
+    try:
+        with journal_folder(folder) as opened:
+            return any(_is_begun(opened, folder / name) for name in _segment_names(opened))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _is_begun(opened: int, path: Path) -> bool:
+    try:
+        found = read_segment(opened, path)
+    except wire.WireError:
+        return True  # it is no segment, but not empty either
+    if found is not None:
+        found.close()
+    return found is not None
+
+
 def _read_ours(opened: int, path: Path) -> OpenSegment | None:
     """A segment that the folder's session has begun; None for anything else."""
     with _where_allowed(), contextlib.suppress(wire.WireError):
