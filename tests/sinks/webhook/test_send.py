@@ -181,6 +181,41 @@ async def test_what_got_through_is_not_sent_again():
         assert not caught.value.uncertain
 
 
+@pytest.mark.parametrize("form", ["slack", "mattermost"])
+@pytest.mark.asyncio
+async def test_what_was_answered_with_success_is_never_sent_again(form, caplog):
+    """An answer that is not the chat's own counts as taken, logged once and counted each time; a page, which a proxy
+    answers, makes a dead letter of the message.
+    """
+    async with bench(format=form, wait=0) as b:
+        b.server.script = [Reply(200, '{"success":true}'), Reply(200, ""), Reply(200, "<html>log in</html>"), None]
+        with pytest.raises(Reject, match=r"not as .* does: check the address: <html>log") as caught:
+            await b.send(part(*(alert(seq, f"title {seq}") for seq in range(4))))
+        assert caught.value.rows == {(SESSION.id, 2)}
+        assert b.server.script == []
+        assert b.counted == {"odd_answers": 2}
+        assert caplog.text.count("it counts as taken") == 1
+
+
+@pytest.mark.asyncio
+async def test_a_start_is_told_before_the_first_alert():
+    """A run's start is said before what it says first, also when its event comes later; not of a run that began before
+    the sink, nor of one whose start no client tells.
+    """
+    async with bench(events=ALL, wait=0) as b:
+        await b.sink.close()
+        b.sink = WebhookSink(b.options, clock=lambda: NOW, environ={})
+        await b.open()
+        young = make_session("new", started=NOW + 1)
+        finish = make_event(FINISH, {"exit_code": 0}, seq=3)
+        await b.send(Part(young, [alert(1), make_event(ABOUT, {}, seq=2), finish]))
+        assert b.titles() == ["new has started", "careful", "new has finished"]
+        await b.send(Part(make_session("old", started=NOW - 1), [alert(1)]))
+        await b.send(Part(make_session("posted", started=NOW + 1, origin="http"), [alert(1)]))
+        assert b.titles()[3:] == ["careful", "careful"]
+        assert b.counted == {"held": 1}
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 429, 500, 307])
 @pytest.mark.asyncio
 async def test_no_text_shows_the_address(status):

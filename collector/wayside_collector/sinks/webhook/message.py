@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from wayside.row import ABOUT, ALERT, FINISH, Event
 
+from ...session import Session
 from ..base import Part
 
 LEVELS = ("INFO", "WARN", "ERROR")
@@ -58,18 +59,9 @@ def level_of(event: Event) -> str:
 
 def message_of(part: Part, event: Event) -> Message | None:
     """What people are told of an event; None where another session tells it."""
-    kind, session, run = kind_of(event), part.session, part.session.run
-    name = run.name or run.id
-    about: dict[str, Any] = {
-        "id": f"{session.id}:{event.seq}",
-        "time": event.time,
-        "step": event.step,
-        "run": run.id,
-        "name": name,
-        "project": run.project or "default",
-        "rank": session.rank,
-        "host": session.host,
-    }
+    kind, session = kind_of(event), part.session
+    about = _about(session, str(event.seq), event.time, event.step)
+    name = about["name"]
     if kind == "alert":
         data = event.data
         wait = data.get("wait")
@@ -78,7 +70,7 @@ def message_of(part: Part, event: Event) -> Message | None:
             kind, level_of(event), _cut(data.get("title"), MAX_TITLE), _cut(data.get("text"), MAX_TEXT), **about
         )
     if kind == "started":
-        return Message(kind, "INFO", f"{name} has started", "", once=f"started {session.attempt}", **about)
+        return _started(session, about)
     if kind == "finished" and part.primary:
         return Message(kind, "INFO", f"{name} has finished", "", exit_code=0, **about)
     if kind == "crashed":
@@ -87,6 +79,32 @@ def message_of(part: Part, event: Event) -> Message | None:
         once = f"crashed {session.attempt}"
         return Message(kind, "ERROR", f"{name} has {told[0]}", told[1], exit_code=exit_code, once=once, **about)
     return None
+
+
+def start_of(part: Part) -> Message | None:
+    """That the session's run has started, before its event says so; None where none will."""
+    session = part.session
+    if session.origin not in ("wayside", "wandb"):
+        return None
+    return _started(session, _about(session, "started", session.started, None))
+
+
+def _started(session: Session, about: dict[str, Any]) -> Message:
+    return Message("started", "INFO", f"{about['name']} has started", "", once=f"started {session.attempt}", **about)
+
+
+def _about(session: Session, what: str, time: float, step: int | None) -> dict[str, Any]:
+    run = session.run
+    return {
+        "id": f"{session.id}:{what}",
+        "time": time,
+        "step": step,
+        "run": run.id,
+        "name": run.name or run.id,
+        "project": run.project or "default",
+        "rank": session.rank,
+        "host": session.host,
+    }
 
 
 def _why(data: dict[str, Any]) -> tuple[str, str]:

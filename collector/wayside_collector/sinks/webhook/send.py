@@ -5,11 +5,12 @@ that comes again; that happens after an answer that was lost, and after a crash 
 
 What is told no more than once (that a run has started or crashed), and which titles were told of late, is kept with the
 cursor, so that neither ranks nor restarts say it again. Counters: `held` alerts that came within `wait` of the last of
-their title, or told by another session already.
+their title, or told by another session already; `odd_answers` messages taken with an answer that is not the format's.
 """
 
 import asyncio
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -18,15 +19,17 @@ from typing import Any, ClassVar
 
 from wayside.row import Event
 
-from ..base import Changes, Context, Parcel, Ref, Reject, Retry, Traits
+from ..base import Changes, Context, Parcel, Part, Ref, Reject, Retry, Traits
 from ..http import Answer, HttpPeer, outcome
 from .bodies import encode
-from .message import LEVELS, Message, kind_of, level_of, message_of
+from .message import LEVELS, Message, kind_of, level_of, message_of, start_of
 from .options import WebhookOptions, host_of, read_address, read_routing_key, secrets_of_address
 
 MAX_TOLD = 1000  #: titles remembered for `wait`; with more at once the oldest may be told again
 STATE = "told"
 _REASONS = 3  # reasons one Reject spells out
+
+_log = logging.getLogger(__name__)
 
 
 def takes(event: Event, options: Any) -> bool:
@@ -57,11 +60,14 @@ class WebhookSink:
         self._environ = environ
         self._peer = HttpPeer(options, environ, host_of)
         self._told: dict[str, float] = {}
+        self._opened = 0.0
+        self._is_odd = False
         self._context = Context("webhook", Path("."))
 
     async def open(self, context: Context) -> None:
         """Read the files the options name; connects nowhere. Raises Retry when one cannot be read."""
         self._context = context
+        self._opened = self._clock()
         self._told = _read_told(context.state.get(STATE, b"{}"))
         await asyncio.to_thread(read_address, self._options, self._environ)
         await asyncio.to_thread(read_routing_key, self._options, self._environ)
@@ -78,23 +84,41 @@ class WebhookSink:
                 if not isinstance(record, Event):
                     continue  # the traits take none
                 ref = (part.session.id, record.seq)
-                message = message_of(part, record)
-                if message is None or self._is_told(message):
-                    self._context.count("held", 1)
+                try:
+                    reason = await self._tell(part, record)
+                except Retry as trouble:
+                    raise _with(trouble, done, self._changes()) from trouble
+                if reason is not None:
+                    refused[ref] = reason
                 else:
-                    try:
-                        reason = await self._post(message)
-                    except Retry as trouble:
-                        raise _with(trouble, done, self._changes()) from trouble
-                    if reason is not None:
-                        refused[ref] = reason
-                        continue
-                    self._remember(message)
-                done.add(ref)
+                    done.add(ref)
         if refused:
             reasons = list(dict.fromkeys(refused.values()))
             raise Reject("; ".join(reasons[:_REASONS]), refused, changes=self._changes())
         return self._changes()
+
+    async def _tell(self, part: Part, event: Event) -> str | None:
+        """Why the message is refused for good, None when the event is done with. Raises Retry."""
+        message = message_of(part, event)
+        if message is None or self._is_told(message):
+            self._context.count("held", 1)
+            return None
+        start = self._start_before(message, part)
+        if start is not None and await self._post(start) is None:
+            self._remember(start)
+        reason = await self._post(message)
+        if reason is None:
+            self._remember(message)
+        return reason
+
+    def _start_before(self, message: Message, part: Part) -> Message | None:
+        """The start of a run that began after we did, and of which something else is told first: what a run is, its
+        client looks up at leisure.
+        """
+        if message.kind == "started" or "started" not in self._options.events or part.session.started < self._opened:
+            return None
+        start = start_of(part)
+        return None if start is None or self._is_told(start) else start
 
     async def _post(self, message: Message) -> str | None:
         """Send once. Why the message is refused for good, None when it was taken. Raises Retry."""
@@ -108,10 +132,23 @@ class WebhookSink:
         judged = outcome(answer, host_of(address), self._clock())
         if judged.verdict == "accepted" and not _says_so(answer, options.format):
             told = f"{host_of(address)} answered {answer.status}, but not as {options.format} does: check the address"
-            raise Retry(told + answer.quote(), uncertain=True)
+            return self._heed(answer, told + answer.quote())
         if judged.verdict == "retry":
             raise Retry(judged.message, not_before=judged.not_before, uncertain=judged.uncertain)
         return judged.message if judged.verdict == "refused" else None
+
+    def _heed(self, answer: Answer, told: str) -> str | None:
+        """An answer of success that is not the format's. Sent again, the message might be said again for ever: so a
+        page, which a proxy answers, refuses it, for a person to replay; with anything else it is taken, and that is
+        logged once.
+        """
+        if answer.body.lstrip()[:1] == b"<":
+            return told
+        self._context.count("odd_answers", 1)
+        if not self._is_odd:
+            self._is_odd = True
+            _log.warning("sink %s: %s; it counts as taken, further ones are only counted", self._context.name, told)
+        return None
 
     # --- what was told -----------------------------------------------------------------------------------------------
 
