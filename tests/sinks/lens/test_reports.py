@@ -1,5 +1,6 @@
 """The report of a run's framework: what Lens gets of it, and in which lane."""
 
+import asyncio
 import json
 import math
 import sys
@@ -13,6 +14,7 @@ from wayside.detect import Told, gather
 from wayside_collector.sinks.base import Context, Parcel, Part
 from wayside_collector.sinks.lens import LensOptions
 from wayside_collector.sinks.lens.encode import identify
+from wayside_collector.sinks.lens.judge import Judgement
 from wayside_collector.sinks.lens.kept import Kept
 from wayside_collector.sinks.lens.lane import ReportLane
 from wayside_collector.sinks.lens.reports import MAX_BODY, encode_report, fit, put_hardware, put_report
@@ -205,3 +207,21 @@ async def test_what_cannot_be_sent_is_tried_again() -> None:
         await until_async(lambda: b.counted["reports"] == 2, "taken")
         await lane.stop()
         await lane.stop()
+
+
+async def test_sends_that_go_on_do_not_hurry_it() -> None:
+    """Between two tries lies the pause, however many sends offer the same report, or another, meanwhile."""
+    posted: list[bytes] = []
+
+    async def post(body: bytes) -> Judgement:
+        posted.append(body)
+        return Judgement("again", "not now")
+
+    lane = ReportLane(post, lambda name, by: None, pause=3600.0)
+    lane.start()
+    for number in range(50):
+        lane.offer({"a": b"one", "b": b"two"} if number > 25 else {"a": b"one"})
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert posted == [b"one"]
+    await lane.stop()

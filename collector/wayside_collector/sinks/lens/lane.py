@@ -6,7 +6,6 @@ report that was taken and not yet forgotten when the collector ended goes once m
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -46,7 +45,8 @@ class ReportLane:
     def offer(self, reports: Mapping[str, bytes]) -> None:
         """These wait, by key; one that is settled as it is does not."""
         self._waiting.update((key, body) for key, body in reports.items() if self.settled.get(key) != body)
-        self._wake.set()
+        if self._waiting:
+            self._wake.set()
 
     def forget(self, kept: Mapping[str, bytes]) -> None:
         """What is kept no longer need not be known as settled."""
@@ -68,12 +68,9 @@ class ReportLane:
                     tries.pop(key, None)
                 else:
                     failed = True
-            pause = min(2 * pause, MAX_PAUSE) if failed else self._pause
             if failed:
-                self._wake.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
+                await asyncio.sleep(pause)  # a report that comes meanwhile waits with the others: Lens is in trouble
+            pause = min(2 * pause, MAX_PAUSE) if failed else self._pause
 
     def _settle(self, key: str, body: bytes, judged: Judgement) -> None:
         what = {"taken": "reports", "refused": "reports_refused"}.get(judged.verdict, "reports_given_up")
