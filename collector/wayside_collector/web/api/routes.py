@@ -10,12 +10,14 @@ from aiohttp import hdrs, web
 from ...store import Reader, StoreError
 from ...store.reader import NotFound
 from ..access import NAMESPACE
+from ..body import BODY
 from ..roles import Role, Route
 from . import envelope
 from .asked import BadQuestion, read_asked
 from .docs import docs_page
 from .encoding import WORTH, accepts_gzip, compress, encode
 from .endpoint import Endpoint
+from .grafana import GRAFANA, MAX_BODY, Answer
 from .lens import LENS
 from .lens_diag import LENS_DIAG
 from .live import INTERVAL, Live
@@ -56,6 +58,11 @@ class QueryApi:
                 for path, handler in others.items()
             ),
             *(Route("GET", path, _healthy, Role.NONE) for path in health),
+            *(Route("GET", path, _healthy, Role.READER, scoped=True) for path in ("/grafana", "/grafana/")),
+            *(
+                Route("POST", f"/grafana{one.path}", self._grafana(one), Role.READER, max_body=MAX_BODY, scoped=True)
+                for one in GRAFANA
+            ),
             Route("GET", "/api/openapi.json", _show_document, Role.READER, scoped=True),
             Route("GET", "/api/docs", _show_docs, Role.READER, scoped=True),
         ]
@@ -69,7 +76,17 @@ class QueryApi:
     def _own(self, endpoint: Endpoint) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             asked = read_asked(endpoint.asked, request.match_info, request.query, free=endpoint.free)
-            return await self._answer(request, endpoint, lambda reader: encode(endpoint.answer(reader, asked)))
+            return await self._answer(request, lambda reader: encode(endpoint.answer(reader, asked)), endpoint.heavy)
+
+        return _in_words(answer)
+
+    def _grafana(self, one: Answer) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                asked = msgspec.json.decode(request[BODY] or b"{}", type=one.asked)
+            except (msgspec.DecodeError, RecursionError) as problem:
+                raise BadQuestion(f"body: {problem}") from None
+            return await self._answer(request, lambda reader: encode(one.answer(reader, asked)), True)
 
         return _in_words(answer)
 
@@ -88,7 +105,7 @@ class QueryApi:
                     body = msgspec.json.encode(endpoint.answer(reader, asked))  # all of it is finite
                     return envelope.wrap(body) if wraps else body
 
-                return await self._answer(request, endpoint, question)
+                return await self._answer(request, question, endpoint.heavy)
             except BadQuestion as problem:
                 code, status, text = envelope.BAD, 400, str(problem)
             except NotFound as problem:
@@ -102,7 +119,7 @@ class QueryApi:
         return answer
 
     async def _answer(
-        self, request: web.Request, endpoint: Endpoint, question: Callable[[Reader], bytes]
+        self, request: web.Request, question: Callable[[Reader], bytes], heavy: bool
     ) -> web.StreamResponse:
         zips = accepts_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
         namespace = request[NAMESPACE]
@@ -111,7 +128,7 @@ class QueryApi:
             body = question(reader.within(namespace))
             return (compress(body), True) if zips and len(body) >= WORTH else (body, False)
 
-        body, is_zipped = await self._readers.ask(bytes_of, heavy=endpoint.heavy)
+        body, is_zipped = await self._readers.ask(bytes_of, heavy=heavy)
         answer = _json(body)
         answer.headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
         if is_zipped:
