@@ -167,17 +167,19 @@ class Recorder:
                     frame = Frame(taken.names, taken.values, now, at, flags, b"")
                 if taken.texts:
                     text = event_frame(now, at, row.TEXT, {"values": taken.texts})
-                if taken.media:
-                    from .media.writer import hand_over  # when first needed: most processes log numbers alone
-
-                    hand_over(self, taken.media, now, at)
                 if late is not None and (late or taken.coming):
                     self._direct = None
                     late.hold(frame, text, taken.coming)
-                    return
-                self._direct = journal
-                if all(journal.append(one) for one in (frame, text) if one is not None):
-                    return
+                    kept = True
+                else:
+                    self._direct = journal
+                    kept = all(journal.append(one) for one in (frame, text) if one is not None)
+            if kept:
+                if taken.media:  # without the lock: an import, a thread's start and a refusal take their time
+                    from .media.writer import hand_over  # when first needed: most processes log numbers alone
+
+                    hand_over(self, taken.media, now, at)
+                return
         self._nowhere += 1
 
     def _late_rows(self, journal: Journal) -> "LateRows":

@@ -1,6 +1,7 @@
 """A run as the training process holds it: what it is, `log()`, and everything said beside the rows."""
 
 import os
+import time
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from . import row
@@ -11,7 +12,9 @@ from .link import total_of
 from .sessions import Identity, Surroundings
 from .shelf import SPARE
 from .surface import Surface
-from .values import as_float, text_of
+from .values import as_float, problem_of, text_of
+
+FINISH_TIMEOUT = 20.0  #: seconds `finish` waits for numbers and media together: a full queue of media takes three
 
 
 class Metric(NamedTuple):
@@ -118,23 +121,17 @@ class Run(Surface):
         return defined
 
     def finish(self, exit_code: Optional[int] = None) -> None:
-        """End the run. Returns at once where the collector reads the journal; else it waits at most a few seconds for
-        the journal to be sent or moved. What is left stays on disk or in memory for the collector: nothing is lost by
-        not waiting.
+        """End the run. Returns at once where the collector reads the journal; else it waits a few seconds for the
+        journal to be sent or moved. What is left stays on disk or in memory for the collector: nothing is lost by not
+        waiting. Numbers and media that are being computed and encoded are waited for, at most FINISH_TIMEOUT (20)
+        seconds together. What fails on the way is told, and never raised.
         """
         if self._finished:
             return
         self._finished = True
         link, journal = self._link, self._journal
         try:
-            if self._late is not None:
-                self._late.finish()
-            if self._media is not None:
-                self._media.finish()
-            if self._own is not None:
-                self._save_own(self._own)
-            if link is not None:
-                link.settle()
+            self._end_parts(time.monotonic() + FINISH_TIMEOUT)
         finally:
             if journal is not None:
                 journal.shelf.spare = SPARE
@@ -150,6 +147,26 @@ class Run(Surface):
             if self._nowhere and link is None:
                 self.notices.tell("lost", total_of(self._nowhere))
             self._on_finish(self)
+
+    def _end_parts(self, deadline: float) -> None:
+        """Each part's last work. What one raises (of an unreadable folder) stops neither the others nor the end."""
+        late, media, own, link = self._late, self._media, self._own, self._link
+        parts: Dict[str, Callable[[], None]] = {}
+        if late is not None:
+            parts["numbers of an accelerator"] = late.finish
+        if media is not None:
+            parts["media"] = lambda: media.finish(max(0.0, deadline - time.monotonic()))
+        if own is not None:
+            parts["files of the run's own folder"] = lambda: self._save_own(own)
+        if link is not None:
+            parts["what the run is"] = link.settle
+        for name, end in parts.items():
+            try:
+                end()
+            except Exception as problem:
+                if raised_by_handler(problem):
+                    raise
+                self.notices.refuse(f"at the end: {name}", f"at the run's end, {name}: {problem_of(problem)}")
 
     def __enter__(self) -> "Run":
         return self

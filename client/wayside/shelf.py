@@ -64,6 +64,11 @@ class Shelf:
         """Bytes of segments made and not yet gone."""
         return self._late_bytes + self._ahead_bytes - self._gone_bytes
 
+    @property
+    def filled(self) -> int:
+        """The same without those that nothing was written to yet."""
+        return self.held - SEGMENT_SIZE * sum(not segment.begun for segment in list(self._prepared))
+
     # --- log()'s side, under the journal's lock -------------------------------------------------------------------
 
     def take(self, size: int) -> Optional[Segment]:

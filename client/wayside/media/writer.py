@@ -25,8 +25,8 @@ from .recognise import Found
 QUEUE_LIMIT = 64 << 20  #: bytes that wait to be encoded: twenty pictures of full HD, bare
 MAX_WAITING = 4096  #: media that wait: the layers of a large watched model, twice
 MAX_INLINE = 64 << 10  #: bytes of an encoded medium that travel in its event; larger ones are files
-FINISH_TIMEOUT = 20.0  #: seconds that `finish` waits for what is in the queue: a full one takes three, undisturbed
 PATIENCE = 30.0  #: seconds a medium waits for room in the journal, which then belongs to rows alone
+LAST_PATIENCE = 2.0  #: the same while a run ends: where somebody reads the journal, it is empty long before
 LOOK = 0.02  #: seconds between two looks whether there is room
 
 Append = Callable[[Frame], bool]
@@ -57,6 +57,7 @@ class Writer:
         self._changed = threading.Condition()
         self._busy = self._stopping = self._hurried = False
         self._thread: Optional[threading.Thread] = None
+        self._crowded_since = 0.0  # when the journal was found to have no room, and has had none since
 
     # --- from the training's threads -------------------------------------------------------------------------------
 
@@ -64,21 +65,35 @@ class Writer:
         """Leave a medium for the thread, or refuse it. Never waits for more than the thread's hold of the queue."""
         held = found.medium._held()
         with self._changed:
-            if self._stopping:
-                return self._refuse_one(found, "the run has finished")
-            if self._held + held > QUEUE_LIMIT or len(self._queue) >= MAX_WAITING:
-                limits = f"{QUEUE_LIMIT >> 20} MiB or {MAX_WAITING} media wait to be encoded"
-                return self._refuse_one(found, f"{limits}, and no more may: log fewer or smaller ones")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="wayside-media", daemon=True)
-                self._thread.start()
-            self._queue.append(Waiting(found, now, step, held))
-            self._held += held
-            self._changed.notify_all()
-        return None
+            why = self._why_not(held)
+            if not why:
+                self._queue.append(Waiting(found, now, step, held))
+                self._held += held
+                self._changed.notify_all()
+        if why:
+            self._refuse_one(found, why)
 
-    def finish(self, timeout: float = FINISH_TIMEOUT) -> None:
+    def _why_not(self, held: int) -> str:
+        """Why a medium cannot be left for the thread, which is begun if need be; empty where it can."""
+        if self._stopping:
+            return "the run has finished"
+        if self._held + held > QUEUE_LIMIT or len(self._queue) >= MAX_WAITING:
+            limits = f"{QUEUE_LIMIT >> 20} MiB or {MAX_WAITING} media wait to be encoded"
+            return f"{limits}, and no more may: log fewer or smaller ones"
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="wayside-media", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as problem:
+                return f"no thread could be started for it ({problem})"
+            self._thread = thread
+        return ""
+
+    def finish(self, timeout: float) -> None:
         """Wait until all is written, but not longer than so; what then still waits is refused."""
+        thread = self._thread
+        if thread is threading.current_thread():  # an object that is encoded ends the run
+            timeout = 0.0
         deadline = time.monotonic() + timeout
         with self._changed:
             self._stopping = True
@@ -90,8 +105,8 @@ class Writer:
             self._queue.clear()
         for waiting in late:
             self._refuse_one(waiting.found, f"it was not encoded within {timeout:.0f} s of the run's end")
-        if self._thread is not None:
-            self._thread.join(LOOK)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(LOOK)
         self._place.leave()
 
     def _refuse_one(self, found: Found, why: str) -> None:
@@ -161,18 +176,24 @@ class Writer:
             raise Refused(f"its file could not be written: {problem.strerror or problem}") from problem
 
     def _wait_for_room(self, size: int) -> None:
-        deadline = time.monotonic() + PATIENCE
+        """What found none for so long is not waited for again before there was some: nobody reads the journal."""
+        since = time.monotonic()
         while not self._has_room(size):
-            if self._hurried or time.monotonic() > deadline:
+            self._crowded_since = self._crowded_since or since
+            patience = LAST_PATIENCE if self._stopping else PATIENCE
+            if self._hurried or time.monotonic() > self._crowded_since + patience:
                 raise Refused("the journal has no room beside its rows")
             time.sleep(LOOK)
+        self._crowded_since = 0.0
 
     def _has_room(self, size: int) -> bool:
-        """Whether the journal, with so many bytes more, would still be less than half full."""
+        """Whether the journal, with so many bytes more, would be less than half full still; or not full, at the end of
+        the run, when no rows come any more.
+        """
         shelf = self._journal.shelf
+        share = 1 if self._stopping else 2
         try:
-            held: int = shelf.held
-            return 2 * (held + size) <= room(shelf.folder.path, held)
+            return share * (shelf.filled + size) <= room(shelf.folder.path, shelf.held)
         except OSError:
             return False
 

@@ -65,7 +65,7 @@ def rig(memory: Path, tmp_path: Path) -> Iterator[Rig]:
     found = Rig(memory, tmp_path / "media")
     yield found
     found.gate.set()
-    found.writer.finish()
+    found.writer.finish(30.0)
     found.journal.close()
 
 
@@ -80,7 +80,7 @@ def test_a_full_queue_refuses_and_never_waits(rig: Rig) -> None:
     rig.gate.set()
     until(lambda: rig.writer._held == 0, "all are written")
     rig.put(held=11)
-    rig.writer.finish()
+    rig.writer.finish(30.0)
     assert len(rig.events()) == 3
 
 
@@ -98,7 +98,7 @@ def test_the_end_waits_for_what_is_there(rig: Rig) -> None:
     for size in range(50):
         rig.put(size=size + 1)
     rig.gate.set()
-    rig.writer.finish()
+    rig.writer.finish(30.0)
     assert [told["size"] for told in rig.events()] == list(range(1, 51))
     assert rig.refused == {}
 
@@ -116,7 +116,7 @@ def test_the_end_waits_so_long(rig: Rig) -> None:
 def test_after_the_end_nothing_is_taken(rig: Rig) -> None:
     """What comes later is refused with the reason."""
     rig.gate.set()
-    rig.writer.finish()
+    rig.writer.finish(30.0)
     rig.put()
     assert list(rig.refused) == ["media: the run has finished"]
 
