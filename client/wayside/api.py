@@ -73,8 +73,9 @@ def init(  # noqa: PLR0913 -- wandb's own arguments, so that its scripts run unc
     """Begin a run and make it the current one; names and arguments are wandb's.
 
     mode: "online" (the default), "offline" (the journal stays below WAYSIDE_DIR until `wayside-collector sync`) or
-    "disabled". reinit: while a run is open, None or "return_previous" gives that run back, "finish_previous" or True
-    ends it first, "create_new" begins another one beside it, which does not become the current one. Takes
+    "disabled". reinit: while a run is open, "return_previous" gives that run back, "finish_previous" or True ends it
+    first, "create_new" begins another one beside it, which does not become the current one; None is "return_previous",
+    in a notebook "finish_previous". Takes
     milliseconds, and waits for no network and no collector. Arguments of wandb's that mean nothing here are accepted
     and named once.
     """

@@ -2,6 +2,7 @@
 taken as something else than it was is told in `Asking.problems`.
 """
 
+import sys
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from .identity import Place, run_id
@@ -56,16 +57,19 @@ class Asking:
         return chosen
 
     def reinit(self, asked: Any) -> str:
-        """wandb's `reinit`, which may also be yes or no."""
+        """wandb's `reinit`, which may also be yes or no. Where nothing is asked a notebook's cell that is run again
+        ends the run it began before, as with wandb.
+        """
         if asked is True:
             return "finish_previous"
+        usual = "finish_previous" if in_notebook() else REINIT[0]
         if asked is None or asked is False:
-            return REINIT[0]
+            return usual
         if isinstance(asked, str) and asked in (*REINIT, "default"):
-            return REINIT[0] if asked == "default" else asked
+            return usual if asked == "default" else asked
         choices = ", ".join(REINIT)
-        self.problems.append(f"init(reinit=) is {shown(asked)} and must be one of {choices}; {REINIT[0]} is used")
-        return REINIT[0]
+        self.problems.append(f"init(reinit=) is {shown(asked)} and must be one of {choices}; {usual} is used")
+        return usual
 
     def others(self, names: Iterable[str], known: Iterable[str]) -> None:
         """Arguments that nothing here uses: wandb's own, or misspelt ones."""
@@ -77,6 +81,11 @@ class Asking:
             told.append(f"{name} (did you mean {near}?)" if near else name)
         if told:
             self.problems.append(f"init() has no use for {', '.join(told)}; ignored")
+
+
+def in_notebook() -> bool:
+    """Whether this process is a notebook's kernel."""
+    return "ipykernel.kernelapp" in sys.modules
 
 
 def identity_of(

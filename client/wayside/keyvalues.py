@@ -100,8 +100,10 @@ def _merged(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Dict[Any, Any]:
     found = {}
     for key, value in new.items():
         before = old.get(key)
-        both = isinstance(before, dict) and isinstance(value, Mapping)
-        found[key] = {**before, **_merged(before, value)} if both else value
+        if isinstance(before, dict) and isinstance(value, Mapping):
+            found[key] = {**before, **_merged(before, value)}
+        else:
+            found[key] = value
     return found
 
 

@@ -1,27 +1,30 @@
 """`watch`: norm, least, greatest, mean and a histogram of each layer's gradients and parameters, every so many passes.
 
 What is asked of a tensor is computed where it lies, by a dozen small operations queued behind the backward pass, and
-comes to the host like any number of a GPU's (`tensors.py`); it is read on the media writer's thread when it is there.
-The training's thread waits for none of it. torch is used where the script has loaded it, and never imported.
+comes to the host like any number of a GPU's (`tensors.py`); its histogram is made on the media writer's thread when it
+is there. The training's thread waits for none of it. What one backward pass tells is one row of the open step, as with
+wandb, in its place before the next `log()`. torch is used where the script has loaded it, and never imported.
 """
 
 import sys
 import threading
 import time
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .handlers import raised_by_handler
 from .media.medium import Encoded, Medium, Refused
 from .media.recognise import Found
-from .media.writer import hand_over
 from .tensors import Coming, begin_torch, stay_out_of_captures
-from .values import problem_of
+from .values import Taken, problem_of
 
 BINS = 64  #: of a layer's histogram
 MAX_LAYERS = 2000  #: of one watched model: a large language model's parameters are some hundred tensors
 MAX_SAMPLED = 1 << 20  #: elements of a layer that its histogram is made of, evenly taken; the numbers are of all
 ARRIVAL = 60.0  #: seconds after which a layer's numbers are given up: a pass that never ends
+MAX_ROW = 500  #: layers of one row: names of more might not fit a segment of the journal
+NUMBERS = ("norm", "min", "max", "mean")  #: of each layer, first in its summary
 
+_NAN = float("nan")
 _LOOK = 0.005  # seconds between two looks whether they have come
 
 _prepared = threading.local()
@@ -37,6 +40,7 @@ class Watch:
         self._run = run
         self._every = max(1, int(log_freq))
         self._handles: List[Any] = []
+        self._pass: Dict[str, Coming] = {}  # what this backward pass has told so far
         named = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
         if len(named) > MAX_LAYERS:
             run.notices.tell("watch", f"watch() hears the first {MAX_LAYERS} of this model's {len(named)} parameters")
@@ -60,18 +64,44 @@ class Watch:
             except Exception as problem:
                 if raised_by_handler(problem):
                     raise
-                why = f"{type(problem).__name__}: {problem_of(problem)}"
-                self._run.notices.refuse("watch", f"{name} could not be looked at: {why}")
+                self._refuse(name, problem)
 
         return hook
+
+    def _refuse(self, what: str, problem: Exception) -> None:
+        why = f"{type(problem).__name__}: {problem_of(problem)}"
+        self._run.notices.refuse("watch", f"{what} could not be looked at: {why}")
 
     def _tell(self, name: str, tensor: Any) -> None:
         torch = sys.modules["torch"]
         if not tensor.is_floating_point() or self._run.disabled:
             return
         with torch.no_grad():
-            layer = Layer(_begin(torch, _summary(torch, tensor)))
-        hand_over(self._run, [Found(name, layer)], time.time(), self._run._step)
+            self._pass[name] = _begin(torch, _summary(torch, tensor))
+        _at_end_of_pass(torch, self._keep_pass)
+
+    def _keep_pass(self) -> None:
+        """One row of what was told since the last, and a histogram of each layer."""
+        found, self._pass = self._pass, {}
+        try:
+            names = list(found)
+            for first in range(0, len(names), MAX_ROW):
+                self._keep({name: found[name] for name in names[first : first + MAX_ROW]})
+        except Exception as problem:
+            if raised_by_handler(problem):
+                raise
+            self._refuse("a pass", problem)
+
+    def _keep(self, layers: Dict[str, Coming]) -> None:
+        numbers = {}
+        for layer, coming in layers.items():
+            for index, name in enumerate(NUMBERS):
+                numbers[f"{layer}/{name}"] = Coming(coming.value[index], coming.is_there)
+        known = all(coming.is_there is _at_hand for coming in layers.values())
+        values = tuple(float(one.value) if known else _NAN for one in numbers.values())
+        media: List[Any] = [Found(name, Layer(coming)) for name, coming in layers.items()]
+        row = Taken(tuple(numbers), values, {}, [], [], {} if known else numbers, media)
+        self._run._keep(row, time.time(), None, False)
 
     def stop(self) -> None:
         """Take the hooks out."""
@@ -95,12 +125,11 @@ class Layer(Medium):
             if time.monotonic() > deadline:
                 raise Refused(f"its numbers did not come within {ARRIVAL:.0f} s")
             time.sleep(_LOOK)
-        norm, least, greatest, mean, low, high, *counts = self._coming.value.tolist()
-        points = (("norm", norm), ("min", least), ("max", greatest), ("mean", mean))
+        low, high, *counts = self._coming.value.tolist()[len(NUMBERS) :]
         if low == high:
             high = low + 1e-6 * max(1.0, abs(low))
         edges = [low + (high - low) * index / BINS for index in range(BINS)] + [high]
-        return Encoded({"values": {"edges": edges, "counts": [int(count) for count in counts]}}, points=points)
+        return Encoded({"values": {"edges": edges, "counts": [int(count) for count in counts]}})
 
 
 def begin_watching(run: Any, models: Any, log: Optional[str], log_freq: int, idx: int) -> Tuple[Watch, ...]:
@@ -156,8 +185,22 @@ def _begin(torch: Any, packed: Any) -> Coming:
     kind = packed.device.type
     backend = getattr(torch, kind, None)
     if kind == "cpu" or not hasattr(backend, "Event"):
-        return Coming(packed, lambda: True)
+        return Coming(packed, _at_hand)
     return begin_torch(packed, packed.device, backend, {})
+
+
+def _at_hand() -> bool:
+    return True
+
+
+def _at_end_of_pass(torch: Any, call: Callable[[], None]) -> None:
+    """Have it called when this backward pass has ended; at once where torch does not say so."""
+    engine = getattr(torch.autograd.Variable, "_execution_engine", None)
+    queue = getattr(engine, "queue_callback", None)
+    if queue is None:
+        call()
+    else:
+        queue(call)
 
 
 def _outside_captures() -> None:

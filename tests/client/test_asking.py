@@ -1,6 +1,8 @@
 """What a script asks of `init`: anything may stand there, nothing raises, and what was made of it is told."""
 
+import sys
 from enum import StrEnum
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -114,3 +116,13 @@ def test_nonsense_beside_an_open_run(place: Place, capsys: pytest.CaptureFixture
     with wayside.init() as run:
         assert wayside.init(reinit="always") is run
     assert "init(reinit=) is 'always'" in capsys.readouterr().err
+
+
+def test_a_notebooks_cell_that_is_run_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends the run that it began before, unless it says otherwise."""
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", ModuleType("kernelapp"))
+    first = wayside.init(name="r1")
+    second = wayside.init(name="r2")
+    assert (first._finished, second.name, wayside.run is second) == (True, "r2", True)
+    assert wayside.init(reinit="return_previous") is second
+    second.finish()

@@ -2,10 +2,10 @@
 `reinit=` asks is done here.
 """
 
-import sys
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
+from ..asking import in_notebook
 from ..runs import Run
 from .asked import reinit_of
 from .silent import ENDED
@@ -28,7 +28,7 @@ def given_back(asked: Mapping[str, Any]) -> Optional[Any]:
     """The run that this `init` gives back as it is, if there is one. Or those that are open are ended first."""
     _open[:] = [(run, ours) for run, ours in _open if ENDED not in run.__dict__]
     reinit = reinit_of(asked)
-    if reinit is True or reinit == "finish_previous" or (reinit in (None, "default") and _in_notebook()):
+    if reinit is True or reinit == "finish_previous" or (reinit in (None, "default") and in_notebook()):
         for run, _ in list(_open):
             run.finish()
     elif reinit != "create_new" and _open:
@@ -49,7 +49,3 @@ def in_place(wandb: Any, asked: Mapping[str, Any]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(wandb, name, value)
-
-
-def _in_notebook() -> bool:
-    return "ipykernel.kernelapp" in sys.modules

@@ -1,6 +1,7 @@
 """What `watch` hooks into a model, without torch: which tensors, how often, and that nothing of it reaches training."""
 
 import sys
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 import wayside
 from client.conftest import Place
 from client.media.heard import finished, refused
-from wayside.watching import MAX_LAYERS
+from wayside.tensors import Coming
+from wayside.watching import BINS, MAX_LAYERS, MAX_ROW, Watch
 
 
 class Parameter:
@@ -76,3 +78,35 @@ def test_what_cannot_be_watched(run: wayside.Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(sys.modules, "torch")
     with pytest.raises(TypeError, match="Expected a pytorch model"):
         run.watch(Model())
+
+
+class Numbers(list[float]):
+    """What stands on the host in place of a small tensor."""
+
+    def tolist(self) -> list[float]:
+        return list(self)
+
+
+def test_so_many_layers_are_one_row(run: wayside.Run, place: Place) -> None:
+    """Of a pass; those beyond are another row of the same step."""
+    watch = Watch(run, Model(), "all", 1, "")
+    numbers = Numbers([1.0, 0.0, 2.0, 1.5, 0.0, 2.0, *range(BINS)])
+    watch._pass = {f"gradients/layer{number}": Coming(numbers, lambda: True) for number in range(MAX_ROW + 1)}
+    watch._keep_pass()
+    rows = [row for row in finished(place).rows if row.metrics]
+    assert [(row.step, row.commit, len(row.metrics)) for row in rows] == [(0, False, 4 * MAX_ROW), (0, False, 4)]
+
+
+def test_a_device_that_is_behind(run: wayside.Run, place: Place) -> None:
+    """Its numbers come into the step that was open at their pass, before the row that was logged meanwhile."""
+    there = threading.Event()
+    watch = Watch(run, Model(), "all", 1, "")
+    for step in range(2):
+        run.log({"loss": 1.0}, step=step)
+        watch._pass = {"gradients/layer": Coming(Numbers([float(step)] * 6 + [1.0] * BINS), there.is_set)}
+        watch._keep_pass()
+    run.log({"loss": 2.0}, step=2)
+    there.set()
+    rows = [(row.step, row.metrics) for row in finished(place).rows if row.metrics]
+    looks = [{f"gradients/layer/{name}": float(step) for name in ("norm", "min", "max", "mean")} for step in range(2)]
+    assert rows == [(0, {"loss": 1.0}), (0, looks[0]), (1, {"loss": 1.0}), (1, looks[1]), (2, {"loss": 2.0})]

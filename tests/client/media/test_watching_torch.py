@@ -72,6 +72,16 @@ def test_watched(found: Frames) -> None:
     assert not any(name.startswith("gradients/") for step, name in told if step in (0, 2))
 
 
+def test_a_pass_is_one_row_of_the_open_step(found: Frames) -> None:
+    """Before the row that is logged after it, and closing no step: W&B would else have a line for each layer."""
+    rows = [
+        (row.step, row.commit, len(row.metrics)) for row in found.rows if "loss" in row.metrics or row.step in (1, 3)
+    ]
+    passes = [(1, False, 32), (3, False, 32)]
+    losses = [(step, True, 1) for step in range(4)]
+    assert rows == [losses[0], passes[0], *losses[1:3], passes[1], losses[3]]
+
+
 def test_a_large_layer_is_sampled(found: Frames) -> None:
     """Its numbers are of all of it, its histogram of an even part; what is NaN is told as NaN, and not counted."""
     layers = [one for one in media(found) if one["name"] == "gradients/weight"]
