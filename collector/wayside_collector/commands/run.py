@@ -9,6 +9,7 @@ from ..configuration.changes import Loaded, read
 from ..log import set_up_log
 from .base import Command, add_config
 from .life import guarded, signals
+from .notify import Notifier
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -25,7 +26,8 @@ async def serve(loaded: Loaded, environ: Mapping[str, str]) -> int:
     async with collector.opened():
         stop = asyncio.Event()
         with signals(stop, collector.reload.ask):
-            async with asyncio.TaskGroup() as group:
+            notifier = Notifier(environ)
+            async with notifier.telling(collector.parts.ready, stop), asyncio.TaskGroup() as group:
                 if loaded.config.top.adopt.below:
                     from .adopting import Adopter
 
