@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from wayside import wire
 from wayside.row import Event
@@ -63,6 +64,18 @@ class NoClaims:
         pass
 
 
+class RunLocks:
+    """Files of one run are taken by one hand-over at a time: each counts against what the run holds already."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, inlets: Iterable[Inlet]) -> list[asyncio.Lock]:
+        """Of the runs of those that claim files, in an order that is always the same."""
+        runs = sorted({inlet.known.session.run.id for inlet in inlets if inlet.claims})
+        return [self._locks.setdefault(run, asyncio.Lock()) for run in runs]
+
+
 class Claiming:
     """What one hand-over to the spool claims: `take` before it, `let_go` after it. held: bytes of media that an inlet's
     run holds.
@@ -75,13 +88,16 @@ class Claiming:
 
     async def take(self, inlets: Iterable[Inlet], batches: list[Batch]) -> list[Batch]:
         """The batches with what became of their files. Raises SpoolError."""
-        claiming = [inlet for inlet in inlets if inlet.claims]
+        claiming: list[tuple[Inlet, dict[int, Event]]] = []
+        for inlet in inlets:
+            if inlet.claims:
+                claiming.append((inlet, inlet.claims))
+                inlet.claims = {}  # here, not in the thread: what the inlet takes meanwhile is for the next hand-over
         return await asyncio.to_thread(self._take, claiming, batches) if claiming else batches
 
-    def _take(self, inlets: Iterable[Inlet], batches: list[Batch]) -> list[Batch]:
+    def _take(self, claiming: Iterable[tuple[Inlet, dict[int, Event]]], batches: list[Batch]) -> list[Batch]:
         taken: dict[tuple[int, int], Taken] = {}
-        for inlet in inlets:
-            events, inlet.claims = inlet.claims, {}
+        for inlet, events in claiming:
             asked = [event._replace(seq=seq) for seq, event in events.items()]
             for one in self._claims.take(inlet, asked, self._held(inlet)):
                 taken[inlet.key, one.event.seq] = one

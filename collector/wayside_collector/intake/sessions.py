@@ -18,7 +18,7 @@ from ..plausible import MAX_TIME
 from ..registry import Known, Registry
 from ..session import Session, read_session
 from ..spool import Batch, Damaged, SessionRow, Spool, SpoolError
-from .claims import Claiming, Claims, NoClaims
+from .claims import Claiming, Claims, NoClaims, RunLocks
 from .inlet import Counters, Inlet
 from .relayed import RelayedInlet
 
@@ -54,6 +54,7 @@ class Intake:
         self.registry = registry
         self.counters = Counters()
         self.claims: Claims = NoClaims()
+        self._claimed = RunLocks()
         self._on_session = on_session
         self._inlets: dict[str, Inlet] = {}
         self._beginning = 0
@@ -178,6 +179,8 @@ class Intake:
         async with contextlib.AsyncExitStack() as turns:
             for inlet in inlets:
                 await turns.enter_async_context(inlet.turn)
+            for lock in self._claimed.of(inlets):
+                await turns.enter_async_context(lock)
             try:
                 if any(inlet.setbacks != before for inlet, before in zip(inlets, setbacks, strict=True)):
                     raise SpoolError("what a session sent before could not be stored")

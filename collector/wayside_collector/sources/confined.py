@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wayside.segments import JOURNALS
 
@@ -122,3 +123,19 @@ def remove_same(folder_fd: int, name: str, fd: int) -> None:
     there, opened = os.stat(name, dir_fd=folder_fd, follow_symlinks=False), os.fstat(fd)
     if (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino):
         os.unlink(name, dir_fd=folder_fd)
+
+
+def elsewhere(folder: Path, record: dict[str, Any]) -> list[Path]:
+    """Where the rest of an orphan may lie: without a collector its end stays in memory, beside the socket that was
+    looked for. That this was there is the record's word only, so it must belong to whom the orphan belongs to.
+    """
+    addresses = record.get("addresses")
+    sockets = (
+        [text for text in addresses if isinstance(text, str) and "\0" not in text]
+        if isinstance(addresses, list)
+        else []
+    )
+    beside = dict.fromkeys(Path(os.path.realpath(os.path.dirname(text))) for text in sockets)
+    owner = owner_uid(folder)
+    others = [root / JOURNALS / folder.name for root in beside]
+    return [path for path in others if owner is not None and owner_uid(path) == owner]

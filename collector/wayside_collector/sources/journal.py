@@ -8,7 +8,6 @@ one's are unlinked here.
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,8 +19,9 @@ from wayside.segments import JOURNALS
 from ..intake import Full, Inlet, Intake, Refused
 from ..media_events import UNKNOWN, Sender
 from ..spool import SpoolError
+from .aside import Aside
 from .burying import bury, set_aside
-from .confined import owner_uid
+from .confined import elsewhere, owner_uid
 from .following import HOLD, Followed
 from .quarantine import Quarantine
 from .segments import Owner, any_segment, journal_folders, owner_of, read_dropped
@@ -66,6 +66,7 @@ class JournalSource:
         self._ignored: set[Path] = set()
         self._unreadable: set[Path] = set()
         self._wake = asyncio.Event()
+        self._aside = Aside(self._store, self._wake.set)
         self._stopping = False
         self._looking = asyncio.Lock()  # two looks at once would adopt a journal twice
 
@@ -87,6 +88,11 @@ class JournalSource:
         return inlet.client_id in self._followed
 
     @property
+    def aside(self) -> int:
+        """Journals that are being stored with their files, and not read on meanwhile."""
+        return len(self._aside)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to read of any journal without an owner: what `sync` waits for."""
         return not any(followed.orphan for followed in self._followed.values())
@@ -97,6 +103,13 @@ class JournalSource:
         self._wake.set()
 
     async def run(self) -> None:
+        try:
+            await self._run()
+            await self._aside.settle()
+        finally:
+            self._aside.cancel()
+
+    async def _run(self) -> None:
         pause = BUSY
         next_orphans = 0.0
         while not self._stopping:
@@ -105,7 +118,8 @@ class JournalSource:
                 next_orphans = self._clock() + ORPHAN_INTERVAL
             try:
                 busy = await self.look()
-                self.last_error = None
+                if not self._aside:
+                    self.last_error = None
             except SpoolError as problem:
                 if self.last_error is None:
                     log.error("%s; journals wait", problem)
@@ -123,9 +137,12 @@ class JournalSource:
 
     async def look(self) -> bool:
         """Read what is new in every journal, store it, let it go; whether there was anything."""
+        self._aside.raise_problem()
         budget = LOOK_SIZE
         touched: list[Followed] = []
         for id, followed in list(self._followed.items()):
+            if id in self._aside:
+                continue
             taken = followed.read(min(READ_SIZE, budget))
             budget -= taken
             if taken:
@@ -134,6 +151,12 @@ class JournalSource:
                 touched.append(followed)
             if budget <= 0:
                 break
+        await self._store([followed for followed in touched if self._stopping or not self._aside.take(followed)])
+        await self._bury()
+        return bool(touched)
+
+    async def _store(self, touched: Sequence[Followed]) -> None:
+        """What was read of these is on disk when this returns; raises SpoolError, and then it is read again."""
         try:
             await self.intake.store([followed.inlet for followed in touched])
         except SpoolError:
@@ -143,8 +166,6 @@ class JournalSource:
         for followed in touched:
             followed.let_go()
             self.on_stored(followed.inlet)
-        await self._bury()
-        return bool(touched)
 
     # --- the dead --------------------------------------------------------------------------------
 
@@ -161,7 +182,7 @@ class JournalSource:
                         others = [root / JOURNALS / id for root in self.roots]
                         followed.folders += [path for path in others if path not in followed.folders]
                 continue
-            if followed.at_end:
+            if id not in self._aside and followed.at_end:
                 await self._book_untold(followed)
                 for folder in followed.folders:
                     bury(folder, self._quarantine, followed.read_to)
@@ -238,7 +259,7 @@ class JournalSource:
         finally:
             segment.close()
         folders = [path for root in self.roots if (path := root / JOURNALS / folder.name).exists()]
-        folders += [path for path in _elsewhere(folder, record) if path not in folders]
+        folders += [path for path in elsewhere(folder, record) if path not in folders]
         owner = owner_uid(folder)
         if inlet.sender == UNKNOWN and owner is not None:
             inlet.sender = Sender(owner, adopted=True)
@@ -266,22 +287,6 @@ class JournalSource:
     def _follow_orphan(self, id: str, inlet: Inlet, folders: list[Path]) -> None:
         self.orphans += 1
         self._followed[id] = Followed(inlet, folders, self._quarantine, self._clock, orphan=True)
-
-
-def _elsewhere(folder: Path, record: dict[str, Any]) -> list[Path]:
-    """Where the rest of an orphan may lie: without a collector its end stays in memory, beside the socket that was
-    looked for. That this was there is the record's word only, so it must belong to whom the orphan belongs to.
-    """
-    addresses = record.get("addresses")
-    sockets = (
-        [text for text in addresses if isinstance(text, str) and "\0" not in text]
-        if isinstance(addresses, list)
-        else []
-    )
-    beside = dict.fromkeys(Path(os.path.realpath(os.path.dirname(text))) for text in sockets)
-    owner = owner_uid(folder)
-    others = [root / JOURNALS / folder.name for root in beside]
-    return [path for path in others if owner is not None and owner_uid(path) == owner]
 
 
 def _modified(folder: Path) -> float:
