@@ -81,6 +81,11 @@ class Handover:
         except ConnectionError:
             self.disconnect()  # it went away or refused us; both are told where they are news
 
+    @property
+    def met(self) -> bool:
+        """Whether a collector ever took the connection."""
+        return self._connected_at > 0.0
+
     def hurry(self) -> None:
         """Try to connect at the next `talk`, however recent the last attempt."""
         self._next_attempt = 0.0

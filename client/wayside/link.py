@@ -260,6 +260,7 @@ class Link:
         self._guard("the files of this run", lambda: self._write_output(None))
         if self._output is not None:
             self._output.close()
+        self._tell_what_waits()
         self._guard("keeping the journal", self._keeper.close)
         self._guard("the journal", self.journal.close)
         lost = self.journal.dropped_rows + self.plan.counts().get("no_journal_rows", 0)
@@ -267,6 +268,14 @@ class Link:
             self.plan.tell("lost", total_of(lost))
         self.handover.disconnect()
         self._close_pipe()
+
+    def _tell_what_waits(self) -> None:
+        """Where the end of the journal lies, when the collector that was here is gone: `init` did not say so."""
+        rows = sum(kept.end_seq - kept.first_seq for kept in self._keeper.segments)
+        if rows and self.handover.met and (self.handover.sends or not self.handover.answered):
+            folder = self.plan.overflow
+            waits = f"the collector is gone: the last {rows} rows and events of this process wait in {folder}"
+            self.plan.tell("waits", f"{waits}; deliver them with `wayside-collector sync {folder}`")
 
 
 def _said(problem: Exception) -> str:

@@ -6,6 +6,7 @@ A session's journal may lie in two folders, in memory and below WAYSIDE_DIR; her
 """
 
 import contextlib
+import json
 import os
 import stat
 import struct
@@ -97,7 +98,7 @@ def _orphan(session: str, folders: List[str], answers: Callable[[str], bool]) ->
         return None
     segments = sorted(segment for folder in folders for segment in _segments(folder, session))
     record = _record(segments[0][2]) if segments else {}
-    why, taken = _reason(record, segments, answers)
+    why, taken = _reason(record, segments, folders, answers)
     if None in held and not taken:
         why = "its lock is missing or may not be asked: nobody can tell whether its process lives"
     run = record.get("run")
@@ -118,7 +119,7 @@ def _orphan(session: str, folders: List[str], answers: Callable[[str], bool]) ->
 
 
 def _reason(
-    record: Dict[str, Any], segments: List[Tuple[int, int, str]], answers: Callable[[str], bool]
+    record: Dict[str, Any], segments: List[Tuple[int, int, str]], folders: List[str], answers: Callable[[str], bool]
 ) -> Tuple[str, bool]:
     """Why nobody took it, and whether somebody is about to."""
     if not segments:
@@ -131,8 +132,22 @@ def _reason(
     addresses = [text for text in asked if isinstance(text, str)] if isinstance(asked, list) else []
     for address in addresses[:_MAX_ADDRESSES]:
         if answers(address):
-            return f"the collector at {address} is about to take it", True
+            roots = [os.path.dirname(os.path.dirname(folder)) for folder in folders]
+            if any(_is_looked_at(root, address) for root in roots):
+                return f"the collector at {address} is about to take it", True
+            return f"the collector at {address} answers, but does not look in {', '.join(roots)}", False
     return f"no collector answers at {', '.join(addresses[:_MAX_ADDRESSES]) or 'any place it knew'}", False
+
+
+def _is_looked_at(root: str, address: str) -> bool:
+    """Whether the collector with this socket takes journals below a root; also where its note does not say."""
+    beside = os.path.dirname(os.path.realpath(address))
+    try:
+        with open(os.path.join(beside, "collector.json"), encoding="utf-8") as file:
+            roots = json.load(file)["journals"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return True
+    return not isinstance(roots, list) or os.path.realpath(root) in [beside, *roots]
 
 
 def _segments(folder: str, session: str) -> List[Tuple[int, int, str]]:

@@ -1,6 +1,7 @@
 """Journals that nobody reads: the doctor names them; `wayside clear` deletes them when told to, and no living one."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,27 @@ def test_one_that_a_collector_is_about_to_take(place: Place) -> None:
         assert "about to take it" in orphan.why
         assert clear("--yes") == 0
     assert len(place.journals()) > 0
+
+
+def test_one_in_a_folder_that_its_collector_does_not_look_in(place: Place) -> None:
+    """A collector that says where it looks takes what lies there, and nobody says that it takes anything else."""
+    leave(place)
+    note = place.beside / "collector.json"
+    with answering_collector(place.socket, lambda connection: None):
+        for roots, taken in (([], True), ([str(place.overflow)], True), ("rubbish", True)):
+            note.write_text(json.dumps({"journals": roots}))
+            (orphan,) = found(place)
+            assert orphan.taken is taken, roots
+        (place.overflow / "journals").mkdir(parents=True, exist_ok=True)
+        for path in (place.beside / "journals").glob("*"):
+            shutil.move(path, place.overflow / "journals" / path.name)
+        for roots, taken in (([], False), (["/elsewhere"], False), ([str(place.overflow)], True)):
+            note.write_text(json.dumps({"journals": roots}))
+            (orphan,) = found(place)
+            assert orphan.taken is taken, roots
+        note.write_text(json.dumps({"journals": []}))
+        (orphan,) = found(place)
+        assert f"does not look in {place.overflow}" in orphan.why
 
 
 def test_what_cannot_be_read_is_named_too(place: Place) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..spool.lock import Held, take_lock
@@ -30,12 +30,12 @@ class Listening:
     be greeted.
     """
 
-    def __init__(self, path: Path, door: Door, url: str, backlog: int) -> None:
+    def __init__(self, path: Path, door: Door, url: str, backlog: int, roots: Sequence[Path] = ()) -> None:
         self._path = path
         self._door = door
         self._url = url
         self._backlog = backlog
-        self._note = Note(path.parent / "collector.json")
+        self._note = Note(path.parent / "collector.json", roots)
 
     async def run(self, greet: Greet) -> None:
         """Until cancelled. Raises SocketHeld, or OSError where no socket can be made at the start."""

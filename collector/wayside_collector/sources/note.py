@@ -1,5 +1,5 @@
 """The note beside the socket: where the collector's page is, for clients that want to name it without asking, and for
-people.
+people; and where it looks for journals whose process is gone.
 """
 
 import contextlib
@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import __version__
@@ -18,8 +19,9 @@ log = logging.getLogger(__name__)
 class Note:
     """A file that is there while the socket is. What lies there before it was left is of another collector."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, roots: Sequence[Path] = ()) -> None:
         self._path = path
+        self._roots = [str(root) for root in roots]
         self._left = False
         self._outage = Outage(log)
 
@@ -29,7 +31,8 @@ class Note:
         """
         if self._left and self._path.exists():  # somebody may have deleted it, and the socket's folder with it
             return
-        text = json.dumps({"url": url, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()})
+        ours = {"url": url, "version": __version__, "pid": os.getpid(), "host": socket.gethostname()}
+        text = json.dumps({**ours, "journals": self._roots})
         temporary = self._path.with_suffix(".tmp")
         try:
             temporary.write_text(text + "\n")

@@ -60,7 +60,7 @@ class SocketSource:
         self.refusals = refusals or Refusals()
         self._door = Door(path, clients)
         self._named = NamedJournals(path.parent, [*journals.roots, *more_roots(clients)])
-        self._listening = Listening(path, self._door, url, MAX_CONNECTIONS)
+        self._listening = Listening(path, self._door, url, MAX_CONNECTIONS, journals.roots)
         self._told_of: set[int] = set()  # users whose refusal stands in the log
         self._intake = intake
         self._journals = journals
