@@ -22,6 +22,7 @@ from .sinks.tls import TlsFields, tls_context, tls_problems
 
 KEEPALIVE = 30  #: seconds; a broker says that we are gone after one and a half of it
 IN_FLIGHT = 20  #: messages on their way at once: what a broker takes by default
+ABANDON = 1.0  #: seconds that a stop waits for a connect that is in its thread
 MAX_PASSWORD = 16 << 10  #: bytes of a password's file
 
 _LIBRARY = logging.getLogger("wayside_collector.broker.aiomqtt")
@@ -93,7 +94,9 @@ class _Closing(ssl.SSLSocket):
 
 
 class Connection(aiomqtt.Client):
-    """One connection, to be entered once. lost: done when it is gone."""
+    """One connection, to be entered once. lost: done when it is gone. largest: bytes of a packet that the broker takes,
+    where it has said so.
+    """
 
     def __init__(
         self, options: Broker, client_id: str, tls: ssl.SSLContext | None, will: aiomqtt.Will | None, **more: Any
@@ -118,6 +121,7 @@ class Connection(aiomqtt.Client):
             logger=_LIBRARY,
             **more,
         )
+        self.largest: int | None = None
         self._acks: dict[int, asyncio.Future[str]] = {}
         self._thread = threading.get_ident()
 
@@ -132,6 +136,22 @@ class Connection(aiomqtt.Client):
         except aiomqtt.MqttError:
             self.drop()
             raise
+
+    async def abandon(self, connecting: "asyncio.Task[Any]") -> None:
+        """Be done, soon, with a connect that may be under way: one that is still in its thread then ends alone."""
+        if self._client.socket() is None:
+            await asyncio.wait({connecting}, timeout=ABANDON)
+        if self._client.socket() is None and not connecting.done():
+            connecting.add_done_callback(self._let_go)
+            return
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+        self.drop()
+
+    def _let_go(self, connecting: "asyncio.Task[Any]") -> None:
+        if not connecting.cancelled():
+            connecting.exception()  # nobody asks any more
+        self.drop()
 
     async def leave(self) -> None:
         """Say goodbye. Raises aiomqtt.MqttError."""
@@ -168,6 +188,10 @@ class Connection(aiomqtt.Client):
                     self._disconnected.set_exception(problem)
 
         self._loop.add_writer(sock.fileno(), write)
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        self.largest = getattr(properties, "MaximumPacketSize", None)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         super()._on_publish(client, userdata, mid, reason_code, properties)

@@ -93,6 +93,44 @@ async def test_what_comes_while_it_is_away(broker: Mosquitto) -> None:
             await until_async(lambda: r.values("lab", "temp")[-1:] == [7.0], "one more")
 
 
+async def test_a_stop_does_not_wait_for_a_connect() -> None:
+    """A broker that accepts and says nothing holds nobody up, whatever its timeout."""
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there.set()
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    there = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    endpoint = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with opened_place() as place, asyncio.timeout(50):
+        options = MqttSourceOptions(endpoint=endpoint, topics=("a",), timeout=600)
+        task = asyncio.create_task(MqttSource("mqtt", options, PostedSessions(place.intake)).run())
+        await there.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await gone.wait()
+    server.close()
+
+
+async def test_what_overruns_comes_again(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In version 3.1.1 a broker sends as much at once as it likes: what there is no room for is not acknowledged, and
+    all of it is stored in the end.
+    """
+    monkeypatch.setattr("wayside_collector.sources.mqtt.MAX_UNREAD", 5)
+    async with opened_place() as place, running(place, broker, version="3.1.1") as r:
+        await r.connected()
+        sent = 0
+        while not r.source.health.overrun:
+            assert sent < 5000
+            await publish(broker, *(("sensors/lab/temp", str(number)) for number in range(sent, sent + 100)))
+            sent += 100
+        await until_async(lambda: set(r.values("lab", "temp")) == set(range(sent)), "all of them", within=40)
+
+
 async def test_a_message_is_acknowledged_when_its_row_is_stored(broker: Mosquitto) -> None:
     """While the disk is full nothing is, and all of it comes again when there is room."""
     async with opened_place() as place, running(place, broker) as r:

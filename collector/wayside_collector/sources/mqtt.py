@@ -101,6 +101,9 @@ class _Subscriber(Connection):
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         if self._queue.full():
             self._health.overrun += 1
+            if message.qos and not self._disconnected.done():
+                # It is not acknowledged, and comes again on another connection alone. In version 5 it cannot happen.
+                self._disconnected.set_exception(aiomqtt.MqttError("messages come faster than they can be stored"))
         super()._on_message(client, userdata, message)
 
     def done(self, message: aiomqtt.Message) -> None:
@@ -166,8 +169,7 @@ class MqttSource:
                 while True:
                     await self._take(connection, await connection.lot())
             finally:
-                await asyncio.gather(connecting, return_exceptions=True)
-                connection.drop()
+                await connection.abandon(connecting)
 
     def _make(self, tls: Any) -> _Subscriber:
         options = self._options

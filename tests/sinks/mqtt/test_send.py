@@ -16,7 +16,7 @@ from standins.certificates import make_certificate
 from standins.mosquitto import Mosquitto, make_passwords
 from waiting import until_async
 from wayside.row import Row
-from wayside_collector.sinks.base import Context, Retry
+from wayside_collector.sinks.base import Context, Reject, Retry
 from wayside_collector.sinks.mqtt import MqttOptions, MqttSink
 from wayside_collector.testing import make_parcel, make_rows, make_session
 
@@ -104,6 +104,92 @@ async def test_every_row_in_order(broker: Mosquitto) -> None:
         await sink.send(make_parcel(SESSION, rows(1500)))
         await until_async(lambda: len(heard.seqs) >= 1500, "all of them")
         assert heard.seqs == list(range(1500))
+
+
+@pytest.mark.parametrize("heeded", [True, False])
+async def test_a_message_that_is_too_large_costs_nobody_else(tmp_path: Path, heeded: bool) -> None:
+    """A row whose message the broker does not take for its size is a dead letter; the rows beside it arrive. Where it
+    says the size it is not tried, else once.
+    """
+    broker = Mosquitto(tmp_path, (*UNBOUNDED, "max_packet_size 5000"))
+    wide = make_rows(1, {f"layer/{number}": 0.5 for number in range(1000)}, seq=1, step=1)
+    try:
+        async with (
+            listening(broker) as heard,
+            opened(broker, topic="rows/{run}", status_topic="") as (sink, counted),
+        ):
+            if not heeded:
+                await sink.send(make_parcel(SESSION, rows(1, 10)))
+                assert sink._connection is not None
+                sink._connection.largest = None  # as of a broker that does not say it
+            records = [*rows(1), *wide, *rows(2, 2)]
+            with pytest.raises(Reject if heeded else Retry) as caught:
+                await sink.send(make_parcel(SESSION, records))
+            if isinstance(caught.value, Retry):
+                left = [row for row in records if (SESSION.id, row.seq) not in caught.value.delivered]
+                with pytest.raises(Reject) as refused:
+                    await sink.send(make_parcel(SESSION, left))
+                assert refused.value.rows == {(SESSION.id, 1)}
+            else:
+                assert caught.value.rows == {(SESSION.id, 1)}
+                assert "at most 5000 bytes" in str(caught.value)
+                assert counted["connections"] == 1
+            await until_async(lambda: set(heard.seqs) >= {0, 2, 3}, "the rows beside it")
+            await sink.send(make_parcel(SESSION, rows(1, 4)))
+    finally:
+        broker.stop()
+
+
+async def test_a_broker_that_hangs_up_without_a_word_is_believed_the_second_time() -> None:
+    """In version 3.1.1 a broker closes the connection on what it finds too large: a large message that was on its way
+    when that happened twice is a dead letter, one that is small never.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await reader.read(1000)
+            writer.write(b"\x20\x02\x00\x00")  # CONNACK
+            await reader.readexactly(2)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    endpoint = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    wide = make_rows(1, {f"layer/{number}": 0.5 for number in range(10_000)})
+    sink = MqttSink(MqttOptions(endpoint=endpoint, version="3.1.1", topic="rows/{run}", status_topic=""))
+    await sink.open(Context("mqtt", Path(".")))
+    try:
+        for _ in range(2):
+            await retry(sink, wide)
+        with pytest.raises(Reject, match="hung up on it twice"):
+            await sink.send(make_parcel(SESSION, wide))
+        for _ in range(4):
+            await retry(sink, rows(1, 1))
+    finally:
+        await sink.close()
+        server.close()
+
+
+async def test_a_stop_does_not_wait_for_a_connect() -> None:
+    """Something that accepts and says nothing holds up neither the sink's close nor the process."""
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    endpoint = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    sink = MqttSink(MqttOptions(endpoint=endpoint, timeout=600))
+    await sink.open(Context("mqtt", Path(".")))
+    sending = asyncio.create_task(sink.send(make_parcel(SESSION, rows(1))))
+    await until_async(lambda: sink._opening is not None and sink._opening._client.socket() is not None, "a socket")
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    async with asyncio.timeout(40):
+        await sink.close()
+        await gone.wait()
+    server.close()
 
 
 async def test_the_broker_is_killed_in_the_middle(broker: Mosquitto, tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from wayside.row import CLIENT, MEDIA, Event, Row
 from ...media_events import without_bytes
 from ...session import Session
 from ...strict import strict
-from ..base import Record, Ref
+from ..base import Parcel, Record, Ref
 from .options import MqttOptions
 
 NOTHING = "-"  #: in the place of a level that is not known, or empty
+LOT = 500  #: messages handed over before their acknowledgements are awaited
+LOT_BYTES = 4 << 20  #: of their payloads, likewise
 MAX_TOPIC = 65_535  #: bytes, the protocol's own
 
 _UNFIT = re.compile("[+#/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -27,6 +29,21 @@ class Message(NamedTuple):
     run: str
     topic: str
     payload: bytes
+
+    def packet(self, version: str) -> int:
+        """Bytes of it as a packet of quality of service 1: topic, number and, in version 5, no properties."""
+        rest = 2 + len(self.topic.encode()) + 2 + (version == "5") + len(self.payload)
+        return 1 + max(1, -(-rest.bit_length() // 7)) + rest
+
+
+class Lot(NamedTuple):
+    """Messages to be handed over at once. ends: rows and events that have none after these. too_long: messages left
+    out for their topics.
+    """
+
+    messages: list[Message]
+    ends: list[Ref]
+    too_long: int
 
 
 def level(text: str | None) -> str:
@@ -64,6 +81,26 @@ class Messages:
         elif isinstance(record, Event) and self._options.event_topic and record.kind != CLIENT and record.kind:
             named = {**places(session, ""), "kind": level(record.kind)}
             yield Message(ref, session.run.id, fill(self._options.event_topic, named), _event(session, record))
+
+
+def lots(messages: Messages, parcel: Parcel) -> Iterator[Lot]:
+    """The messages of a parcel, so many at once that they may be held in memory."""
+    lot: list[Message] = []
+    ends: list[Ref] = []
+    too_long = size = 0
+    for part in parcel.parts:
+        for record in part.records:
+            for message in messages.of(part.session, record):
+                if len(message.topic.encode()) > MAX_TOPIC:
+                    too_long += 1
+                    continue
+                lot.append(message)
+                size += len(message.payload)
+                if len(lot) >= LOT or size >= LOT_BYTES:
+                    yield Lot(lot, ends, too_long)
+                    lot, ends, too_long, size = [], [], 0, 0
+            ends.append((part.session.id, getattr(record, "seq", 0)))
+    yield Lot(lot, ends, too_long)
 
 
 def places(session: Session, metric: str) -> dict[str, str]:

@@ -7,20 +7,31 @@ kept for each topic. The connection stands as long as it can; a send that finds 
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import aiomqtt
 
-from ...broker import BrokerTrouble, Connection, in_words
-from ..base import Changes, Context, Parcel, Ref, Retry, Traits
+from ...broker import IN_FLIGHT, BrokerTrouble, Connection, in_words
+from ..base import Changes, Context, Parcel, Ref, Reject, Retry, Traits
 from ..tls import tls_context
-from .messages import MAX_TOPIC, Message, Messages, fill, level
+from .messages import Lot, Message, Messages, fill, level, lots
 from .options import MqttOptions
 
-LOT = 500  #: messages handed over before their acknowledgements are awaited
+SUSPECT = 64 << 10  #: bytes of a payload for which a broker may have hung up; no broker's limit is known to be less
+MAX_REFUSED = 20_000  #: rows refused in sends that did not end; beyond it all are tried anew
+PACKET_TOO_LARGE = 149  #: MQTT 5's reason for it
 LAST_WORD = 2.0  #: seconds that a stop waits for the broker to take it
+_REASONS = 3  # reasons that one text spells out
+
+
+class Denied(NamedTuple):
+    """A message that the broker does not take, and why."""
+
+    run: str
+    topic: str
+    why: str
 
 
 class MqttSink:
@@ -37,6 +48,9 @@ class MqttSink:
         self._tls: ssl.SSLContext | None = None
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
+        self._opening: Connection | None = None  # what that task is about
+        self._refused: dict[Ref, str] = {}  # and why; until a send that ends can tell it
+        self._suspected: tuple[Ref, str] | None = None
         self._status = fill(options.status_topic, {"host": level(socket.gethostname())})
 
     async def open(self, context: Context) -> None:
@@ -48,58 +62,64 @@ class MqttSink:
     async def close(self) -> None:
         """Say that we go, and go."""
         connecting, self._connecting = self._connecting, None
-        if connecting is not None:  # it is in a thread, and would leave a socket behind
-            await asyncio.gather(connecting, return_exceptions=True)
-            if not connecting.cancelled() and connecting.exception() is None:
-                self._connection = connecting.result()
+        if connecting is not None and self._opening is not None:
+            await self._opening.abandon(connecting)
         connection, self._connection = self._connection, None
         if connection is not None:
             await _end(connection, self._status)
 
     async def send(self, parcel: Parcel) -> Changes:
-        messages: list[Message] = []
-        for part in parcel.parts:
-            for record in part.records:
-                messages += self._messages.of(part.session, record)
-            await asyncio.sleep(0)
-        waiting = self._fit(messages)
-        delivered = parcel.refs() - {message.ref for message in waiting}
-        denied: dict[str, str] = {}
-        done = 0
+        made = lots(self._messages, parcel)
+        delivered: set[Ref] = set()
+        denied: dict[Ref, Denied] = {}
         try:
-            connection = await self._connected() if waiting else None
-            while connection is not None and done < len(waiting):
-                denied |= await self._publish(connection, waiting[done : done + LOT])
-                done += LOT
+            while (lot := await asyncio.to_thread(next, made, None)) is not None:  # wide rows take a while
+                if lot.too_long:
+                    self._context.count("too_long", lot.too_long)
+                await self._deliver(lot, denied)
+                delivered.update(lot.ends)
         except BrokerTrouble as trouble:
             connection, self._connection = self._connection, None
             if connection is not None:
                 await _end(connection, "")
-            uncertain = connection is not None
-            delivered = _without(delivered, waiting, done, denied)
-            raise Retry(str(trouble), delivered=delivered, uncertain=uncertain) from trouble
+            delivered -= denied.keys() | self._refused.keys()
+            raise Retry(str(trouble), delivered=delivered, uncertain=connection is not None) from trouble
+        return self._end(parcel, delivered, denied)
+
+    def _end(self, parcel: Parcel, delivered: set[Ref], denied: Mapping[Ref, Denied]) -> Changes:
         if denied:
-            self._context.count("denied", len(denied))
-            why = "; ".join(list(dict.fromkeys(denied.values()))[:3])
-            runs = {message.run for message in waiting if message.topic in denied}
+            self._context.count("denied", len({one.topic for one in denied.values()}))
+            why = "; ".join(list(dict.fromkeys(one.why for one in denied.values()))[:_REASONS])
             raise Retry(
                 f"{self._options.endpoint}: {why}: check what the broker allows",
-                delivered=_without(delivered, waiting, done, denied),
-                runs=runs,
+                delivered=delivered - denied.keys() - self._refused.keys(),
+                runs={one.run for one in denied.values()},
             )
+        refused = {ref: self._refused.pop(ref) for ref in parcel.refs() & self._refused.keys()}
+        if refused:
+            raise Reject("; ".join(list(dict.fromkeys(refused.values()))[:_REASONS]), refused)
         return {}
 
-    def _fit(self, messages: Sequence[Message]) -> list[Message]:
-        fit = [message for message in messages if len(message.topic.encode()) <= MAX_TOPIC]
-        if len(fit) < len(messages):
-            self._context.count("too_long", len(messages) - len(fit))
-        return fit
+    async def _deliver(self, lot: Lot, denied: dict[Ref, Denied]) -> None:
+        """Those that the broker has room for; returns when it has answered for each. Raises BrokerTrouble."""
+        messages = [message for message in lot.messages if message.ref not in self._refused]
+        if not messages:
+            return
+        connection = await self._connected()
+        fit = []
+        for message in messages:
+            if connection.largest is not None and message.packet(self._options.version) > connection.largest:
+                self._refuse(message, f"takes packets of at most {connection.largest} bytes")
+            else:
+                fit.append(message)
+        said = await self._publish(connection, fit)
+        denied.update({m.ref: Denied(m.run, m.topic, f"{m.topic[:100]}: {why}") for m, why in said if why})
 
-    async def _publish(self, connection: Connection, lot: Sequence[Message]) -> dict[str, str]:
-        """Returns when the broker has answered for each; topic to why, of those it does not take."""
+    async def _publish(self, connection: Connection, lot: Sequence[Message]) -> list[tuple[Message, str]]:
+        """Returns when the broker has answered for each: why it does not take it, empty where it does."""
         with in_words(self._options):
             answers = [connection.put(m.topic, m.payload, retain=self._options.retain) for m in lot]
-        for answer in answers:  # the broker answers in their order
+        for index, answer in enumerate(answers):  # the broker answers in their order
             if not answer.done():
                 waits = (answer, connection.lost)
                 timeout = self._options.timeout
@@ -108,10 +128,33 @@ class MqttSink:
                 continue
             if connection.lost.done():
                 why = connection.lost.exception() or "the broker hung up"
+                self._suspect(lot[index : index + IN_FLIGHT], why)
                 raise BrokerTrouble(f"{self._options.endpoint}: the connection is gone: {why}")
             raise BrokerTrouble(f"{self._options.endpoint}: no acknowledgement (option timeout)")
-        said = zip(lot, (answer.result() for answer in answers), strict=True)
-        return {message.topic: f"{message.topic[:100]}: {why}" for message, why in said if why}
+        self._suspected = None
+        return list(zip(lot, (answer.result() for answer in answers), strict=True))
+
+    def _suspect(self, unanswered: Sequence[Message], why: object) -> None:
+        """A broker that finds a message too large hangs up, and may not say why: the largest on its way was it, when
+        the broker says so, or has hung up on it before.
+        """
+        largest = max(unanswered, key=lambda message: len(message.payload))
+        code = getattr(why, "rc", None)
+        if getattr(code, "value", code) == PACKET_TOO_LARGE:
+            self._refuse(largest, f"hung up: {why}")
+        elif len(largest.payload) >= SUSPECT:
+            name = largest.ref, largest.topic
+            if self._suspected == name:
+                self._refuse(largest, f"hung up on it twice: {why}")
+            self._suspected = name
+
+    def _refuse(self, message: Message, why: str) -> None:
+        size = message.packet(self._options.version)
+        if len(self._refused) > MAX_REFUSED:
+            self._refused.clear()
+        self._refused[message.ref] = (
+            f"{self._options.endpoint}: {message.topic[:100]}: a packet of {size} bytes: the broker {why}"
+        )
 
     # --- the connection ----------------------------------------------------------------------------------------------
 
@@ -120,32 +163,29 @@ class MqttSink:
         if self._connection is not None and not self._connection.lost.done():
             return self._connection
         if self._connecting is None:
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(), name="mqtt-connect")
+            with in_words(self._options):
+                self._opening = self._make()
+            connect = self._connect(self._opening)
+            self._connecting = asyncio.get_running_loop().create_task(connect, name="mqtt-connect")
         connecting = self._connecting
-        try:
-            self._connection = await asyncio.shield(connecting)
-        finally:
-            if connecting.done():
-                self._connecting = None
+        await asyncio.wait({connecting})  # one that is cancelled here leaves it for the next send, or for `close`
+        self._connecting = None
+        self._connection = connecting.result()
         self._context.count("connections", 1)
         return self._connection
 
-    async def _connect(self) -> Connection:
+    def _make(self) -> Connection:
         options = self._options
         will = aiomqtt.Will(self._status, b"offline", qos=1, retain=True) if self._status else None
         name = options.client_id or f"wayside-{level(socket.gethostname())}-{self._context.name}"[:128]
-        with in_words(options):
-            connection = Connection(options, name, self._tls, will)
+        return Connection(options, name, self._tls, will)
+
+    async def _connect(self, connection: Connection) -> Connection:
+        with in_words(self._options):
             await connection.connect()
             if self._status:
                 await connection.publish(self._status, b"online", qos=1, retain=True)
         return connection
-
-
-def _without(delivered: set[Ref], waiting: Sequence[Message], done: int, denied: dict[str, str]) -> set[Ref]:
-    """What is delivered: all but rows of which a message waits, being none of the first `done`, or was denied."""
-    held = {message.ref for message in waiting[done:]} | {m.ref for m in waiting if m.topic in denied}
-    return delivered | {message.ref for message in waiting} - held
 
 
 async def _end(connection: Connection, status: str) -> None:
