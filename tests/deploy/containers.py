@@ -5,6 +5,7 @@ folders, mounted where the pod says. Needs root and the right to make namespaces
 namespace, so all that it started ends with it.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -98,7 +99,7 @@ class Node:
         }
         with (self.root / f"{container['name']}.log").open("wb") as log:
             process = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", sys.executable, "-c", ENTER],
+                ["unshare", "--mount", "--pid", "--net", "--fork", sys.executable, "-c", ENTER],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -112,16 +113,28 @@ class Node:
     def said(self, name: str) -> str:
         return (self.root / f"{name}.log").read_text()
 
+    def signal(self, process: "subprocess.Popen[bytes]", number: int) -> None:
+        """To a container's first process, as kubelet sends it; to nobody when that has ended."""
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), number)
+
+    def kill(self, process: "subprocess.Popen[bytes]") -> int:
+        """SIGKILL; the exit code. `unshare` would leave behind what has given up its user."""
+        if process.poll() is None:
+            self.signal(process, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(5)
+            process.kill()  # it had not begun its container yet
+        return process.wait(WITHIN)
+
     def terminate(self, process: "subprocess.Popen[bytes]") -> int:
-        """SIGTERM to a container's first process, as kubelet sends it; its exit code."""
-        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(child), signal.SIGTERM)
+        """SIGTERM; the exit code."""
+        self.signal(process, signal.SIGTERM)
         return process.wait(WITHIN)
 
     def close(self) -> None:
         for process in self.running:
-            process.kill()
-            process.wait()
+            self.kill(process)
 
     def _environ(self, container: dict[str, Any]) -> dict[str, str]:
         """Of variables that come from Secrets, which this node does not have, only optional ones are left out."""

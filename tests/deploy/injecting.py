@@ -71,5 +71,6 @@ def patch_of(body: bytes) -> list[Operation]:
 
 
 def variables(container: dict[str, Any]) -> dict[str, Any]:
-    """Name to value, or to where the value comes from."""
+    """Name to value, or to where the value comes from; Kubernetes refuses both at once."""
+    assert not [entry["name"] for entry in container.get("env", ()) if {"value", "valueFrom"} <= set(entry)]
     return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container.get("env", ())}

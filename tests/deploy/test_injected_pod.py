@@ -3,9 +3,12 @@
 Two containers whose images know nothing of Wayside log with wandb; what they logged is in the collector's files.
 """
 
+import contextlib
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import sysconfig
 from collections import Counter
@@ -45,6 +48,23 @@ for step in range({ROWS}):
 wandb.finish()
 import own, wayside
 print("client", wayside.__file__, "own", own.started, flush=True)
+"""
+#: Logs until it is told to end, and four seconds longer.
+TERMINATED = """
+import signal, sys, time
+import wandb
+
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(time.monotonic()))
+wandb.init(project="mine", name=sys.argv[1])
+step = 0
+while not told or time.monotonic() < told[0] + 4:
+    wandb.log({"who/" + sys.argv[1]: step})
+    step += 1
+    if step == 10:
+        print("logging", flush=True)
+    time.sleep(0.005)
+print("logged", step, flush=True)
 """
 #: Values of a collector that keeps what it gets in files.
 VALUES = {
@@ -134,33 +154,84 @@ def delivered(data: Path) -> Counter[str]:
     return found
 
 
+class Running:
+    """The pod's containers, started in kubelet's order."""
+
+    def __init__(self, node: Node, spec: dict[str, Any], app: Path, client: Path) -> None:
+        self.node = node
+        self.spec = spec
+        self._app = {"/app": app, str(PACKAGES): PACKAGES}
+        node.volumes["client"] = client
+
+    def collector(self, name: str = "wayside", **environ: str) -> "subprocess.Popen[bytes]":
+        """environ: over the pod's."""
+        image = {str(path): path for path in (Path(sys.prefix), ROOT / "client", ROOT / "collector")}
+        found = self.spec["initContainers"][0]
+        env = [one for one in found["env"] if one["name"] not in environ]
+        env += [{"name": key, "value": value} for key, value in environ.items()]
+        made = {**found, "name": name, "env": env, "command": [sys.executable, "-m", "wayside_collector"]}
+        return self.node.start(made, image, {**final_stage().pairs("ENV"), "PATH": os.defpath}, (65532, 65532))
+
+    def copy_client(self) -> None:
+        found = self.spec["initContainers"][1]
+        mount = {"name": "client", "mountPath": "/opt/wayside/client/packages", "readOnly": True}
+        made = {
+            **found,
+            "command": ["/bin/cp", *found["command"][1:]],
+            "volumeMounts": [*found["volumeMounts"], mount],
+        }
+        process = self.node.start(made, {}, {"PATH": os.defpath}, (65532, 65532))
+        assert process.wait(60) == 0, self.node.said("wayside-client")
+
+    def training(self, container: dict[str, Any]) -> "subprocess.Popen[bytes]":
+        user = container["securityContext"]["runAsUser"]
+        return self.node.start(container, self._app, {"PATH": os.defpath, "HOME": "/tmp"}, (user, user))
+
+
 def test_an_unchanged_script_is_heard(node: tuple[Node, dict[str, Any]], app: Path, client: Path) -> None:
     """Two containers of different users, in process and network namespaces of their own, log with wandb; every row is
     in the collector's files, with and without a group for the pod, and the image's own start-up code has run.
     """
     here, spec = node
-    stage = final_stage().pairs("ENV")
-    image = {str(path): path for path in (Path(sys.prefix), ROOT / "client", ROOT / "collector")}
-    collector, copying = spec["initContainers"]
-    mount = {"name": "client", "mountPath": "/opt/wayside/client/packages", "readOnly": True}
-    here.volumes["client"] = client
-    copying = {**copying, "command": ["/bin/cp", *copying["command"][1:]]}
-    copying["volumeMounts"] = [*copying["volumeMounts"], mount]
-    collector = {**collector, "command": [sys.executable, "-m", "wayside_collector"]}
-    running = here.start(collector, image, {**stage, "PATH": os.defpath}, (65532, 65532))
-    assert here.start(copying, {}, {"PATH": os.defpath}, (65532, 65532)).wait(60) == 0, here.said("wayside-client")
-    trainings = {}
-    for container in spec["containers"]:
-        user = container["securityContext"]["runAsUser"]
-        trainings[container["name"]] = here.start(
-            container, {"/app": app, str(PACKAGES): PACKAGES}, {"PATH": os.defpath, "HOME": "/tmp"}, (user, user)
-        )
+    pod = Running(here, spec, app, client)
+    running = pod.collector()
+    pod.copy_client()
+    trainings = {container["name"]: pod.training(container) for container in spec["containers"]}
     for name, process in trainings.items():
         assert process.wait(120) == 0, here.said(name)
         said = here.said(name)
         assert "client /opt/wayside/inject/wayside/__init__.py own True" in said, said
     expected = {f"who/{name}": ROWS for name in trainings}
     data = here.volumes["wayside-data"]
-    wait_until(lambda: delivered(data) == expected, lambda: f"{delivered(data)}\n{here.said('wayside')}")
+    wait_until(
+        lambda: delivered(data) == expected, lambda: f"{delivered(data)}\n{here.said('wayside')}{here.said('train')}"
+    )
     assert here.terminate(running) == 0, here.said("wayside")
     assert delivered(data) == expected
+
+
+@pytest.mark.long
+def test_a_grace_period_that_the_training_used_up(node: tuple[Node, dict[str, Any]], app: Path, client: Path) -> None:
+    """Of five seconds the training takes four and logs on; the collector, which cannot deliver and would like fifty, is
+    killed after the fifth. No row is lost: a later collector on the same folder delivers each once.
+    """
+    here, spec = node
+    (app / "train.py").write_text(TERMINATED)
+    pod = Running(here, spec, app, client)
+    away = {"gateway": {"endpoint": "http://127.0.0.1:9"}}
+    running = pod.collector(WAYSIDE_SINKS=json.dumps(away), WAYSIDE_GRACE="50s")
+    pod.copy_client()
+    training = pod.training(spec["containers"][0])
+    wait_until(lambda: "logging" in here.said("train"), lambda: here.said("train") + here.said("wayside"))
+    here.signal(training, signal.SIGTERM)
+    assert training.wait(60) == 0, here.said("train")
+    here.signal(running, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.wait(1)
+    assert here.kill(running) != 0, "it had time to end, so this test shows nothing"
+    logged = int(here.said("train").rpartition("logged ")[2])
+    data = here.volumes["wayside-data"]
+    assert delivered(data) == {}
+    pod.collector("later", WAYSIDE_SINKS=json.dumps({**away, "jsonl": {}}))
+    expected = {"who/train": logged}
+    wait_until(lambda: delivered(data) == expected, lambda: f"{delivered(data)} of {logged}\n{here.said('later')}")
