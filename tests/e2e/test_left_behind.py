@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e.machine import Machine, until
 from e2e.trainers import Trainer
 from wayside_collector.store import Reader
 
-CONFIG = {"sinks": {"jsonl": {}, "store": {}}, "sources": {}}
+CONFIG: dict[str, Any] = {"sinks": {"jsonl": {}, "store": {}}, "sources": {}}
 DOCTOR = (sys.executable, "-c", "from wayside.command import main; main()", "doctor")
 
 
