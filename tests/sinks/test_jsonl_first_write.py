@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -78,3 +80,18 @@ def test_a_next_file_that_was_not_committed_is_gone(tmp_path: Path, layout: Layo
     assert len(list(tmp_path.rglob("*.jsonl"))) == 2
     send(tmp_path, layout, session, 1, state, seq=2)
     assert steps(tmp_path) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_first_file_with_another_name_is_left_alone(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    """An empty file looks like one that was cut short before its first line; one with another name is not ours."""
+    session = make_session()
+    send(tmp_path, "wayside", session, 1, {})
+    (path,) = tmp_path.rglob("*.jsonl")
+    theirs = tmp_path / "theirs"
+    theirs.touch()
+    path.unlink()
+    link(theirs, path)
+    send(tmp_path, "wayside", session, 2, {})
+    assert theirs.read_bytes() == b""
+    assert steps(tmp_path) == [0, 1]

@@ -84,7 +84,7 @@ class LineFiles:
             place = self._places.get(stream) or self._first_place(stream, lines)
             path = self._path(stream, place.number)
             full = place.offset and place.offset + len(lines) > self._max_size
-            if full or not self._is_whole(path, place.offset):
+            if full or _is_foreign(path) or not self._is_whole(path, place.offset):
                 newest = self._newest(stream) if self._layout.shared(stream) else 0
                 place = Place(max(place.number, newest) + 1, 0)
                 self._remove_oldest(stream, place.number)
@@ -114,7 +114,8 @@ class LineFiles:
         """
         newest = self._newest(stream)
         first = lines[: lines.index(b"\n") + 1]
-        if newest and first.startswith(_first_line(self._path(stream, newest), len(first))):
+        path = self._path(stream, newest)
+        if newest and not _is_foreign(path) and first.startswith(_first_line(path, len(first))):
             return Place(newest, 0)
         return Place(newest + 1, 0)
 
@@ -140,16 +141,28 @@ def _size(path: Path) -> int:
         found = path.lstat()
     except FileNotFoundError:
         return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
+    return found.st_size if _is_plain(found) else 0
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether there is something that nobody shall write to: a link, or a file that has another name."""
+    try:
+        return not _is_plain(path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _is_plain(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 def _open(path: Path, flags: int, mode: int = 0o640) -> int:
     """A plain file that has no other name; raises OSError."""
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode):
+    if not _is_plain(found):
         os.close(fd)
-        raise OSError(0, "it is no plain file", str(path))
+        raise OSError(0, "it is no plain file, or has another name", str(path))
     return fd
 
 
@@ -170,7 +183,7 @@ def _first_line(path: Path, most: int) -> bytes:
 def _append(path: Path, offset: int, data: bytes, mode: int) -> None:
     """Write at `offset`, the end of what counts, and sync; raises OSError."""
     new = not os.path.lexists(path)
-    fd = _open(path, os.O_WRONLY | os.O_CREAT, mode)
+    fd = _open(path, os.O_WRONLY | (os.O_CREAT | os.O_EXCL if new else 0), mode)
     try:
         if os.fstat(fd).st_size > offset:
             os.ftruncate(fd, offset)
