@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from wayside.row import Event
 from wayside_collector.store import Database, Reader, Writer, media
 from wayside_collector.store.retention import Limits, Retention
@@ -41,6 +42,25 @@ def test_moments_are_steps_or_times(url: str, opened: Callable[[str], Database])
         assert [(one.step, one.time) for one in found] == [(1, 1e9 + 1), (None, 1e9 + 2), (None, 1e9 + 3)]
         shown = reader.media("r1", lambda db, run: media.items(db, run, "a", found[0], None))
         assert [one.seq for one in shown] == [0, 1]
+    finally:
+        reader.close()
+
+
+def test_what_is_shown_of_a_moment_is_bounded(
+    url: str, opened: Callable[[str], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as fit the limit in their order, and the first of them whatever its size."""
+    db = opened(url)
+    data = {"name": "t", "type": "table", "values": {"columns": ["a"], "rows": [["x" * 1000]]}}
+    events = [make_event("media", data, seq=seq, step=1, time=1e9) for seq in range(4)]
+    Writer(db).write(make_parcel(make_session("r1"), events).parts)
+    reader = Reader(url)
+    try:
+        for most, count in ((10_000, 4), (3000, 2), (1, 1)):
+            monkeypatch.setattr(media, "MAX_BYTES", most)
+            shown = reader.media("r1", lambda db, run: media.items(db, run, "t", media.Moment(1, 1e9), None))
+            assert [one.seq for one in shown] == list(range(count))
+            assert all(one.rows == 1 for one in shown)
     finally:
         reader.close()
 

@@ -22,6 +22,7 @@ from .texts import key_text
 MAX_NAMES = 1000  #: names of one run that are listed: what a person looks through
 MAX_MOMENTS = 2000  #: moments of one name that are listed, the latest: more than a slider has places
 MAX_ITEMS = 200  #: of one moment: what one picture's name holds on every rank
+MAX_BYTES = 32 << 20  #: of their events' JSON, but for the first: of eight tables as long as an event may be
 MAX_ROWS = 200  #: of a table that is shown: its first
 
 
@@ -105,17 +106,26 @@ def moments(db: Database, run: int, name: str) -> list[Moment]:
 
 
 def items(db: Database, run: int, name: str, moment: Moment, folder: Path | None) -> list[MediaItem]:
-    """Everything under a name at a moment, by rank, session and seq."""
+    """What there is under a name at a moment, by rank, session and seq: the first of it where it is very much."""
     where, value = "m.step = ?", moment.step or 0.0
     if moment.step is None:
         where, value = "m.step IS NULL AND m.time = ?", moment.time
     found = db.query(
-        "SELECT s.id, s.rank, e.seq, e.step, e.time, e.data FROM media m JOIN sessions s ON s.session = m.session"
-        " JOIN events e ON e.session = m.session AND e.seq = m.seq"
+        "SELECT s.id, s.rank, e.session, e.seq, e.step, e.time, length(e.data) FROM media m"
+        " JOIN sessions s ON s.session = m.session JOIN events e ON e.session = m.session AND e.seq = m.seq"
         f" WHERE m.run = ? AND m.name = ? AND {where} ORDER BY s.rank, s.id, e.seq LIMIT ?",
         run, key_text(name), value, MAX_ITEMS,
     )  # fmt: skip
-    return [_item(row, folder) for row in found]
+    items: list[MediaItem] = []
+    size = 0
+    for id, rank, session, seq, step, time, length in found:
+        size += length
+        if items and size > MAX_BYTES:
+            break
+        # One after the other, and each cut before the next is read: they may be megabytes.
+        for (text,) in db.query("SELECT data FROM events WHERE session = ? AND seq = ?", session, seq):
+            items.append(_item((id, rank, seq, step, time, text), folder))
+    return items
 
 
 def content(db: Database, run: int, session: str, seq: int, number: int, folder: Path | None) -> Content | None:
