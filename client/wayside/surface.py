@@ -62,8 +62,8 @@ class Surface(Facts):
                 raise ValueError(f"path must be {wanted}, and nothing is at {path}")
         artifact.aliases = _texts(aliases) or artifact.aliases or ["latest"]
         artifact.tags = _texts(tags) or artifact.tags
-        self._hand_in(artifact)
-        self._tell_files(row.ARTIFACT, artifact._said(), artifact._exact())
+        kept = self._hand_in(artifact)
+        self._tell_files(row.ARTIFACT, artifact._said(), artifact._exact(kept))
         return artifact
 
     def upsert_artifact(
@@ -74,18 +74,22 @@ class Surface(Facts):
 
     finish_artifact = upsert_artifact
 
-    def _hand_in(self, artifact: "Artifact") -> None:
-        """What we wrote of it moves to this session's media."""
+    def _hand_in(self, artifact: "Artifact") -> Dict[str, str]:
+        """What we wrote of it moves to this session's media; what is kept there of the rest."""
         journal = self._journal or self._begin_session()
-        if artifact._folder is None or journal is None:
-            return
-        from .media.staging import hand_in
+        if journal is None:
+            return {}
+        from .media.staging import hand_in, keep
 
-        old, artifact._folder = artifact._folder, None
-        new = hand_in(old, self._surroundings.fields["media_root"], journal.session)
-        for name, entry in artifact._entries.items():
-            if entry.owned and entry.local_path is not None:
-                artifact._entries[name] = entry._replace(local_path=entry.local_path.replace(old, new, 1))
+        root = self._surroundings.fields["media_root"]
+        if artifact._folder is not None:
+            old, artifact._folder = artifact._folder, None
+            new = hand_in(old, root, journal.session)
+            for name, entry in artifact._entries.items():
+                if entry.owned and entry.local_path is not None:
+                    artifact._entries[name] = entry._replace(local_path=entry.local_path.replace(old, new, 1))
+        theirs = {one.path: one.local_path for one in artifact._entries.values() if not one.owned and one.local_path}
+        return keep(theirs, root, journal.session)
 
     def use_artifact(
         self, artifact_or_name: Any, type: Optional[str] = None, aliases: Any = None, use_as: Optional[str] = None

@@ -1,5 +1,6 @@
-"""Artifacts: named collections of files (a checkpoint, a data set), by path. The client copies none of the user's
-files: the collector links or uploads them where it sees their paths, and keeps what they are called where it does not.
+"""Artifacts: named collections of files (a checkpoint, a data set), by path. The collector links or uploads them where
+it sees their paths, and keeps what they are called where it does not; where it is cheap the client keeps them for it as
+they were when the artifact was logged (`staging.keep`).
 
 What a script writes through `new_file` and `add` is ours: it lies in the media folder, and goes with the event.
 """
@@ -8,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
-from typing import IO, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import IO, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ..keyvalues import plain
 from ..told import told_once
@@ -120,7 +121,7 @@ class Artifact(Unsent):
         policy: Optional[str] = "mutable",
         overwrite: bool = False,
     ) -> Entry:
-        """Add a file under its own name, or another. It is not copied: what the collector finds there is what is kept.
+        """Add a file under its own name, or another. What it is when the artifact is logged is what is to be kept.
         Raises ValueError when it is no file.
         """
         path = os.fspath(local_path)
@@ -229,11 +230,11 @@ class Artifact(Unsent):
         extra = {"description": self.description, "tags": self.tags, "use_as": self.use_as}
         return {**said, **{key: plain(value) for key, value in extra.items() if value}}
 
-    def _exact(self) -> Dict[str, Any]:
-        """What its event says of files, as it is."""
+    def _exact(self, kept: Mapping[str, str]) -> Dict[str, Any]:
+        """What its event says of files, as it is. kept: by name, under which name in the session's folder."""
         entries = list(self._entries.values())
         references = [{"name": entry.path, "uri": entry.ref} for entry in entries if entry.ref is not None]
-        files = [_file(entry) for entry in entries if entry.ref is None]
+        files = [_file(entry, kept.get(entry.path)) for entry in entries if entry.ref is None]
         return {"upload": True, "files": files, "references": references, "left_out": self.left_out}
 
     def _own_folder(self) -> str:
@@ -261,11 +262,14 @@ def _clean(name: str) -> str:
     return "/".join(parts)
 
 
-def _file(entry: Entry) -> Dict[str, Any]:
+def _file(entry: Entry, kept: Optional[str]) -> Dict[str, Any]:
     said = {"path": entry.path, "source": entry.local_path, "size": entry.size, "mtime": entry.mtime}
+    if kept is not None:
+        said["kept"] = kept
     if entry.owned:
         said["owned"] = True
         if entry.size <= READ_AT_ONCE and entry.local_path is not None:
-            with open(entry.local_path, "rb") as file:
+            # It is gone where the artifact was logged before, and the collector has taken it.
+            with contextlib.suppress(OSError), open(entry.local_path, "rb") as file:
                 said["sha256"] = hashlib.sha256(file.read()).hexdigest()
     return said

@@ -1,17 +1,21 @@
 """Files of an artifact that we write: in a folder of their own in the media folder, which becomes the session's when
-the artifact is logged.
+the artifact is logged. And second names of the user's own: scripts delete a checkpoint, or write over it, as soon as it
+was logged.
 """
 
 import base64
+import contextlib
 import json
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping, Tuple
 
+from ..roots import is_memory, read_mounts
 from ..segments import FILE_MODE, FOLDER_MODE, make_own
 from ..settings import read_settings, socket_candidates
-from .medium import Medium, Refused
-from .place import find_media_root, latest_root
+from .medium import READ_AT_ONCE, Medium, Refused
+from .place import MEMORY_LIMIT, RUN_LIMIT, find_media_root, latest_root
 
+MAX_COPIED = 16 << 20  #: bytes of small files copied in one call, some ten milliseconds; the others are linked
 STAGED = "staged-"  #: how a folder is called that belongs to no session yet
 
 
@@ -41,6 +45,67 @@ def hand_in(folder: str, root: str, session: str) -> str:
     except OSError:
         return folder
     return target
+
+
+def keep(files: Mapping[str, str], root: str, session: str) -> Dict[str, str]:
+    """Keep a user's files (name to path) as they are now in the session's folder, where that is cheap: a small one as a
+    copy, a larger one by a hard link. Returns what was kept, as name to name below the session's folder.
+    """
+    home = os.path.join(root, session)
+    folder = os.path.join(home, os.urandom(8).hex())
+    kept: Dict[str, str] = {}
+    room, copied = 0, 0
+    for name, path in files.items():
+        target = os.path.join(folder, str(len(kept)))
+        try:
+            if not kept:
+                for each in (root, home, folder):
+                    make_own(each)
+                room = _room(home)
+            source = os.path.realpath(path)
+            found = os.stat(source)
+            if found.st_size > room:
+                continue
+            if found.st_size <= READ_AT_ONCE and copied + found.st_size <= MAX_COPIED:
+                _copy(source, target, (found.st_atime, found.st_mtime))
+                copied += found.st_size
+            elif found.st_uid == os.geteuid():  # the collector takes no other's from this folder
+                os.link(source, target)
+            else:
+                continue
+        except OSError:  # another file system, or no room: the file is read where it lies, as ever
+            continue
+        room -= found.st_size
+        kept[name] = f"{os.path.basename(folder)}/{os.path.basename(target)}"
+    if not kept:
+        for each in (folder, home):
+            with contextlib.suppress(OSError):
+                os.rmdir(each)
+    return kept
+
+
+def _room(home: str) -> int:
+    """Bytes that the session's folder may still hold."""
+    limit = MEMORY_LIMIT if is_memory(os.path.realpath(home), read_mounts()) else RUN_LIMIT
+    for base, _, files in os.walk(home):
+        for file in files:
+            with contextlib.suppress(OSError):
+                limit -= os.lstat(os.path.join(base, file)).st_size
+    return limit
+
+
+def _copy(source: str, target: str, times: Tuple[float, float]) -> None:
+    with open(source, "rb") as file:
+        data = file.read(READ_AT_ONCE + 1)
+    try:
+        with open(target, "xb") as file:
+            os.fchmod(file.fileno(), FILE_MODE)
+            file.write(data)
+        os.utime(target, times)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(target)
+        raise
 
 
 def write_medium(medium: Medium, folder: str, name: str) -> str:

@@ -8,7 +8,6 @@ second name is kept until every sink has them: checkpoints rotate.
 
 import contextlib
 import hashlib
-import logging
 import os
 import re
 import shutil
@@ -26,12 +25,11 @@ from ..media_events import files_of, objects
 from ..media_folder import MediaFile, MediaFolder
 from ..session import Session
 from .confined import MEDIA_FOLDER, allowed, journal_folder, open_below, open_plain
+from .logged_files import is_changed, tell_files
 
 MAX_FILE = 32 << 20  #: bytes of one file: a video of a minute; larger ones go as artifacts
 MAX_RUN = 1 << 30  #: bytes of one run's files that wait for sinks
 _NAME = re.compile(r"([0-9a-f]{32})/([0-9]{1,12}\.[a-z0-9]{1,8})")
-
-log = logging.getLogger(__name__)
 
 
 class MediaSource:
@@ -53,6 +51,7 @@ class MediaSource:
                 self._take_media(inlet, event, taking)
             else:
                 self._take_files(inlet, event, taking)
+                tell_files(inlet.known.session.run.id, event)
             held += sum(file.size for file in taking.files if not file.linked)
             inlet.counters.media_files += len(taking.files)
             inlet.counters.media_lost += taking.lost
@@ -106,12 +105,14 @@ class MediaSource:
         for one in entries:
             one.pop("held", None)
         self._take_owned(inlet, [one for one in entries if one.get("owned") is True], taking)
+        if not _is_from_elsewhere(inlet.known.session):
+            self._take_kept(inlet, entries, taking)
         known = inlet.sender.trusted or (self._files and not _is_from_elsewhere(inlet.known.session))
         if event.data.get("upload") is False or not known:
             return taking.sync(inlet.known.session.id)
         event.data["seen"] = True
         for one in entries:
-            if one.get("owned") is True:
+            if one.get("owned") is True or "held" in one:
                 continue
             source = one.get("source")
             if not isinstance(source, str) or "\0" in source or not os.path.isabs(source):
@@ -136,6 +137,20 @@ class MediaSource:
             except (OSError, ValueError) as problem:
                 taking.lose(one, f"its folder cannot be read: {_words(problem)}")
             taking.sources.append(below)
+
+    def _take_kept(self, inlet: Inlet, entries: list[dict[str, Any]], taking: "_Taking") -> None:
+        """A user's files that the client has kept as they were when they were logged; what cannot be had of them so is
+        looked for where it lay.
+        """
+        for one in entries:
+            kept = one.pop("kept", None)
+            if not isinstance(kept, str) or one.get("owned") is True:
+                continue
+            tried, lost = dict(one, source=f"/{inlet.client_id}/{kept}"), taking.lost
+            self._take_owned(inlet, [tried], taking)
+            taking.lost = lost
+            if "held" in tried:
+                one.update(tried, source=one.get("source"))
 
     def _root_of(self, source: str) -> Path | None:
         return next((root for root in self._files if Path(source).is_relative_to(root)), None)
@@ -222,7 +237,10 @@ class _Taking:
                     return self.lose(one, "it is no plain file")
                 if owner is not None and found.st_uid != owner:
                     return self.lose(one, f"it belongs to user {found.st_uid}")
-                linked = self._media.link(file.fileno(), target, sync=owner is not None)
+                if is_changed(one, found):
+                    one["changed"] = True
+                synced = owner is not None and found.st_size <= MAX_FILE  # of a checkpoint it would take seconds
+                linked = self._media.link(file.fileno(), target, sync=synced)
                 if not linked and trusted:
                     return None
                 if not linked and found.st_size > min(MAX_FILE, self._room):
