@@ -7,6 +7,7 @@ from deploy.charts import VARIATIONS, Rendered, environment, render
 from deploy.test_pod import WITH_COLLECTOR, size
 from wayside_collector.configuration import config
 from wayside_collector.sinks.jsonl import JsonlOptions
+from wayside_collector.sinks.store import StoreOptions
 from wayside_collector.sinks.wandb import WandbOptions
 
 pytestmark = pytest.mark.timeout(600)  # the first test that runs installs the tools
@@ -51,13 +52,15 @@ def test_the_file_is_read_where_it_is_mounted(rendered: Rendered) -> None:
 def test_the_data_s_limit_is_above_what_may_be_kept(rendered: Rendered) -> None:
     """All that spool and sinks may hold by their options fits into the volume, with a fifth of it to spare."""
     found = build(rendered)
-    kept = found.top.spool.max_size
+    kept = found.top.spool.max_size + found.top.spool.max_media
     for sink in found.sinks:
         options = sink.options
         if isinstance(options, JsonlOptions):
-            kept += options.max_size * options.max_files
+            kept += options.max_size * options.max_files + options.max_media
         elif isinstance(options, WandbOptions):
             kept += options.max_dir_size
+        elif isinstance(options, StoreOptions) and options.url is None:
+            kept += options.max_size + options.max_media
     for pod in rendered.pods:
         volume = next(volume for volume in pod["volumes"] if volume["name"] == "wayside-data")
         assert size(volume["emptyDir"]["sizeLimit"]) * 4 // 5 >= kept

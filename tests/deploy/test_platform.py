@@ -115,11 +115,11 @@ def test_probes_and_requests(helm: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", GATEWAYS)
 def test_the_volume_is_above_what_may_be_kept(helm: Path, name: str) -> None:
-    """Spool, and a store that is a file, fit into the claim with a fifth to spare."""
+    """Spool, and a store that is a file, each with its media, fit into the claim with a fifth to spare."""
     found = platform(helm, name)
     made = read_config(found, "StatefulSet")
     (store,) = [sink.options for sink in made.sinks if sink.name == "store"]
-    kept = made.top.spool.max_size + (0 if store.url else store.max_size)
+    kept = made.top.spool.max_size + made.top.spool.max_media + (0 if store.url else store.max_size + store.max_media)
     (claim,) = found.one("StatefulSet")["spec"]["volumeClaimTemplates"]
     assert size(claim["spec"]["resources"]["requests"]["storage"]) * 4 // 5 >= kept
 

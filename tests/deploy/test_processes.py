@@ -24,7 +24,7 @@ def values(steps: int = STEPS, pause: float = 0.0, **collector: Any) -> Values:
     return {
         "collector": {"config": {"sinks": sinks, "sources": {"host": {}}}, **collector},
         "job": {"env": env},
-        "data": {"sizeLimit": "2Gi"},
+        "data": {"sizeLimit": "8Gi"},
     }
 
 

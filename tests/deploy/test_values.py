@@ -46,7 +46,7 @@ REFUSED: dict[str, tuple[Values, str]] = {
     "longer than the pod": (config(grace="1m"), "grace: 60 seconds must be less than terminationGracePeriodSeconds"),
     "less than the spool": (
         {**config(spool={"max_size": "2GiB"}), "data": {"sizeLimit": "2Gi"}},
-        "data.sizeLimit: 2Gi is less than collector.config lets the collector keep, 2816Mi",
+        "data.sizeLimit: 2Gi is less than collector.config lets the collector keep, 5376Mi",
     ),
     "less than files": (
         {**config(sinks={"old": {"kind": "jsonl"}}), "data": {"sizeLimit": "4Gi"}},

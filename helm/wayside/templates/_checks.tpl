@@ -31,9 +31,10 @@
 {{- end }}
 {{- end }}
 
-{{/* Mebibytes that a configuration lets a collector keep on disk: spool, sinks' files, and a quarter more. */}}
+{{/* Mebibytes that a configuration lets a collector keep on disk: spool, sinks' files, media of both, a quarter more. */}}
 {{- define "wayside.diskNeed" -}}
 {{- $need := int64 (include "wayside.bytes" (dig "spool" "max_size" "1GiB" .)) }}
+{{- $need = add $need (int64 (include "wayside.bytes" (dig "spool" "max_media" "2GiB" .))) }}
 {{- $sinks := ternary (dict "jsonl" dict "store" dict) .sinks (kindIs "invalid" .sinks) }}
 {{- range $name, $options := $sinks }}
 {{- $options = ternary (dict "kind" "none") ($options | default dict) (eq (toString $options) "false") }}
@@ -41,10 +42,12 @@
 {{- if eq $kind "jsonl" }}
 {{- $file := int64 (include "wayside.bytes" (default "64MiB" $options.max_size)) }}
 {{- $need = add $need (mul $file (int64 (default 160 $options.max_files))) }}
+{{- $need = add $need (int64 (include "wayside.bytes" (default "1GiB" $options.max_media))) }}
 {{- else if eq $kind "wandb" }}
 {{- $need = add $need (int64 (include "wayside.bytes" (default "10GiB" $options.max_dir_size))) }}
 {{- else if and (eq $kind "store") (not $options.url) }}
 {{- $need = add $need (int64 (include "wayside.bytes" (default "10GiB" $options.max_size))) }}
+{{- $need = add $need (int64 (include "wayside.bytes" (default "2GiB" $options.max_media))) }}
 {{- end }}
 {{- end }}
 {{- div (add $need (div $need 4) 268435456 1048575) 1048576 }}
@@ -103,7 +106,8 @@
 {{- $need := include "wayside.diskNeed" (index . 3) | int64 }}
 {{- if lt (include "wayside.bytes" (index . 1) | int64) (mul $need 1048576) }}
 {{- fail (printf "%s: %s is less than %s lets the collector keep, %dMi with a quarter to spare: %s. %s"
-  (index . 0) (index . 1) (index . 2) $need (index . 4) "Raise it, or lower spool.max_size and the sinks' limits") }}
+  (index . 0) (index . 1) (index . 2) $need (index . 4)
+  "Raise it, or lower spool.max_size, spool.max_media and the sinks' limits") }}
 {{- end }}
 {{- end }}
 
