@@ -1,5 +1,6 @@
 """What Grafana's JSON data sources ask of `/grafana`: simple-json's contract, and simpod's beside it."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -19,7 +20,7 @@ READER, TEAM, WRITER = "r" * 20, "t" * 20, "w" * 20
 
 
 async def post(ask: Asking, path: str, body: Any = None, status: int = 200, **options: Any) -> Any:
-    text = json.dumps({} if body is None else body)
+    text = io.BytesIO(json.dumps({} if body is None else body).encode())
     async with ask.served.asking.post(f"{ask.served.local}/grafana{path}", data=text, **options) as answer:
         found = await answer.text()
         assert answer.status == status, (path, found)
