@@ -20,6 +20,8 @@ MAX_WAITING = 16 << 20  #: bytes of frames that wait for the folder: as much as 
 MAX_FILES = 100_000  #: files of one process's folder: one for each of its sessions, restarts and all
 PATIENCE = 2.0  #: seconds `finish` waits for the folder
 
+_NEWLINE = ord("\n")
+
 HERE, THERE = "here", "there"  #: who writes, as a collector answers: it, or the client
 
 _ENHANCED = (
@@ -45,6 +47,7 @@ class Output:
         self._there = threading.Condition()
         self._closing = False
         self._fd = -1
+        self._torn = False  # what was written last ends within a line: its disk was full
         self._schemas: Dict[int, Tuple[str, ...]] = {}
         self._thread: Optional[threading.Thread] = None
 
@@ -148,9 +151,11 @@ class Output:
             return
         if self._fd < 0:
             self._fd = self._new_file()
-        data = memoryview(text.encode("utf-8", "replace"))
+        data = memoryview(("\n" * self._torn + text).encode("utf-8", "replace"))
         while data:
-            data = data[os.write(self._fd, data) :]
+            size = os.write(self._fd, data)
+            self._torn = data[size - 1] != _NEWLINE
+            data = data[size:]
 
     def _new_file(self) -> int:
         """A file that nobody has written to."""

@@ -1,5 +1,6 @@
 """The files of PRIMUS_LENS_WANDB_OUTPUT_PATH, where the training process writes them itself."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -171,6 +172,34 @@ def test_what_the_folder_cannot_take_in_time_is_left_out(tmp_path: Path, monkeyp
     assert steps[-1] == 77
     assert len(steps) < 100
     assert any("bytes of rows are not in the file" in text for text in told)
+
+
+def test_a_line_that_was_torn_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full in the middle of a line: what comes once there is room again begins a line of its own."""
+    told: list[str] = []
+    output = Output(str(tmp_path / "o"), False, lambda key, text: told.append(text))
+    output.decide(THERE)
+    path = tmp_path / "o/wandb_metrics.jsonl"
+    output.follow([Segment(0, rows_of(2))])
+    until(lambda: len(written(path)) == 2, "the first are written")
+    write = os.write
+
+    def full(fd: int, data: Any) -> int:
+        if fd != output._fd:
+            return write(fd, data)
+        if path.read_bytes().endswith(b"\n"):
+            return write(fd, bytes(data)[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("wayside.output.os.write", full)
+    output.follow([Segment(1, rows_of(2))])
+    until(lambda: told, "it is told")
+    monkeypatch.undo()
+    output.follow([Segment(2, rows_of(3))])
+    output.close()
+    lines = path.read_text().splitlines()
+    assert len(lines) == 2 + 1 + 3
+    assert [json.loads(line)["step"] for line in lines[3:]] == [0, 1, 2]
 
 
 # --- what is said for those who debug --------------------------------------------------------------------------------
