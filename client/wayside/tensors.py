@@ -57,11 +57,16 @@ def begin(value: Any, events: Events) -> Optional[Coming]:
     return begin_torch(value, device, backend, events)
 
 
-def begin_torch(tensor: Any, device: Any, backend: Any, events: Events) -> Coming:
-    """A copy of a tensor of any size, behind the work queued so far; raises TypeError within a graph's capture."""
+def stay_outside_graphs(backend: Any) -> None:
+    """Raises TypeError while a graph is captured: what is queued then is done at each replay, and not now."""
     capturing = getattr(backend, "is_current_stream_capturing", None)
     if capturing is not None and capturing():
         raise TypeError(_CAPTURED)
+
+
+def begin_torch(tensor: Any, device: Any, backend: Any, events: Events) -> Coming:
+    """A copy of a tensor of any size, behind the work queued so far; raises TypeError within a graph's capture."""
+    stay_outside_graphs(backend)
     host = tensor.detach().to("cpu", non_blocking=True)  # into pinned memory, which torch itself sees to
     event = events.get(device)
     if event is None:

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from .handlers import raised_by_handler
 from .media.medium import Encoded, Medium, Refused
 from .media.recognise import Found
-from .tensors import Coming, begin_torch, stay_out_of_captures
+from .tensors import Coming, begin_torch, stay_out_of_captures, stay_outside_graphs
 from .values import Taken, problem_of
 
 BINS = 64  #: of a layer's histogram
@@ -76,6 +76,7 @@ class Watch:
         torch = sys.modules["torch"]
         if not tensor.is_floating_point() or self._run.disabled:
             return
+        stay_outside_graphs(getattr(torch, getattr(getattr(tensor, "device", None), "type", "cpu"), None))
         with torch.no_grad():
             self._pass[name] = _begin(torch, _summary(torch, tensor))
         _at_end_of_pass(torch, self._keep_pass)

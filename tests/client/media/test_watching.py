@@ -52,6 +52,19 @@ def test_what_is_hooked(run: wayside.Run, log: Any, hooks: int) -> None:
     assert [len(model.parameters[0].hooks) for model in models] == [0, 0]
 
 
+def test_nothing_is_queued_into_a_graph_that_is_captured(
+    run: wayside.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be done at every replay: the tensor is not even looked at, and the reason is told."""
+    cuda = SimpleNamespace(is_current_stream_capturing=lambda: True, Event=object)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    parameter = Parameter()
+    run.watch(Model(parameter), log_freq=1)
+    parameter.hooks[0](SimpleNamespace(device=SimpleNamespace(type="cuda"), is_floating_point=lambda: True))
+    assert run.notices.refused == {"watch": 1}
+    assert "is being captured" in capsys.readouterr().err
+
+
 def test_a_failing_look_is_ours_alone(run: wayside.Run, place: Place) -> None:
     """The hook returns as if nothing were; what failed is counted, at the passes that are looked at."""
     parameter = Parameter()
