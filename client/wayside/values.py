@@ -159,6 +159,8 @@ def as_float(value: Any) -> float:
     if value is None:
         raise TypeError("None is not a number")
     if on_device(value):
+        if getattr(getattr(value, "device", None), "type", None) == "meta":
+            raise TypeError("a tensor on the device `meta` has no value")
         raise TypeError("a tensor on the GPU would have to be waited for; log its `.item()` where waiting is right")
     return scalar(value)
 

@@ -285,3 +285,11 @@ def test_any_object_can_be_shown() -> None:
     assert shown("x" * 100) == "'" + "x" * 39 + "…"
     assert text_of(Word("w")) == "w"
     assert as_float(Colour.RED) == 3.0
+
+
+def test_a_tensor_without_data_is_told_so() -> None:
+    """On torch's device `meta` there is no value to wait for, nor an `.item()` to log."""
+    tensor = Tensor(0.5, device="meta")
+    with pytest.raises(TypeError, match="`meta` has no value"):
+        as_float(tensor)
+    assert tensor.reads == 0
