@@ -153,7 +153,10 @@ class LateRows:
         return found
 
     def _tell_given_up(self) -> None:
-        given_up, self._given_up = self._given_up, 0
+        if not self._given_up:
+            return
+        with self.journal.lock:  # under which it is counted
+            given_up, self._given_up = self._given_up, 0
         for _ in range(given_up):
             told = "numbers on an accelerator had not been computed when they were needed, and are not kept"
             self._refuse(_GIVEN_UP, f"{told}; their rows are, without them")
