@@ -124,4 +124,6 @@ def test_a_failure_of_ours_is_ours(writer: type[SummaryWriter], monkeypatch: pyt
 def test_what_is_no_writer_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A module of that name that holds something else."""
     tensorboard.patch(types.SimpleNamespace())
-    tensorboard.patch(types.SimpleNamespace(SummaryWriter=lambda: None))
+    module = types.SimpleNamespace(SummaryWriter=len)
+    tensorboard.patch(module)
+    assert module == types.SimpleNamespace(SummaryWriter=len)
