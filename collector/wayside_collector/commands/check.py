@@ -10,7 +10,9 @@ from .base import Command, say, show
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, metavar="FILE")
+    named = parser.add_mutually_exclusive_group(required=True)
+    named.add_argument("file", type=Path, metavar="FILE", nargs="?", help="YAML; see docs/configuration.md")
+    named.add_argument("-c", "--config", type=Path, metavar="FILE", help="the same, as every other command has it")
 
 
 def _token_problems(found: config.Config) -> list[str]:
@@ -24,6 +26,7 @@ def _token_problems(found: config.Config) -> list[str]:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    chosen.config = chosen.config or chosen.file
     found = config.load(chosen.config, config.environment())
     for warning in [*found.warnings, *_token_problems(found)]:
         say(f"warning: {warning}")
