@@ -50,6 +50,12 @@ def until(ask: Callable[[], Any]) -> None:
         time.sleep(0.005)
 
 
+def until_asked(device: Device) -> None:
+    """Until the device was asked twice from now on, to no avail: between the two, what was wrongly found is written."""
+    asked = device.asked
+    until(lambda: device.asked >= asked + 2)
+
+
 def test_a_row_waits_for_its_numbers_and_the_rows_behind_it_wait_with_it(run: wayside.Run, device: Device) -> None:
     """Nothing waits for the device; what arrives has the order, the steps and the marks of commit of the calls."""
     run.log({"a": 1.0})
@@ -93,7 +99,7 @@ def test_an_event_stands_behind_the_last_copy_of_a_row(run: wayside.Run, device:
     """A row is complete when its last number is there; one event serves them all."""
     run.log({name: Tensor(device, 1.0) for name in "abc"})
     device.run(5)
-    time.sleep(10 * late.LOOK)  # it may only stay as it is
+    until_asked(device)
     assert rows(run) == []
     device.run()
     until(lambda: told(run) == [(0, {"a": 1.0, "b": 1.0, "c": 1.0})])
@@ -120,7 +126,7 @@ def test_the_end_of_a_run_waits_for_what_is_coming(place: Place, run: wayside.Ru
     run.log({"loss": Tensor(device, 0.5)})
     waiter = threading.Thread(target=run.finish)
     waiter.start()
-    time.sleep(10 * late.LOOK)  # it may only stay as it is
+    until_asked(device)
     assert waiter.is_alive()
     device.run()
     waiter.join(PATIENCE)
@@ -203,7 +209,7 @@ def test_two_devices_in_one_row(run: wayside.Run, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "torch", torch_with(one, other))
     run.log({"a": Tensor(one, 1.0), "b": Tensor(other, 2.0)})
     one.run()
-    time.sleep(10 * late.LOOK)  # it may only stay as it is
+    until_asked(other)
     assert rows(run) == []
     other.run()
     until(lambda: told(run) == [(0, {"a": 1.0, "b": 2.0})])

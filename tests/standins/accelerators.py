@@ -10,7 +10,9 @@ from typing import Any
 
 
 class Device:
-    """type, index: as torch tells them. queue: what is not done yet, in order. lost: every question raises."""
+    """type, index: as torch tells them. queue: what is not done yet, in order. asked: how often an event of it was
+    looked at. lost: every question raises.
+    """
 
     def __init__(self, kind: str = "cuda", index: int = 0) -> None:
         self.type = kind
@@ -18,6 +20,7 @@ class Device:
         self.queue: list[Callable[[], None]] = []
         self.waits = 0
         self.events = 0
+        self.asked = 0
         self.capturing = False
         self.lost = False
 
@@ -97,6 +100,7 @@ def torch_with(*devices: Device) -> types.SimpleNamespace:
             self.device.queue.append(lambda: setattr(self, "done", self.done + 1))
 
         def query(self) -> bool:
+            self.device.asked += 1
             if self.device.lost:
                 raise RuntimeError("CUDA error: device-side assert triggered")
             return self.done == self.recorded
