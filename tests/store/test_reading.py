@@ -114,6 +114,19 @@ def test_a_run_that_is_started_again_is_as_its_last_attempt(writer: Writer, read
     assert [one.exit_code for one in reader.sessions("r")] == [None, 0]
 
 
+@pytest.mark.parametrize("name", ["0" * 32, "f" * 32])
+def test_the_rest_of_a_session_that_was_given_up_tells_how_it_ended(writer: Writer, reader: Reader, name: str) -> None:
+    """A session that was noted as crashed, and forgotten, goes on under another name: its real end counts, whatever
+    that name is.
+    """
+    given_up = run_session("r", 0)
+    rest = msgspec.structs.replace(given_up, session=name, continues=(given_up.id, 3, 2))
+    put(writer, given_up, *make_rows(2), make_event("finish", {}, seq=2, time=START + 99))
+    put(writer, rest, *make_rows(2), make_event("finish", {"exit_code": 0}, seq=2, time=START + 9))
+    assert reader.run("r").state == "finished"
+    assert [one.id for one in reader.sessions("r")] == [given_up.id, name]
+
+
 @pytest.mark.parametrize("samples_first", [False, True])
 def test_a_run_that_is_started_again_runs_whoever_tells_of_it_first(
     writer: Writer, reader: Reader, samples_first: bool

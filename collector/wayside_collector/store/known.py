@@ -143,9 +143,10 @@ def take_finish(db: Database, entry: Entry, events: Iterable[Event]) -> bool:
 
 def settle_run(db: Database, run: int) -> None:
     """The run's state: of each rank its latest session counts. running: one of them has no end; failed: one ended with
-    another code than 0; crashed: one ended without any; else finished.
+    another code than 0; crashed: one ended without any; else finished. Of two that started together the later goes on
+    where the other was given up.
     """
-    sql = "SELECT rank, finished, exit_code FROM sessions WHERE run = ? AND kind = 'run' ORDER BY started, id"
+    sql = "SELECT rank, finished, exit_code FROM sessions WHERE run = ? AND kind = 'run' ORDER BY started, session"
     latest = {rank: (finished, code) for rank, finished, code in db.query(sql, run)}
     codes = [code for _, code in latest.values()]
     bad = next((code for code in codes if code), None)

@@ -131,7 +131,7 @@ class Reader:
             key, _ = self._run(run)
             found = self._db.query(
                 "SELECT id, rank, host, started, active, finished, exit_code, rows, points, record FROM sessions"
-                " WHERE run = ? AND kind = 'run' ORDER BY started, id",
+                " WHERE run = ? AND kind = 'run' ORDER BY started, session",
                 key,
             )
         return [told.session(run, row) for row in found]
