@@ -433,7 +433,7 @@ async def test_so_many_collectors_deliver(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.asyncio
 async def test_so_many_sessions_are_fed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Further ones are told to come later; those that are there go on."""
-    monkeypatch.setattr("wayside_collector.intake.MAX_RELAYED", 1)
+    monkeypatch.setattr("wayside_collector.intake.sessions.MAX_RELAYED", 1)
     async with receiving() as one:
         receipt = await one.source.take(delivery(lot(make_rows(1)), lot(make_rows(1), TWO)), None)
         assert list(receipt.later) == [TWO]
