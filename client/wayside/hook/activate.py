@@ -20,13 +20,16 @@ _ADAPTERS = {
     "accelerate.tracking": "wayside.integrations.accelerate",
 }
 
+_told: set[str] = set()  # Python's start may come here by more than one way, and a notebook asks again
+
 
 def activate(asked: bool = False) -> bool:
     """Whether wandb is hooked. asked: by code, not by finding a socket."""
     mode, problem = read_switch(os.environ, asked)
     tensorboard, another = read_tensorboard(os.environ, mode)
     for told in (problem, another):
-        if told is not None:
+        if told is not None and told not in _told:
+            _told.add(told)
             sys.stderr.write(f"wayside: {told}\n")
     if mode == DIVERT:  # wandb's reports about itself would go to W&B, from a process that is to talk to nobody
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
