@@ -54,6 +54,8 @@ async def test_a_disk_without_room_is_told_when_it_begins_and_when_it_ends(
         await until(lambda: spool.asked > asked + 20, "ends tried again")
         spool.fails = False
         await until(lambda: not place.registry.alive(), "all ended")
+        # Told by the task that ended the last one, a moment after it has.
+        await until(lambda: "the spool takes rows again" in [one.getMessage() for one in caplog.records], "it is told")
     said = [record.getMessage() for record in caplog.records if "no room" in record.getMessage()]
     assert said == ["no room; sessions wait"]
     assert [record.getMessage() for record in caplog.records].count("the spool takes rows again") == 1
