@@ -7,7 +7,7 @@ import memory
 
 def pytest_configure() -> None:
     memory.begin()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell starts in the background: it is inherited
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited from a shell that starts things in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
