@@ -12,6 +12,7 @@ import re
 from typing import IO, Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ..keyvalues import plain
+from ..masking import clean_url
 from ..told import told_once
 from ..values import text_of
 from .medium import READ_AT_ONCE, Medium
@@ -155,6 +156,7 @@ class Artifact(Unsent):
         address = text_of(getattr(uri, "ref", None) or uri)
         if "://" not in address:
             raise ValueError(f"References must be URIs. To reference a local file, use file:// (got {address!r})")
+        address = clean_url(address)  # a presigned address is a key
         entry = Entry(_clean(name or address.rstrip("/").rpartition("/")[2]), None, ref=address)
         return [self._put(entry)]
 

@@ -62,7 +62,7 @@ class Place:
         self._session = session
         self._number = 0
         self._written = 0
-        self._limit = RUN_LIMIT
+        self._limit = 0  # known when the folder is there, whoever made it
         self._waiting: Deque[Tuple[int, str]] = deque()  # files of events that are not stored yet, by their seq
         self._unsaid: List[str] = []  # files of the event that is being made
 
@@ -109,7 +109,7 @@ class Place:
                 os.unlink(self._waiting.popleft()[1])
 
     def _make(self) -> None:
-        if os.path.isdir(self.path):
+        if self._limit and os.path.isdir(self.path):
             return
         make_own(self.root)
         make_own(self.path)

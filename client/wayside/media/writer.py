@@ -193,7 +193,8 @@ class Writer:
         shelf = self._journal.shelf
         share = 1 if self._stopping else 2
         try:
-            return share * (shelf.filled + size) <= room(shelf.folder.path, shelf.held)
+            filled: int = shelf.filled
+            return share * (filled + size) <= room(shelf.folder.path, shelf.held)
         except OSError:
             return False
 

@@ -53,6 +53,15 @@ def test_files_and_folders_by_path(run: wayside.Run, place: Place, tmp_path: Pat
     assert told["references"] == [{"name": "key", "uri": "s3://bucket/key"}]
 
 
+def test_an_addresss_secrets_are_not_kept(run: wayside.Run, place: Place) -> None:
+    """Passwords and signatures of a reference, as in a presigned address, are in neither the address nor the name."""
+    artifact = wayside.Artifact("data", "dataset")
+    artifact.add_reference("https://user:hunter2secret@host/set/x.bin?X-Amz-Signature=abcdef&token=tok3n")
+    run.log_artifact(artifact)
+    (told,) = artifacts(place)
+    assert told["references"] == [{"name": "x.bin", "uri": "https://host/set/x.bin"}]
+
+
 def test_what_the_script_writes(run: wayside.Run, place: Place) -> None:
     """Lies in the session's folder when it is logged, marked as ours, with a digest."""
     artifact = wayside.Artifact("notes", "text")

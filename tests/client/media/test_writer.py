@@ -161,6 +161,26 @@ def test_files_that_wait_have_a_limit(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     until(lambda: len(rig.events()) == 3, "the events")
 
 
+@pytest.mark.parametrize(("name", "limit"), [("MEMORY_LIMIT", "memory"), ("RUN_LIMIT", "disk")])
+@pytest.mark.parametrize("there", [False, True])
+def test_the_limit_of_memory_and_of_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: str, there: bool
+) -> None:
+    """Each counts where the folder lies, also when that was there before the first file."""
+    other = {"MEMORY_LIMIT": "RUN_LIMIT", "RUN_LIMIT": "MEMORY_LIMIT"}[name]
+    monkeypatch.setattr(places, name, 1000)
+    monkeypatch.setattr(places, other, 1 << 20)
+    monkeypatch.setattr(places, "is_memory", lambda path, mounts: limit == "memory")
+    root = tmp_path / "media"
+    if there:
+        places.make_own(str(root))
+        places.make_own(str(root / SESSION))
+    place = Place(str(root), SESSION)
+    place.write(bytes(900), "png")
+    with pytest.raises(OSError, match="would be more than"):
+        place.write(bytes(200), "png")
+
+
 def test_what_is_stored_is_let_go(rig: Rig) -> None:
     """Files whose events the collector has stored are removed where it could not do so itself."""
     rig.gate.set()
