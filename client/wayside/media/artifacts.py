@@ -147,7 +147,10 @@ class Artifact(Unsent):
             for file in sorted(files):
                 path = os.path.join(folder, file)
                 if os.path.isfile(path):
-                    self._add_path(_clean(os.path.join(name or "", os.path.relpath(path, root))), path)
+                    try:
+                        self._add_path(_clean(os.path.join(name or "", os.path.relpath(path, root))), path)
+                    except OSError:  # checkpoints rotate
+                        self.left_out += 1
 
     def add_reference(
         self, uri: Any, name: Optional[str] = None, checksum: bool = True, max_objects: Optional[int] = None

@@ -35,11 +35,11 @@ def hand_in(folder: str, root: str, session: str) -> str:
     """Make a staged folder the session's; where its files are then. One that cannot be moved stays."""
     home = os.path.join(root, session)
     target = os.path.join(home, os.path.basename(folder)[len(STAGED) :])
-    for base, _, files in os.walk(folder):
-        os.chmod(base, FOLDER_MODE)
-        for file in files:
-            os.chmod(os.path.join(base, file), FILE_MODE)
     try:
+        for base, _, files in os.walk(folder):
+            os.chmod(base, FOLDER_MODE)
+            for file in files:
+                os.chmod(os.path.join(base, file), FILE_MODE)
         make_own(home)
         os.rename(folder, target)
     except OSError:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,18 @@ def test_what_the_script_writes(run: wayside.Run, place: Place) -> None:
     table = json.loads((home / os.path.relpath(told["files"][2]["source"], home)).read_text())
     assert table["columns"] == ["a"]
     assert table["rows"][0][0]["media"]["type"] == "image"
+
+
+def test_what_the_script_wrote_is_gone(run: wayside.Run, place: Place) -> None:
+    """Another process emptied the folder: logging it raises nothing, and lists the file without a digest."""
+    artifact = wayside.Artifact("notes", "text")
+    with artifact.new_file("a", mode="w") as file:
+        file.write("x")
+    assert artifact._folder is not None
+    shutil.rmtree(artifact._folder)
+    run.log_artifact(artifact)
+    (told,) = artifacts(place)
+    assert [(entry["path"], "sha256" in entry) for entry in told["files"]] == [("a", False)]
 
 
 def test_an_artifact_made_before_the_run(place: Place) -> None:
