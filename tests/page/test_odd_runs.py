@@ -70,6 +70,6 @@ def test_a_phone_shows_all_tabs(visit: Visiting, odd: Collector) -> None:
     """None of them is off the edge, where nobody would look for it."""
     page = visit(odd.url, viewport=PHONE).open("/runs/short")
     tabs = page.locator(".tabs a")
-    expect(tabs).to_have_count(5)
+    expect(tabs).to_have_count(6)
     for tab in tabs.all():
         expect(tab).to_be_in_viewport(ratio=1)
