@@ -91,6 +91,39 @@ def test_a_late_text_joins_the_next_row():
     assert shipment.lines[0].line.refs == ((S, 2), (S, 1))
 
 
+def late(seq: int, step: int, **metrics: float) -> Step:
+    return one(seq, step, **metrics)._replace(late=True)
+
+
+def test_late_rows_move_no_steps():
+    """What comes of a step after the step, as statistics of gradients do, joins its line where that has not gone, else
+    the next one, else the newest: so every other row keeps the user's step.
+    """
+    course = opened()
+    depart(load(course, one(0, 7)))
+    shipment = load(
+        course, late(1, 7, g7=1.0), one(2, 8), one(3, 9), late(4, 8, g8=1.0), late(5, 8, h8=1.0), late(6, 6, g6=1.0)
+    )
+    assert [(op.step, sorted(op.values)) for op in ops(shipment)] == [
+        (8, ["_timestamp", "g7", "g8", "h8", "x"]),
+        (9, ["_timestamp", "g6", "x"]),
+    ]
+    assert shipment.restepped == 0
+    assert {ref for numbered in shipment.lines for ref in numbered.line.refs} == {(S, seq) for seq in range(1, 7)}
+    depart(shipment)
+    assert [(op.step, op.values["x"]) for op in ops(load(course, one(7, 10)))] == [(10, 7.0)]
+
+
+def test_rows_that_go_back_for_good_stay_in_their_order():
+    """After a resume from a checkpoint the same metrics come again: each row has its own line, before later ones."""
+    course = opened()
+    depart(load(course, one(0, 10)))
+    shipment = load(course, late(1, 9), late(2, 10), one(3, 11))
+    lines = [op for op in ops(shipment) if isinstance(op, RowOp)]
+    assert [(op.values["x"], op.values[STEP]) for op in lines] == [(1.0, 9), (2.0, 10), (3.0, 11)]
+    assert [op.step for op in lines] == [11, 12, 13]
+
+
 def test_a_late_text_that_no_row_can_take_is_a_line():
     """Two texts of one name need two lines, and a text at the end of a parcel one: nothing is lost."""
     course = opened()

@@ -173,7 +173,8 @@ class _Encoder:
             self._gather(media, (session, event.seq), event, prefix)
             seqs += (event.seq,)
         refs = tuple((session, seq) for seq in seqs)
-        self._line(plan, Line(refs, record.step, record.time, values, media=media))
+        late = isinstance(record, Step) and record.late
+        self._line(plan, Line(refs, record.step, record.time, values, media=media, late=late))
 
     def _alone(self, plan: Plan, session: str, event: Event, prefix: str) -> None:
         """What has no row in the part: a line with what else of its step came right before it."""

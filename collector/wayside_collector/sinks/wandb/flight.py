@@ -42,7 +42,7 @@ class Medium(NamedTuple):
 class Line(NamedTuple):
     """A row to be: the records it is made of, the user's step, Unix time in seconds, metrics and texts by name. text:
     it holds nothing but the texts of a `log()` call whose row is not in the parcel. media: what was logged under a name
-    and is not yet uploaded; then its value is among the values.
+    and is not yet uploaded; then its value is among the values. late: it is what came of a step after the step.
     """
 
     refs: tuple[Ref, ...]
@@ -51,6 +51,7 @@ class Line(NamedTuple):
     values: dict[str, Any]
     text: bool = False
     media: Mapping[str, tuple[Medium, ...]] = MappingProxyType({})
+    late: bool = False
 
 
 class Numbered(NamedTuple):

@@ -109,7 +109,8 @@ class Loading:
         self._now = now
         self._held = held
         self._last = course.flight.last
-        self._texts: list[Line] = []
+        self._texts: list[Line] = []  # and late rows: they join a line of their session that has no such names
+        self._placed: dict[tuple[str, int | None], int] = {}  # session and step to its line's load; None: the newest
 
     def load(self, plan: Plan) -> Shipment:
         """What of this plan still has to go."""
@@ -131,7 +132,7 @@ class Loading:
                 self._alert(item, item.op)
             else:
                 self._change(item.ref, item.op)
-        for text in self._texts:
+        for text in [text for text in self._texts if not self._join(text, None)]:
             self._number(text)
         self._tell_step()
         return self._shipment
@@ -142,16 +143,37 @@ class Loading:
             return  # it has arrived, or is on its way; a row merged anew with one on its way waits for that
         # A row merged anew with one that has arrived goes whole: what is new in it cannot be told any more.
         line = line._replace(refs=fresh)
-        if line.text and line.step is not None and line.step <= self._last:
-            self._texts.append(line)  # its row went before; as a line of its own it would move all later steps
+        if (line.text or line.late) and line.step is not None and line.step <= self._last:
+            if self._join(line, line.step):
+                return
+            newest = self._placed.get((line.refs[0][0], None))
+            if line.late and newest is not None and not self._join(line, None):
+                self._number(line)  # the same metrics again: it goes back
+            elif not line.late or newest is None:
+                self._texts.append(line)  # its row went before; as a line of its own it would move all later steps
         else:
             self._number(self._with_texts(line))
 
+    def _join(self, text: Line, step: int | None) -> bool:
+        """Put it into the line of this step that is about to go; None: into the newest."""
+        loads, index = self._shipment.loads, self._placed.get((text.refs[0][0], step))
+        into = loads[index].of if index is not None else None
+        if index is None or not isinstance(into, Numbered) or not text.values.keys().isdisjoint(into.line.values):
+            return False
+        joined = into._replace(line=_joined(into.line, text))
+        loads[index] = Load(RowOp(joined.step, row_values(joined, self._every_row)), joined)
+        return True
+
     def _with_texts(self, line: Line) -> Line:
-        """The line with the texts that wait for one of their session."""
+        """The line with the texts that wait for one of their session. A late row that it has no room for goes first:
+        rows that go back for good, as after a resume from a checkpoint, stay in their order.
+        """
         for text in [text for text in self._texts if text.refs[0][0] == line.refs[0][0]]:
             if text.values.keys().isdisjoint(line.values):
-                line = line._replace(refs=line.refs + text.refs, values={**line.values, **text.values})
+                line = _joined(line, text)
+                self._texts.remove(text)
+            elif text.late:
+                self._number(text)
                 self._texts.remove(text)
         return line
 
@@ -159,6 +181,8 @@ class Loading:
         (numbered,) = number([line], self._last)
         self._last = numbered.step
         self._shipment.restepped += numbered.restepped
+        for step in (line.step, None):
+            self._placed[line.refs[0][0], step] = len(self._shipment.loads)
         self._shipment.loads.append(Load(RowOp(numbered.step, row_values(numbered, self._every_row)), numbered))
 
     def _change(self, ref: Ref, op: ConfigOp | SummaryOp | MetricOp) -> None:
@@ -190,6 +214,10 @@ class Loading:
         if self._every_row:
             told.append({"name": "*", "step_metric": STEP})
         shipment.loads[:0] = [Load(MetricOp(arguments), None) for arguments in told]
+
+
+def _joined(line: Line, text: Line) -> Line:
+    return line._replace(refs=line.refs + text.refs, values={**line.values, **text.values})
 
 
 def _overridden(items: list[Item]) -> dict[int, set[str]]:
