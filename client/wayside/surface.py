@@ -87,7 +87,8 @@ class Surface(Facts):
             new = hand_in(old, root, journal.session)
             for name, entry in artifact._entries.items():
                 if entry.owned and entry.local_path is not None:
-                    artifact._entries[name] = entry._replace(local_path=entry.local_path.replace(old, new, 1))
+                    path = entry.local_path.replace(old, new, 1)
+                    artifact._entries[name] = entry._replace(local_path=path, owned=new != old)
         theirs = {one.path: one.local_path for one in artifact._entries.values() if not one.owned and one.local_path}
         return keep(theirs, root, journal.session)
 

@@ -5,26 +5,35 @@ was logged.
 
 import base64
 import contextlib
+import errno
 import json
 import os
+import shutil
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ..roots import is_memory, read_mounts
 from ..segments import FILE_MODE, FOLDER_MODE, make_own
 from ..settings import read_settings, socket_candidates
 from .medium import READ_AT_ONCE, Medium, Refused
-from .place import MEMORY_LIMIT, RUN_LIMIT, find_media_root, latest_root
+from .place import FOLDER, MEMORY_LIMIT, RUN_LIMIT, find_media_root, latest_root
 
 MAX_COPIED = 16 << 20  #: bytes of small files copied in one call, some ten milliseconds; the others are linked
 STAGED = "staged-"  #: how a folder is called that belongs to no session yet
 
 
 def new_folder() -> str:
-    """An empty folder where the current run's media go, or would go; raises OSError."""
-    root = latest_root()
-    if root is None:
-        settings = read_settings(os.environ)
-        root = find_media_root(socket_candidates(settings), settings.dir)
+    """An empty folder for files of a run's artifacts: on a disk where there is one, since what scripts write may be
+    gigabytes, and the pod is charged for memory; else where the current run's media go. Raises OSError.
+    """
+    settings = read_settings(os.environ)
+    root = latest_root() or find_media_root(socket_candidates(settings), settings.dir)
+    if is_memory(os.path.realpath(os.path.dirname(root)), read_mounts()):
+        with contextlib.suppress(OSError):
+            return _begin_below(os.path.join(os.path.realpath(settings.dir), FOLDER))
+    return _begin_below(root)
+
+
+def _begin_below(root: str) -> str:
     path = os.path.join(root, STAGED + os.urandom(8).hex())
     make_own(root)
     make_own(path)
@@ -32,7 +41,9 @@ def new_folder() -> str:
 
 
 def hand_in(folder: str, root: str, session: str) -> str:
-    """Make a staged folder the session's; where its files are then. One that cannot be moved stays."""
+    """Make a staged folder the session's; where its files are then. One that cannot be moved, and is too large to be
+    copied, stays.
+    """
     home = os.path.join(root, session)
     target = os.path.join(home, os.path.basename(folder)[len(STAGED) :])
     try:
@@ -41,7 +52,13 @@ def hand_in(folder: str, root: str, session: str) -> str:
             for file in files:
                 os.chmod(os.path.join(base, file), FILE_MODE)
         make_own(home)
-        os.rename(folder, target)
+        try:
+            os.rename(folder, target)
+        except OSError as problem:
+            if problem.errno != errno.EXDEV or _size(folder) > _room(home):
+                raise
+            shutil.copytree(folder, target)
+            shutil.rmtree(folder, ignore_errors=True)
     except OSError:
         return folder
     return target
@@ -87,11 +104,17 @@ def keep(files: Mapping[str, str], root: str, session: str) -> Dict[str, str]:
 def _room(home: str) -> int:
     """Bytes that the session's folder may still hold."""
     limit = MEMORY_LIMIT if is_memory(os.path.realpath(home), read_mounts()) else RUN_LIMIT
-    for base, _, files in os.walk(home):
+    return limit - _size(home)
+
+
+def _size(folder: str) -> int:
+    """Bytes of all files in it."""
+    total = 0
+    for base, _, files in os.walk(folder):
         for file in files:
             with contextlib.suppress(OSError):
-                limit -= os.lstat(os.path.join(base, file)).st_size
-    return limit
+                total += os.lstat(os.path.join(base, file)).st_size
+    return total
 
 
 def _copy(source: str, target: str, times: Tuple[float, float]) -> None:

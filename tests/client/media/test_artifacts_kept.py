@@ -7,7 +7,11 @@ import pytest
 import wayside
 from client.conftest import Place
 from client.media.heard import finished, of_kind
+from wayside.media import place as places
+from wayside.media import staging
 from wayside.media.medium import READ_AT_ONCE
+
+SESSION = "0" * 32
 
 
 @pytest.fixture
@@ -83,3 +87,19 @@ def test_what_was_written_into_it_may_be_logged_again(run: wayside.Run, place: P
     Path(str(artifact.files()[0].local_path)).unlink()
     run.link_artifact(artifact, "registry")
     assert len(of_kind(finished(place), "artifact")) == 2
+
+
+def test_what_a_script_writes_is_not_written_into_memory(
+    memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be gigabytes, for which the pod is charged: it lies below WAYSIDE_DIR, and moves where it finds room."""
+    monkeypatch.setenv("WAYSIDE_DIR", str(tmp_path))
+    monkeypatch.setattr(places, "_latest", str(memory / "media"))
+    monkeypatch.setattr(staging, "MEMORY_LIMIT", 5)
+    for text, moves in (("small", True), ("larger", False)):
+        folder = Path(staging.new_folder())
+        assert folder.parent == tmp_path / "media"
+        (folder / "model.pt").write_text(text)
+        now = Path(staging.hand_in(str(folder), str(memory / "media"), SESSION))
+        assert (now / "model.pt").read_text() == text
+        assert (now.parent == memory / "media" / SESSION, folder.exists()) == (moves, not moves)
