@@ -70,6 +70,7 @@ CASES = [
     pytest.param(name, one, marks=[pytest.mark.long] if name == "wandb" and one not in QUICK else [])
     for name in MAKERS
     for one in BEHAVIOURS
+    if not (name == "webhook" and one.startswith("200"))  # it was posted, whatever else was answered: never twice
 ]
 
 
