@@ -4,6 +4,7 @@ import math
 
 import pytest
 from wayside.row import Row
+from wayside_collector.delivery import iterations as iterations_module
 from wayside_collector.delivery.iterations import MAX_DEFINED, Iterations
 from wayside_collector.delivery.progress import Progress
 
@@ -116,3 +117,14 @@ def test_definitions_without_a_step_or_end():
     assert len(iterations.kept.defined) == MAX_DEFINED
     iterations.define({"name": "m0", "step_metric": "other"})
     assert iterations.kept.defined["m0"] == "other"
+
+
+def test_very_many_names_are_looked_up_anew(monkeypatch: pytest.MonkeyPatch):
+    """What is remembered of names is bounded, goes when something else is defined, and never changes an answer."""
+    monkeypatch.setattr(iterations_module, "MAX_REMEMBERED", 2)
+    found = Iterations()
+    found.define({"name": "a/*", "step_metric": "a/step"})
+    assert steps(found, {"a/1": 1.0, "a/2": 1.0, "a/3": 1.0, "a/step": 7.0}, {"b/1": 1.0}) == [7, 101]
+    assert len(found._known) <= 2
+    found.define({"name": "b/1", "step_metric": "a/step"})
+    assert steps(found, {"b/1": 1.0}) == [7]

@@ -22,6 +22,7 @@ KNOWN = (
     *("epoch/epoch", "epoch"),
 )
 MAX_DEFINED = 100  #: definitions remembered of one session; those that come later are not looked at
+MAX_REMEMBERED = 10_000  #: names whose step metric is remembered, some MB; beyond it they are looked up anew
 _LARGEST = 2**53  # beyond it a float is no exact number
 
 
@@ -41,6 +42,7 @@ class Iterations:
 
     kept: KeptIterations = field(default_factory=KeptIterations)
     _seen: dict[str, tuple[int, dict[str, float]]] = field(default_factory=dict)  # epochs' name: epoch, its numbers
+    _known: dict[str, str | None] = field(default_factory=dict)  # what `_defined` said, until something else is defined
 
     def define(self, data: Mapping[str, Any]) -> None:
         """A DEFINE_METRIC event (`wayside.row`) of the session."""
@@ -49,6 +51,7 @@ class Iterations:
             return
         if name in self.kept.defined or len(self.kept.defined) < MAX_DEFINED:
             self.kept.defined[name] = step_metric
+            self._known.clear()
 
     def resolve(self, row: Row) -> Row:
         """The row with its step. One that is found in the row stays open for others of the same step."""
@@ -68,11 +71,16 @@ class Iterations:
         """Names under which the step may stand, the surest first. One that is defined counts also where this row does
         not have it: as in W&B, it is then what it was last.
         """
-        for name in metrics if self.kept.defined else ():
-            step_metric = self._defined(name)
-            if step_metric is not None:
-                yield step_metric
+        named = map(self._step_metric_of, metrics if self.kept.defined else ())
+        yield from (name for name in dict.fromkeys(named) if name is not None)
         yield from (name for name in KNOWN if name in metrics)
+
+    def _step_metric_of(self, name: str) -> str | None:
+        if name not in self._known:
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            self._known[name] = self._defined(name)
+        return self._known[name]
 
     def _defined(self, name: str) -> str | None:
         """The step metric of a metric: by its own name, else by the longest pattern."""

@@ -25,13 +25,15 @@ _pack = msgspec.msgpack.encode
 
 
 class Naming:
-    """Names given, and the names of open sessions. changes: of the sink's kept state, to be committed."""
+    """Names given, and the names of open sessions."""
 
     def __init__(self, state: Mapping[str, bytes]) -> None:
         self.holders: dict[str, str] = {RUN_INFO: "", RUN_LAST_STEP: ""}
         self.open: dict[str, dict[str, None]] = {}
         self.damaged = 0
-        self.changes: dict[str, bytes | None] = {}
+        self._named = False  # since `take_changes`
+        self._grown: set[str] = set()  # open sessions with new names since then
+        self._gone: set[str] = set()
         for key, text in state.items():
             self._restore(key, text)
         self._given = {original: name for name, original in self.holders.items()}
@@ -60,7 +62,7 @@ class Naming:
         name = next(name for name in names if name not in self.holders)
         self.holders[name] = original
         self._given[original] = name
-        self.changes[NAMES] = _pack(self.holders)
+        self._named = True
         return name
 
     def saw(self, session: str, names: Iterable[str]) -> None:
@@ -75,9 +77,22 @@ class Naming:
             if name not in known and len(known) < MAX_OF_SESSION:
                 known[name] = None
         if len(known) != before:
-            self.changes[_SESSION + session] = _pack([sound(name) for name in known])
+            self._grown.add(session)
 
     def forget(self, session: str) -> None:
         """A session has ended, and its series were marked."""
         if self.open.pop(session, None) is not None:
-            self.changes[_SESSION + session] = None
+            self._grown.discard(session)
+            self._gone.add(session)
+
+    def take_changes(self) -> dict[str, bytes | None]:
+        """What has changed of the sink's kept state since this was asked last, to be committed: packed once a send,
+        and not once a name.
+        """
+        changes: dict[str, bytes | None] = dict.fromkeys((_SESSION + session for session in self._gone), None)
+        for session in self._grown:
+            changes[_SESSION + session] = _pack([sound(name) for name in self.open[session]])
+        if self._named:
+            changes[NAMES] = _pack(self.holders)
+        self._named, self._grown, self._gone = False, set(), set()
+        return changes

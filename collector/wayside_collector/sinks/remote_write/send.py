@@ -188,8 +188,8 @@ class RemoteWriteSink:
     def _end(self, parcel: Parcel, units: Sequence[Unit], tally: Tally) -> Changes:
         """Nothing waits in here: it happens whole or not at all."""
         naming, devices = self._maker.naming, self._maker.devices
-        changes = {**naming.changes, **devices.changes}
-        naming.changes, devices.changes = {}, {}
+        changes = {**naming.take_changes(), **devices.changes}
+        devices.changes = {}
         if tally.again is not None:
             delivered = parcel.refs() - {unit.ref for unit in units} | tally.taken
             again = tally.again
