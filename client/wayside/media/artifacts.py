@@ -45,6 +45,12 @@ class Entry(NamedTuple):
         return self.local_path
 
 
+class Manifest(NamedTuple):
+    """The list of an artifact's files and references; entries: by name there."""
+
+    entries: Dict[str, Entry]
+
+
 class Artifact(Unsent):
     """A named, typed collection of files (`wandb.Artifact`). Files added later under a name replace earlier ones.
 
@@ -106,6 +112,11 @@ class Artifact(Unsent):
     @property
     def file_count(self) -> int:
         return len(self._entries)
+
+    @property
+    def manifest(self) -> "Manifest":
+        """What is in it, by name there."""
+        return Manifest(dict(self._entries))
 
     def files(self, names: Optional[List[str]] = None, per_page: int = 50, start: Optional[str] = None) -> List[Entry]:
         """What has been added, or those of these names."""

@@ -7,7 +7,7 @@ from ..told import told_once
 #: Read as None.
 _UNKNOWN = (
     *("collection", "commit_hash", "created_at", "digest", "entity", "history_step", "id", "linked_artifacts"),
-    *("linked_at", "manifest", "project", "source_artifact", "source_collection", "source_entity", "source_name"),
+    *("linked_at", "project", "source_artifact", "source_collection", "source_entity", "source_name"),
     *("source_project", "source_qualified_name", "source_version", "updated_at", "url"),
 )
 _CALLS = ("delete", "get", "json_encode", "link", "logged_by", "new_draft", "unlink", "used_by", "verify")
