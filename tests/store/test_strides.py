@@ -2,7 +2,7 @@
 
 import tracemalloc
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wayside_collector.store.strides import MOST, Stretch, extend, uncovered
 
@@ -49,6 +49,7 @@ def test_one_early_step_costs_no_more_than_itself() -> None:
 
 
 @settings(deadline=None)  # a busy machine is no mistake of the code
+@example(1, 16_388, 3)  # one step alone begins a stretch
 @given(st.integers(1, 10), st.integers(1, 20_000), st.integers(1, 3000))
 def test_even_steps_take_few_stretches(stride: int, count: int, parcel: int) -> None:
     """However they are cut into parcels, a million even steps are 250 stretches, none longer than the limit."""

@@ -53,7 +53,8 @@ def _extend_evenly(found: list[Stretch], steps: list[int]) -> list[Stretch]:
     """The same of evenly spaced steps, without looking at each."""
     stride = steps[1] - steps[0]
     begin = 0
-    if found and found[-1].stride == stride and found[-1].steps > 1 and steps[0] == found[-1].last + stride:
+    alike = bool(found) and (found[-1].steps == 1 or found[-1].stride == stride)
+    if alike and steps[0] == found[-1].last + stride:
         first, begin = found[-1].first, min(len(steps), MOST - found[-1].steps)
         if begin:
             found[-1] = Stretch(first, steps[begin - 1], stride, found[-1].steps + begin)
